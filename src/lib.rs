@@ -1,0 +1,3 @@
+//! certsift, a stage of a log pipeline.
+
+pub mod model;

@@ -1,0 +1,174 @@
+//! Digests and the 128-bit identifiers made from them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha1::Digest as _;
+
+/// SHA-256 of a certificate's DER, of a key's SubjectPublicKeyInfo, or of anything else that says so.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sha256Digest(pub [u8; 32]);
+
+/// SHA-1 of a certificate's DER: what Suricata logs and most certificate feeds hold.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sha1Digest(pub [u8; 20]);
+
+/// An unkeyed 128-bit identifier: a truncated SHA-256, or an address.
+///
+/// Unkeyed on purpose, so that the histories of different sensors can be merged; a cryptographic hash, so that nobody
+/// can make two names fall on one counter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Id128(pub [u8; 16]);
+
+/// What a certificate is known by inside certsift: the first half of its SHA-256, else a hash of what was logged of it.
+pub type CertificateId = Id128;
+
+/// SHA-256 of a file's decompressed bytes from 0 to the end of its first data line, at most 64 KiB.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StreamKey(pub [u8; 32]);
+
+/// The identity of one record: the first 128 bits of SHA-256(stream key ‖ big-endian 64-bit offset).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RecordId(pub [u8; 16]);
+
+impl Sha256Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// Reads 64 hexadecimal digits, colons allowed, of either case.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_hex(text.as_bytes()).map(Self)
+    }
+}
+
+impl Sha1Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(sha1::Sha1::digest(bytes).into())
+    }
+
+    /// Reads 40 hexadecimal digits, colons allowed, of either case.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_hex(text.as_bytes()).map(Self)
+    }
+}
+
+impl Id128 {
+    /// The first 128 bits of SHA-256 over the parts, each preceded by its length so that parts cannot run together.
+    pub fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = sha2::Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Self::first_half(&hasher.finalize().into())
+    }
+
+    /// The first 128 bits of SHA-256 over `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::first_half(&sha2::Sha256::digest(bytes).into())
+    }
+
+    /// The first half of a digest that already is uniform.
+    pub fn first_half(digest: &[u8; 32]) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(half)
+    }
+}
+
+impl StreamKey {
+    /// At most this many bytes of a file's head go into its key.
+    pub const MAX_HEAD: usize = 64 * 1024;
+
+    /// The identity of the record that starts at decompressed byte `offset` of this stream.
+    pub fn record_id(&self, offset: u64) -> RecordId {
+        let mut bytes = [0; 40];
+        bytes[..32].copy_from_slice(&self.0);
+        bytes[32..].copy_from_slice(&offset.to_be_bytes());
+        let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        RecordId(id)
+    }
+}
+
+/// Reads exactly `2 * N` hexadecimal digits; colons between them are skipped.
+fn parse_hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    let mut out = [0; N];
+    let mut digits = 0;
+    for &byte in text {
+        if byte == b':' {
+            continue;
+        }
+        let value = hex_value(byte)?;
+        if digits == 2 * N {
+            return None;
+        }
+        out[digits / 2] = out[digits / 2] << 4 | value;
+        digits += 1;
+    }
+    (digits == 2 * N).then_some(out)
+}
+
+/// The value of one hexadecimal digit of either case.
+pub(crate) fn hex_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Writes bytes as lower-case hexadecimal digits.
+fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0u8; 64];
+    for (index, byte) in bytes.iter().enumerate().take(32) {
+        text[2 * index] = DIGITS[usize::from(byte >> 4)];
+        text[2 * index + 1] = DIGITS[usize::from(byte & 15)];
+    }
+    let text = &text[..2 * bytes.len().min(32)];
+    f.write_str(std::str::from_utf8(text).unwrap_or_default())
+}
+
+macro_rules! hex_text {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_hex(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_hex(&self.0, f)
+            }
+        }
+    )*};
+}
+
+hex_text!(Sha256Digest, Sha1Digest, Id128, StreamKey, RecordId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_in_every_spelling_the_sensors_and_feeds_use() {
+        let lower = "6ece5ece4192683d2d84e25b0ba7e04f9cb7eb7c";
+        let colons = "6E:CE:5E:CE:41:92:68:3D:2D:84:E2:5B:0B:A7:E0:4F:9C:B7:EB:7C";
+        assert_eq!(Sha1Digest::parse(lower), Sha1Digest::parse(colons));
+        assert_eq!(Sha1Digest::parse(lower).unwrap().to_string(), lower);
+        assert_eq!(Sha1Digest::parse(&lower[1..]), None);
+        assert_eq!(Sha256Digest::parse(lower), None);
+    }
+
+    #[test]
+    fn parts_do_not_run_together() {
+        assert_ne!(Id128::of_parts(&[b"ab", b"c"]), Id128::of_parts(&[b"a", b"bc"]));
+    }
+}

@@ -1,0 +1,25 @@
+//! What the rest of the pipeline talks about: times, names, serial numbers, certificates and records.
+//!
+//! In: text and DER as the sensors log them. Out: values that cannot be wrong. Promise: nothing here does I/O, keeps
+//! state or panics on hostile input; what cannot be read becomes a [`Fault`] on the record, never a lost record.
+
+mod address;
+mod certificate;
+mod fault;
+mod hash;
+mod name;
+mod record;
+mod serial;
+mod time;
+
+pub use address::{Address, Direction, Networks};
+pub use certificate::{Certificate, CertificateSource, Key, SelfSigned, SubjectAltNames};
+pub use fault::{Fault, FaultField};
+pub use hash::{CertificateId, Id128, RecordId, Sha1Digest, Sha256Digest, StreamKey};
+pub use name::{Attribute, AttributeKind, DistinguishedName};
+pub use record::{
+    Batch, Body, CertificateRecord, DeadLetter, Faults, HashPair, Log, NameIds, Record, ReferenceRange, Session,
+    SourceInfo, Span, TlsVersion, UnparsedHint,
+};
+pub use serial::Serial;
+pub use time::{DAY_NANOS, EventTime, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};

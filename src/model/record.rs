@@ -1,0 +1,294 @@
+//! Records: lines of a log, read as far as certsift needs them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::address::Address;
+use super::certificate::Certificate;
+use super::fault::Fault;
+use super::hash::{CertificateId, Id128, Sha1Digest, Sha256Digest, StreamKey};
+use super::time::{EventTime, TimeZone};
+
+/// What is known of an input before its first record: the same for all records of one file.
+#[derive(Debug)]
+pub struct SourceInfo {
+    /// Identity of the stream, from its content.
+    pub stream: StreamKey,
+    /// The path as the user named it, for messages and the dead-letter file; `-` for standard input.
+    pub path: Box<str>,
+    /// Sensor name from the configuration.
+    pub sensor: Option<Box<str>>,
+    /// Zone of a sensor that logs validity times in local time (Zeek before 8.0).
+    pub time_zone: Option<TimeZone>,
+}
+
+/// Records of one input, in its order, with the text that they refer to.
+#[derive(Debug)]
+pub struct Batch {
+    /// Where the records come from.
+    pub source: Arc<SourceInfo>,
+    /// The text of all lines as they leave, and the unescaped values that records refer to.
+    pub text: String,
+    /// The records.
+    pub records: Vec<Record>,
+    /// Certificate references of all sessions, back to back.
+    pub references: Vec<CertificateId>,
+    /// The offset behind the last line of this batch, in decompressed bytes.
+    pub end_offset: u64,
+}
+
+/// A piece of a batch's text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// Number of bytes.
+    pub len: u32,
+}
+
+/// One line of a log.
+#[derive(Debug)]
+pub struct Record {
+    /// Which log it belongs to.
+    pub log: Log,
+    /// Where the line begins, in decompressed bytes of its stream.
+    pub offset: u64,
+    /// The line as it leaves: JSON, without line end and `@cee:` prefix.
+    pub line: Span,
+    /// The record's own time.
+    pub time: Option<EventTime>,
+    /// Whether the line is `{}`, so that an object appended to it takes no comma.
+    pub empty_object: bool,
+    /// The sensor that the record names itself.
+    pub sensor: Option<Span>,
+    /// Fields that could not be read, a few at most.
+    pub faults: Faults,
+    /// What certsift read of it.
+    pub body: Body,
+}
+
+/// At most this many fault tags a record carries.
+const MAX_FAULTS: usize = 4;
+
+/// The first few faults of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Faults([Option<Fault>; MAX_FAULTS]);
+
+/// The logs that certsift tells apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Log {
+    /// Zeek `x509.log`.
+    ZeekX509,
+    /// Zeek `files.log`, read for pairs of hashes and not written.
+    ZeekFiles,
+    /// Zeek `known_certs.log`, passed through.
+    ZeekKnownCerts,
+    /// Zeek `ssl.log`.
+    ZeekSsl,
+    /// EVE `tls`.
+    SuricataTls,
+    /// EVE `quic`.
+    SuricataQuic,
+    /// EVE `alert` with a `tls` object.
+    SuricataAlert,
+    /// Any other EVE event, passed through.
+    SuricataOther,
+    /// Another Zeek log, named once and skipped.
+    ZeekOther,
+    /// A line that could not be told to belong to any log.
+    Unknown,
+}
+
+/// What was read of a record.
+#[derive(Debug)]
+pub enum Body {
+    /// A TLS session.
+    Session(Session),
+    /// A certificate by itself (Zeek `x509.log`).
+    Certificate(CertificateRecord),
+    /// Hashes of one certificate file (Zeek `files.log`).
+    HashPair(HashPair),
+    /// Nothing: the line leaves as it came.
+    PassThrough,
+    /// Nothing: the line already holds a `certsift` object and leaves as it came.
+    AlreadyEnriched,
+    /// Nothing: the line belongs to a log that is not written.
+    Skipped,
+    /// The line cannot leave as a record.
+    DeadLetter(DeadLetter),
+}
+
+/// A line that cannot be spliced, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// The line's own bytes.
+    pub bytes: Vec<u8>,
+    /// What is wrong, for a person.
+    pub reason: &'static str,
+}
+
+/// A TLS session as one record tells it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The client's address.
+    pub client: Option<Address>,
+    /// The server's address.
+    pub server: Option<Address>,
+    /// The server's port.
+    pub server_port: Option<u16>,
+    /// The name that the client asked for (SNI), as logged.
+    pub server_name: Option<Span>,
+    /// Identity of that name in lower case, and of its registrable domain.
+    pub name: Option<NameIds>,
+    /// Protocol version.
+    pub version: TlsVersion,
+    /// Whether the session was resumed.
+    pub resumed: bool,
+    /// Whether the handshake completed; `None` when the sensor does not say.
+    pub established: Option<bool>,
+    /// The server's certificates: where in the batch's references, and how many.
+    pub chain: ReferenceRange,
+    /// The client's certificates, likewise.
+    pub client_chain: ReferenceRange,
+    /// Whether the sensor logs certificate references at all in this log.
+    pub chain_logged: bool,
+    /// Signs that the leaf did not parse: a field that a parsed leaf always sets is missing.
+    pub leaf_unparsed_hint: UnparsedHint,
+    /// The sensor's own verdict on the chain.
+    pub validation_status: Option<Span>,
+    /// The leaf, where the record itself holds its facts (EVE).
+    pub leaf: Option<Arc<Certificate>>,
+    /// The client's certificate, where the record itself holds its facts (EVE).
+    pub client_leaf: Option<Arc<Certificate>>,
+}
+
+/// Identities of a server name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NameIds {
+    /// The whole name, lower case, without a final dot.
+    pub name: Id128,
+    /// Its registrable domain by the ICANN part of the Public Suffix List; `None` for addresses and single labels.
+    pub domain: Option<Id128>,
+}
+
+/// A range of a batch's references.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReferenceRange {
+    /// First reference.
+    pub start: u32,
+    /// Number of references.
+    pub len: u16,
+}
+
+/// What Zeek leaves unset when a leaf does not parse.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UnparsedHint {
+    /// `sni_matches_cert` is unset though there is a name (4.1 and later).
+    pub no_name_match: bool,
+    /// `validation_status` is unset.
+    pub no_validation: bool,
+}
+
+/// A certificate record of Zeek.
+#[derive(Clone, Debug)]
+pub struct CertificateRecord {
+    /// The certificate.
+    pub certificate: Arc<Certificate>,
+    /// What sessions refer to it by: its fingerprint (4.1 and later) or its file id.
+    pub reference: Option<CertificateId>,
+}
+
+/// SHA-1 and SHA-256 of one certificate, from Zeek `files.log`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HashPair {
+    /// SHA-1 of the DER.
+    pub sha1: Sha1Digest,
+    /// SHA-256 of the DER.
+    pub sha256: Sha256Digest,
+}
+
+/// Protocol versions as far as they matter here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TlsVersion {
+    /// TLS 1.3 and its drafts: certificates are encrypted.
+    Tls13,
+    /// QUIC, likewise.
+    Quic,
+    /// Anything older.
+    Older,
+    /// Not logged, or no ServerHello was seen.
+    Unknown,
+}
+
+impl Span {
+    /// The text of this piece.
+    pub fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.start as usize + self.len as usize).unwrap_or_default()
+    }
+}
+
+impl Faults {
+    /// Adds a fault; beyond the first four they are not kept.
+    pub fn push(&mut self, fault: Fault) {
+        if self.iter().any(|known| *known == fault) {
+            return;
+        }
+        if let Some(free) = self.0.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(fault);
+        }
+    }
+
+    /// The faults in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter().flatten()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0[0].is_none()
+    }
+}
+
+impl ReferenceRange {
+    /// The references of this range.
+    pub fn of(self, references: &[CertificateId]) -> &[CertificateId] {
+        let start = self.start as usize;
+        references.get(start..start + usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl Log {
+    /// The name that records carry, `zeek.ssl` and so on.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ZeekX509 => "zeek.x509",
+            Self::ZeekFiles => "zeek.files",
+            Self::ZeekKnownCerts => "zeek.known_certs",
+            Self::ZeekSsl => "zeek.ssl",
+            Self::SuricataTls => "suricata.tls",
+            Self::SuricataQuic => "suricata.quic",
+            Self::SuricataAlert => "suricata.alert",
+            Self::SuricataOther => "suricata",
+            Self::ZeekOther => "zeek",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The rank among records of one time: what others refer to comes first.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::ZeekX509 => 0,
+            Self::ZeekFiles => 1,
+            Self::ZeekKnownCerts => 2,
+            Self::ZeekSsl => 3,
+            Self::SuricataTls | Self::SuricataQuic | Self::SuricataAlert | Self::SuricataOther => 4,
+            Self::ZeekOther | Self::Unknown => 5,
+        }
+    }
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

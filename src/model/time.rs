@@ -1,0 +1,414 @@
+//! Event time, in every spelling that the sensors write.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds in a second.
+pub const SECOND_NANOS: i64 = 1_000_000_000;
+/// Nanoseconds in an hour.
+pub const HOUR_NANOS: i64 = 3600 * SECOND_NANOS;
+/// Nanoseconds in a day.
+pub const DAY_NANOS: i64 = 24 * HOUR_NANOS;
+
+/// A point in event time: nanoseconds since 1970-01-01T00:00:00Z, from 1677 to 2262; what lies beyond is clamped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct EventTime(pub i64);
+
+/// A bound of a certificate's validity: seconds since 1970-01-01T00:00:00Z, of any year.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct ValidityTime(pub i64);
+
+/// A sensor's time zone, for validity times written by Zeek before 8.0 in the sensor's own zone.
+#[derive(Clone, Debug)]
+pub struct TimeZone(jiff::tz::TimeZone);
+
+impl EventTime {
+    /// Reads seconds since the epoch as decimal text, with a fraction or an exponent, exactly and not through a float.
+    ///
+    /// Zeek up to 8.1 writes times after 2038-01-19 as `2.385616957e+09`.
+    pub fn parse_epoch(text: &str) -> Option<Self> {
+        decimal_nanos(text.as_bytes()).map(Self::clamped)
+    }
+
+    /// Reads milliseconds since the epoch; values above `i64::MAX` are negative times that old Zeek wrapped.
+    pub fn parse_millis(text: &str) -> Option<Self> {
+        millis_nanos(text).map(Self::clamped)
+    }
+
+    /// Reads ISO 8601 with a zone, `2018-03-24T17:15:20.624556Z` or Suricata's `…+0000`; without one it is UTC.
+    ///
+    /// Zeek's placeholder for a time that it could not format, `2000-01-01T00:00:00.000000` without a zone, is refused.
+    pub fn parse_iso8601(text: &str) -> Option<Self> {
+        iso8601_nanos(text).map(Self::clamped)
+    }
+
+    /// The given second since the epoch.
+    pub fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(SECOND_NANOS))
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    pub fn seconds(self) -> i64 {
+        self.0.div_euclid(SECOND_NANOS)
+    }
+
+    /// Days since the epoch, rounded down: the grain of history.
+    pub fn day(self) -> i32 {
+        self.0.div_euclid(DAY_NANOS) as i32
+    }
+
+    /// This time plus a number of nanoseconds, clamped.
+    pub fn plus(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// Nanoseconds from `earlier` to this time; negative when `earlier` is later.
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The date of a day number, as `2026-11-20`.
+    pub fn date_text(day: i32) -> String {
+        let (year, month, day) = civil_from_days(i64::from(day));
+        format!("{year:04}-{month:02}-{day:02}")
+    }
+
+    /// Reads a date, `2026-11-20`, as a day number; anything behind the date must be a time.
+    pub fn parse_date(text: &str) -> Option<i32> {
+        let bytes = text.as_bytes();
+        let [year, month, day] = [digits(bytes, 0, 4)?, digits(bytes, 5, 2)?, digits(bytes, 8, 2)?];
+        let shape = bytes[4] == b'-' && bytes[7] == b'-' && matches!(bytes.get(10), None | Some(b'T' | b' '));
+        let in_range = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
+        (shape && in_range).then(|| days_from_civil(year, month, day) as i32)
+    }
+
+    fn clamped(nanos: i128) -> Self {
+        Self(nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+    }
+}
+
+/// RFC 3339 in UTC with `Z`; a fraction only where there is one, of three, six or nine digits.
+impl fmt::Display for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.rem_euclid(SECOND_NANOS);
+        if nanos == 0 {
+            return write_date_time(self.seconds(), f);
+        }
+        write_date_and_time_of_day(self.seconds(), f)?;
+        match nanos {
+            nanos if nanos % 1_000_000 == 0 => write!(f, ".{:03}Z", nanos / 1_000_000),
+            nanos if nanos % 1_000 == 0 => write!(f, ".{:06}Z", nanos / 1_000),
+            nanos => write!(f, ".{nanos:09}Z"),
+        }
+    }
+}
+
+impl ValidityTime {
+    /// The last second of the year 9999, which is as far as the output goes.
+    const MAX_PRINTED: i64 = 253_402_300_799;
+    /// The first second of the year 0, likewise.
+    const MIN_PRINTED: i64 = -62_167_219_200;
+
+    /// Reads seconds since the epoch as decimal text; see [`EventTime::parse_epoch`].
+    pub fn parse_epoch(text: &str) -> Option<Self> {
+        decimal_nanos(text.as_bytes()).map(Self::from_nanos)
+    }
+
+    /// Reads milliseconds since the epoch; see [`EventTime::parse_millis`].
+    pub fn parse_millis(text: &str) -> Option<Self> {
+        millis_nanos(text).map(Self::from_nanos)
+    }
+
+    /// Reads ISO 8601; see [`EventTime::parse_iso8601`]. Years after 9999 have five digits.
+    pub fn parse_iso8601(text: &str) -> Option<Self> {
+        let five_digits = text.len() > 5 && text.as_bytes()[5] == b'-' && text.as_bytes()[..5].is_ascii();
+        if five_digits && digits(text.as_bytes(), 0, 5).is_some() {
+            return Some(Self(Self::MAX_PRINTED + 1));
+        }
+        iso8601_nanos(text).map(Self::from_nanos)
+    }
+
+    /// Whether the text of this time is not the time itself, since it lies beyond the years 0 to 9999.
+    pub fn is_clamped(self) -> bool {
+        !(Self::MIN_PRINTED..=Self::MAX_PRINTED).contains(&self.0)
+    }
+
+    /// The time a sensor meant that took the fields of a UTC time for local time of `zone` (Zeek before 8.0).
+    pub fn undo_local(self, zone: &TimeZone) -> Self {
+        let Ok(timestamp) = jiff::Timestamp::from_second(self.0) else { return self };
+        Self(self.0.saturating_add(i64::from(zone.0.to_offset(timestamp).seconds())))
+    }
+
+    fn from_nanos(nanos: i128) -> Self {
+        let seconds = nanos.div_euclid(i128::from(SECOND_NANOS));
+        Self(seconds.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+    }
+}
+
+/// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
+impl fmt::Display for ValidityTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_date_time(self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED), f)
+    }
+}
+
+impl TimeZone {
+    /// A zone by its IANA name, such as `America/New_York`.
+    pub fn named(name: &str) -> Result<Self, String> {
+        jiff::tz::TimeZone::get(name).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+/// ISO 8601 text in nanoseconds since the epoch.
+fn iso8601_nanos(text: &str) -> Option<i128> {
+    const ZEEK_PLACEHOLDER: &str = "2000-01-01T00:00:00.000000";
+    if text == ZEEK_PLACEHOLDER {
+        return None;
+    }
+    let bytes = text.as_bytes();
+    let [year, month, day] = [digits(bytes, 0, 4)?, digits(bytes, 5, 2)?, digits(bytes, 8, 2)?];
+    let [hour, minute, second] = [digits(bytes, 11, 2)?, digits(bytes, 14, 2)?, digits(bytes, 17, 2)?];
+    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    if separators.iter().any(|&(at, byte)| bytes[at] != byte) || !matches!(bytes[10], b'T' | b't' | b' ') {
+        return None;
+    }
+    let in_range = (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour <= 23
+        && minute <= 59
+        && second <= 60;
+    if !in_range {
+        return None;
+    }
+    let mut rest = &bytes[19..];
+    let mut nanos = 0;
+    if rest.first() == Some(&b'.') {
+        let length = rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if length == 0 {
+            return None;
+        }
+        for index in 0..9 {
+            let digit = if index < length { rest[1 + index] - b'0' } else { 0 };
+            nanos = nanos * 10 + i128::from(digit);
+        }
+        rest = &rest[1 + length..];
+    }
+    let offset = zone_offset_seconds(rest)?;
+    let days = days_from_civil(year, month, day);
+    // A leap second is the last moment of its minute.
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second.min(59) - offset;
+    Some(i128::from(seconds) * i128::from(SECOND_NANOS) + nanos)
+}
+
+/// Milliseconds since the epoch in nanoseconds; what exceeds `i64::MAX` is a negative number that was wrapped.
+fn millis_nanos(text: &str) -> Option<i128> {
+    let millis = match text.parse::<i128>().ok()? {
+        wrapped if wrapped > i128::from(i64::MAX) && wrapped <= i128::from(u64::MAX) => wrapped - (1 << 64),
+        millis => millis,
+    };
+    millis.checked_mul(1_000_000)
+}
+
+/// Reads decimal seconds, with a fraction or an exponent, as nanoseconds; digits beyond those are cut.
+fn decimal_nanos(text: &[u8]) -> Option<i128> {
+    const SCALE: i32 = 9;
+    let (negative, text) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        Some(at) => (&text[..at], std::str::from_utf8(&text[at + 1..]).ok()?.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    if exponent.abs() > 64 {
+        return None;
+    }
+    let mut value: i128 = 0;
+    let mut power = exponent + SCALE;
+    let mut seen_digit = false;
+    let mut seen_point = false;
+    for &byte in mantissa {
+        match byte {
+            b'0'..=b'9' => {
+                seen_digit = true;
+                // Beyond 38 digits the value is clamped anyway; what matters is not to overflow on the way.
+                if value < i128::MAX / 1_000 {
+                    value = value * 10 + i128::from(byte - b'0');
+                    power -= i32::from(seen_point);
+                } else {
+                    power += i32::from(!seen_point);
+                }
+            }
+            b'.' if !seen_point => seen_point = true,
+            _ => return None,
+        }
+    }
+    if !seen_digit {
+        return None;
+    }
+    while power > 0 && value != 0 && value < i128::MAX / 10 {
+        value *= 10;
+        power -= 1;
+    }
+    while power < 0 && value != 0 {
+        value /= 10;
+        power += 1;
+    }
+    Some(if negative { -value } else { value })
+}
+
+fn write_date_time(seconds: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write_date_and_time_of_day(seconds, f)?;
+    f.write_str("Z")
+}
+
+fn write_date_and_time_of_day(seconds: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+    let of_day = seconds.rem_euclid(86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
+
+fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
+    let text = bytes.get(at..at + count)?;
+    text.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
+}
+
+/// Seconds east of UTC of `Z`, `+hhmm`, `+hh:mm`, `+hh` or nothing.
+fn zone_offset_seconds(text: &[u8]) -> Option<i64> {
+    let (sign, rest) = match text {
+        [] | [b'Z' | b'z'] => return Some(0),
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let minutes_at = match rest.len() {
+        2 => return Some(sign * digits(rest, 0, 2)? * 3600),
+        4 => 2,
+        5 if rest[2] == b':' => 3,
+        _ => return None,
+    };
+    Some(sign * (digits(rest, 0, 2)? * 3600 + digits(rest, minutes_at, 2)? * 60))
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 of a date in the proleptic Gregorian calendar (Hinnant's algorithm on 400-year eras).
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn epoch_text_is_read_exactly() {
+        let cases = [
+            ("1521911720.624556", 1_521_911_720_624_556_000),
+            ("1575413156.0", 1_575_413_156_000_000_000),
+            ("2.385616957e+09", 2_385_616_957_000_000_000),
+            ("2.385642e+09", 2_385_642_000_000_000_000),
+            ("-1.5", -1_500_000_000),
+            ("0.000000", 0),
+            ("1521911720.6245561234567", 1_521_911_720_624_556_123),
+        ];
+        for (text, nanos) in cases {
+            assert_eq!(EventTime::parse_epoch(text), Some(EventTime(nanos)), "{text}");
+        }
+        for text in ["", "-", "XXXXXXXXXX.XXXXXX", "1.2.3", "1e999", "0x10", "nan", "1e", "e5"] {
+            assert_eq!(EventTime::parse_epoch(text), None, "{text}");
+        }
+        assert_eq!(EventTime::parse_epoch("9e60"), Some(EventTime(i64::MAX)));
+    }
+
+    #[test]
+    fn iso_text_of_zeek_and_suricata_is_read() {
+        let expected = EventTime(1_521_911_720_624_556_000);
+        for text in [
+            "2018-03-24T17:15:20.624556Z",
+            "2018-03-24T17:15:20.624556+0000",
+            "2018-03-24T12:15:20.624556-0500",
+            "2018-03-24T19:15:20.624556+02:00",
+            "2018-03-24T17:15:20.624556",
+        ] {
+            assert_eq!(EventTime::parse_iso8601(text), Some(expected), "{text}");
+        }
+        for text in ["ts-error", "2000-01-01T00:00:00.000000", "2018-02-30T00:00:00Z", "2018-03-24T17:15:20.Z", ""] {
+            assert_eq!(EventTime::parse_iso8601(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn wrapped_milliseconds_are_negative_times() {
+        assert_eq!(EventTime::parse_millis("18446744073709551615"), Some(EventTime(-1_000_000)));
+        assert_eq!(EventTime::parse_millis("1521911720624"), Some(EventTime(1_521_911_720_624_000_000)));
+    }
+
+    #[test]
+    fn a_validity_time_written_in_the_sensor_zone_is_mended() {
+        let zone = TimeZone::named("America/Los_Angeles").unwrap();
+        // The same certificate through Zeek 3.0 on a Pacific sensor and 6.2 on a UTC one.
+        assert_eq!(ValidityTime(1_315_682_102).undo_local(&zone), ValidityTime(1_315_656_902));
+        assert_eq!(ValidityTime(1_519_371_378).undo_local(&zone), ValidityTime(1_519_342_578));
+    }
+
+    #[test]
+    fn validity_beyond_the_year_9999_is_clamped_and_says_so() {
+        let last = ValidityTime::parse_iso8601("9999-12-31T23:59:59.000000Z").unwrap();
+        assert!(!last.is_clamped());
+        let beyond = ValidityTime::parse_iso8601("10000-01-01T07:59:59.000000Z").unwrap();
+        assert!(beyond.is_clamped());
+        assert_eq!(ValidityTime::parse_epoch("2.53402300E+11").unwrap().to_string(), "9999-12-31T23:46:40Z");
+        assert_eq!(beyond.to_string(), last.to_string());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_back(nanos in any::<i64>()) {
+            let time = EventTime(nanos);
+            prop_assert_eq!(EventTime::parse_iso8601(&time.to_string()), Some(time));
+            prop_assert_eq!(EventTime::parse_date(&EventTime::date_text(time.day())), Some(time.day()));
+        }
+
+        #[test]
+        fn dates_agree_with_the_calendar_library(seconds in -9_000_000_000i64..9_000_000_000) {
+            let theirs = jiff::Timestamp::from_second(seconds).unwrap().to_string();
+            prop_assert_eq!(EventTime::from_seconds(seconds).to_string(), theirs);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in ".{0,60}") {
+            let _ = EventTime::parse_epoch(&text);
+            let _ = EventTime::parse_iso8601(&text);
+            let _ = EventTime::parse_millis(&text);
+            let _ = EventTime::parse_date(&text);
+        }
+    }
+}
