@@ -1,3 +1,5 @@
 //! certsift, a stage of a log pipeline.
 
+pub mod decode;
+pub mod knowledge;
 pub mod model;

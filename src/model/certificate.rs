@@ -42,8 +42,6 @@ pub struct Certificate {
     pub ca: Option<bool>,
     /// Whether it signed itself; `None` when subject or issuer are unknown.
     pub self_signed: Option<SelfSigned>,
-    /// Zeek: whether it came first in a certificate message; `None` when not logged.
-    pub host_cert: Option<bool>,
     /// Key identifier of the issuer (RFC 5280 §4.2.1.1), from DER.
     pub authority_key_id: Option<Box<[u8]>>,
 }
@@ -152,7 +150,6 @@ impl Certificate {
             san: None,
             ca: None,
             self_signed: None,
-            host_cert: None,
             authority_key_id: None,
         }
     }

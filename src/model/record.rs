@@ -187,6 +187,8 @@ pub struct UnparsedHint {
     pub no_name_match: bool,
     /// `validation_status` is unset.
     pub no_validation: bool,
+    /// The header says that there is a `validation_status`; JSON shows it only where it is set.
+    pub validation_column: bool,
 }
 
 /// A certificate record of Zeek.
@@ -196,6 +198,8 @@ pub struct CertificateRecord {
     pub certificate: Arc<Certificate>,
     /// What sessions refer to it by: its fingerprint (4.1 and later) or its file id.
     pub reference: Option<CertificateId>,
+    /// Whether it came first in a certificate message (`host_cert`, 4.1 and later); `None` when not logged.
+    pub host: Option<bool>,
 }
 
 /// SHA-1 and SHA-256 of one certificate, from Zeek `files.log`.

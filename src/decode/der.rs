@@ -1,0 +1,265 @@
+//! A certificate's facts from its DER encoding.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name};
+
+use crate::model::{
+    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, Key, SelfSigned, Serial,
+    Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
+};
+
+/// Reads a certificate. `subject` and `issuer` are the names as the sensor printed them, where it did.
+///
+/// `None` when it is no certificate. The parser is fed what attackers chose, so a panic in it costs the certificate and
+/// not the process.
+pub fn certificate_from_der(der: &[u8], subject: Option<&str>, issuer: Option<&str>) -> Option<Certificate> {
+    catch_unwind(AssertUnwindSafe(|| read(der, subject, issuer))).ok().flatten()
+}
+
+/// The attributes of a name in the order of its encoding.
+pub fn attributes_of(name: &X509Name<'_>) -> Vec<Attribute> {
+    const MAX_ATTRIBUTES: usize = 256;
+    name.iter_attributes()
+        .take(MAX_ATTRIBUTES)
+        .map(|attribute| Attribute {
+            kind: AttributeKind::from_printed(&attribute.attr_type().to_id_string()),
+            value: attribute_value(attribute).into(),
+        })
+        .collect()
+}
+
+fn read(der: &[u8], subject: Option<&str>, issuer: Option<&str>) -> Option<Certificate> {
+    let (rest, parsed) = X509Certificate::from_der(der).ok()?;
+    let whole = &der[..der.len() - rest.len()];
+    let mut certificate = Certificate::unknown(CertificateSource::Der);
+    certificate.sha256 = Some(Sha256Digest::of(whole));
+    certificate.sha1 = Some(Sha1Digest::of(whole));
+    certificate.spki_sha256 = Some(Sha256Digest::of(parsed.public_key().raw));
+    certificate.version = u8::try_from(parsed.version().0.saturating_add(1)).ok();
+    certificate.serial = Some(Serial::from_der_octets(parsed.raw_serial()));
+    certificate.subject = Some(DistinguishedName::from_attributes(subject, attributes_of(parsed.subject())));
+    certificate.issuer = Some(DistinguishedName::from_attributes(issuer, attributes_of(parsed.issuer())));
+    certificate.not_before = Some(ValidityTime(parsed.validity().not_before.timestamp()));
+    certificate.not_after = Some(ValidityTime(parsed.validity().not_after.timestamp()));
+    certificate.key = Some(key_of(parsed.public_key()));
+    let algorithm = parsed.signature_algorithm.algorithm.to_id_string();
+    certificate.signature_algorithm = Some(signature_algorithm_name(&algorithm).into());
+    let mut san = SubjectAltNames::default();
+    for extension in parsed.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::BasicConstraints(constraints) => certificate.ca = Some(constraints.ca),
+            ParsedExtension::SubjectAlternativeName(names) => {
+                names.general_names.iter().for_each(|name| push_name(&mut san, name));
+            }
+            ParsedExtension::AuthorityKeyIdentifier(identifier) => {
+                certificate.authority_key_id = identifier.key_identifier.as_ref().map(|id| id.0.into());
+            }
+            _ => {}
+        }
+    }
+    certificate.san = Some(san);
+    certificate.self_signed = Some(self_signed(&parsed));
+    Some(certificate.with_id())
+}
+
+/// Whether a certificate signed itself: equal names as encoded, and a signature that its own key made.
+fn self_signed(parsed: &X509Certificate<'_>) -> SelfSigned {
+    if parsed.subject().as_raw() != parsed.issuer().as_raw() {
+        return SelfSigned::No;
+    }
+    match parsed.verify_signature(None) {
+        Ok(()) => SelfSigned::Verified,
+        // Keys and algorithms outside what can be checked prove nothing either way.
+        Err(_) if !is_checkable(parsed) => SelfSigned::SameName,
+        Err(_) => SelfSigned::No,
+    }
+}
+
+/// Whether the signature library accepts this pair of key and algorithm at all.
+fn is_checkable(parsed: &X509Certificate<'_>) -> bool {
+    let algorithm = parsed.signature_algorithm.algorithm.to_id_string();
+    let name = signature_algorithm_name(&algorithm);
+    match parsed.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => {
+            let least = if name == "sha1WithRSAEncryption" { 1024 } else { 2048 };
+            let rsa = ["sha1WithRSAEncryption", "sha256WithRSAEncryption", "sha384WithRSAEncryption"].contains(&name)
+                || name == "sha512WithRSAEncryption";
+            rsa && (least..=8192).contains(&key.key_size())
+        }
+        Ok(PublicKey::EC(point)) => {
+            ["ecdsa-with-SHA256", "ecdsa-with-SHA384"].contains(&name) && matches!(point.key_size(), 256 | 384)
+        }
+        _ => name == "ED25519",
+    }
+}
+
+fn attribute_value(attribute: &AttributeTypeAndValue<'_>) -> String {
+    if let Ok(text) = attribute.as_str() {
+        return text.to_owned();
+    }
+    let data = attribute.attr_value().data;
+    match attribute.attr_value().tag().0 {
+        // BMPString: UTF-16, big-endian.
+        30 => {
+            let units = data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+        }
+        // T61String is read as Latin-1, as everybody does.
+        20 => data.iter().map(|&byte| char::from(byte)).collect(),
+        _ => match std::str::from_utf8(data) {
+            Ok(text) => text.to_owned(),
+            Err(_) => data.iter().map(|byte| format!("{byte:02X}")).collect(),
+        },
+    }
+}
+
+fn push_name(san: &mut SubjectAltNames, name: &GeneralName<'_>) {
+    match name {
+        GeneralName::DNSName(name) => san.push_dns(name),
+        GeneralName::URI(uri) => san.push_uri(uri),
+        GeneralName::RFC822Name(address) => san.push_email(address),
+        GeneralName::IPAddress(octets) => match ip_text(octets) {
+            Some(text) => san.push_ip(&text),
+            None => san.push_other(),
+        },
+        _ => san.push_other(),
+    }
+}
+
+fn ip_text(octets: &[u8]) -> Option<String> {
+    let ip: std::net::IpAddr = match octets.len() {
+        4 => <[u8; 4]>::try_from(octets).ok()?.into(),
+        16 => <[u8; 16]>::try_from(octets).ok()?.into(),
+        _ => return None,
+    };
+    Some(Address::from(ip).ip().to_string())
+}
+
+fn key_of(info: &SubjectPublicKeyInfo<'_>) -> Key {
+    let oid = info.algorithm.algorithm.to_id_string();
+    match info.parsed() {
+        Ok(PublicKey::RSA(key)) => Key { algorithm: "rsa".into(), bits: bit_length(key.modulus), curve: None },
+        Ok(PublicKey::EC(point)) => {
+            let curve = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+            let curve = curve.map(|oid| curve_name(&oid.to_id_string()).into());
+            // 521-bit coordinates take 66 octets.
+            let bits = match point.key_size() {
+                528 => 521,
+                bits => bits,
+            };
+            Key { algorithm: "ecdsa".into(), bits: u32::try_from(bits).ok(), curve }
+        }
+        Ok(PublicKey::DSA(y)) => Key { algorithm: "dsa".into(), bits: bit_length(y), curve: None },
+        _ => Key { algorithm: key_algorithm_name(&oid).into(), bits: None, curve: None },
+    }
+}
+
+/// Bits of a big-endian number without its leading zeros.
+fn bit_length(octets: &[u8]) -> Option<u32> {
+    let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+    let first = octets.get(zeros)?;
+    let octets = u32::try_from(octets.len() - zeros).ok()?;
+    Some(octets * 8 - first.leading_zeros())
+}
+
+/// The name that OpenSSL, and so Zeek, prints for a signature algorithm; the dotted number where it is not in the list.
+fn signature_algorithm_name(oid: &str) -> &str {
+    match oid {
+        "1.2.840.113549.1.1.2" => "md2WithRSAEncryption",
+        "1.2.840.113549.1.1.4" => "md5WithRSAEncryption",
+        "1.2.840.113549.1.1.5" => "sha1WithRSAEncryption",
+        "1.2.840.113549.1.1.10" => "rsassaPss",
+        "1.2.840.113549.1.1.11" => "sha256WithRSAEncryption",
+        "1.2.840.113549.1.1.12" => "sha384WithRSAEncryption",
+        "1.2.840.113549.1.1.13" => "sha512WithRSAEncryption",
+        "1.3.14.3.2.29" => "sha1WithRSA",
+        "1.2.840.10040.4.3" => "dsaWithSHA1",
+        "2.16.840.1.101.3.4.3.2" => "dsa_with_SHA256",
+        "1.2.840.10045.4.1" => "ecdsa-with-SHA1",
+        "1.2.840.10045.4.3.1" => "ecdsa-with-SHA224",
+        "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256",
+        "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384",
+        "1.2.840.10045.4.3.4" => "ecdsa-with-SHA512",
+        "1.3.101.112" => "ED25519",
+        "1.3.101.113" => "ED448",
+        "2.16.840.1.101.3.4.3.17" => "ML-DSA-44",
+        "2.16.840.1.101.3.4.3.18" => "ML-DSA-65",
+        "2.16.840.1.101.3.4.3.19" => "ML-DSA-87",
+        other => other,
+    }
+}
+
+fn key_algorithm_name(oid: &str) -> &str {
+    match oid {
+        "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10" => "rsa",
+        "1.2.840.10045.2.1" => "ecdsa",
+        "1.2.840.10040.4.1" => "dsa",
+        "1.3.101.112" => "ed25519",
+        "1.3.101.113" => "ed448",
+        "2.16.840.1.101.3.4.3.17" => "ml-dsa-44",
+        "2.16.840.1.101.3.4.3.18" => "ml-dsa-65",
+        "2.16.840.1.101.3.4.3.19" => "ml-dsa-87",
+        other => other,
+    }
+}
+
+fn curve_name(oid: &str) -> &str {
+    match oid {
+        "1.2.840.10045.3.1.7" => "prime256v1",
+        "1.3.132.0.34" => "secp384r1",
+        "1.3.132.0.35" => "secp521r1",
+        "1.3.132.0.10" => "secp256k1",
+        "1.3.36.3.3.2.8.1.1.7" => "brainpoolP256r1",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    fn self_signed_der() -> Vec<u8> {
+        let mut params = CertificateParams::new(vec!["host.example".to_owned(), "192.0.2.7".to_owned()]).unwrap();
+        params.serial_number = Some(rcgen::SerialNumber::from(0x08BB_00EE_u64));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn facts_are_read_and_the_self_signature_is_checked() {
+        let certificate = certificate_from_der(&self_signed_der(), None, None).unwrap();
+        assert_eq!(certificate.serial.as_ref().unwrap().to_string(), "08BB00EE");
+        assert_eq!(certificate.self_signed, Some(SelfSigned::Verified));
+        let san = certificate.san.unwrap();
+        assert_eq!((san.count, &*san.dns[0], &*san.ip[0]), (2, "host.example", "192.0.2.7"));
+        let key = certificate.key.unwrap();
+        assert_eq!((&*key.algorithm, key.bits, key.curve.as_deref()), ("ecdsa", Some(256), Some("prime256v1")));
+        assert_eq!(certificate.signature_algorithm.as_deref(), Some("ecdsa-with-SHA256"));
+    }
+
+    #[test]
+    fn equal_names_with_a_foreign_signature_are_not_self_signed() {
+        let mut der = self_signed_der();
+        // The last byte belongs to the signature.
+        *der.last_mut().unwrap() ^= 1;
+        assert_eq!(certificate_from_der(&der, None, None).unwrap().self_signed, Some(SelfSigned::No));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_der_is_read_or_refused_without_a_panic(at in 0usize..400, value in any::<u8>(), cut in 0usize..400) {
+            let mut der = self_signed_der();
+            let at = at % der.len();
+            der[at] = value;
+            let _ = certificate_from_der(&der, None, None);
+            der.truncate(cut);
+            let _ = certificate_from_der(&der, None, None);
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Suricata's EVE JSON: `tls`, `quic` with a name, `alert` with a `tls` object; every other event passes through.
+//!
+//! Field names and forms are those of Suricata's `output-json-tls.c`, versions 5 to 8.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+
+use super::der::certificate_from_der;
+use super::json;
+use super::names::name_ids;
+use super::output::Output;
+use crate::model::{
+    Address, Body, Certificate, CertificateSource, DistinguishedName, EventTime, Fault, FaultField, Faults, Id128, Log,
+    Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion, UnparsedHint,
+    ValidityTime,
+};
+
+/// What is read of the top level of an event.
+#[derive(Default)]
+struct Event<'a> {
+    timestamp: Option<&'a str>,
+    event_type: Option<&'a str>,
+    source: Endpoint<'a>,
+    destination: Endpoint<'a>,
+    direction: Option<&'a str>,
+    host: Option<&'a str>,
+    tls: Option<&'a str>,
+    quic: Option<&'a str>,
+    flow: Option<&'a str>,
+    enriched: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Endpoint<'a> {
+    ip: Option<&'a str>,
+    port: Option<&'a str>,
+}
+
+/// What is read of a `tls` object, or of the `client` object inside it.
+#[derive(Default)]
+struct Tls<'a> {
+    subject: Option<&'a str>,
+    issuer: Option<&'a str>,
+    alternative_names: Option<&'a str>,
+    serial: Option<&'a str>,
+    fingerprint: Option<&'a str>,
+    not_before: Option<&'a str>,
+    not_after: Option<&'a str>,
+    certificate: Option<&'a str>,
+    chain: Option<&'a str>,
+    server_name: Option<&'a str>,
+    version: Option<&'a str>,
+    resumed: Option<&'a str>,
+    client: Option<&'a str>,
+    server_answered: bool,
+}
+
+/// Reads one line.
+pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64) {
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line).trim();
+    let line = line.strip_prefix("@cee:").map_or(line, str::trim_start);
+    let mut event = Event::default();
+    let keys = match json::walk_object(line, &mut |key, raw| event.set(key, raw)) {
+        Ok(keys) => keys,
+        Err(_) => return output.dead_letter(offset, line.as_bytes(), "not a JSON object"),
+    };
+    let mut faults = Faults::default();
+    let (log, body) = read(output, &event, &mut faults);
+    let time = event.timestamp.and_then(json::string).and_then(|text| EventTime::parse_iso8601(&text));
+    if time.is_none() {
+        faults.push(Fault::new(FaultField::Time, if event.timestamp.is_some() { "not_a_time" } else { "missing" }));
+    }
+    let sensor = event.host.and_then(json::string).map(|host| output.span_of(&host));
+    let line = output.span(line);
+    let body = if event.enriched { Body::AlreadyEnriched } else { body };
+    output.push(Record { log, offset, line, time, empty_object: keys == 0, sensor, faults, body });
+}
+
+impl<'a> Event<'a> {
+    fn set(&mut self, key: &str, raw: &'a str) {
+        let slot = match key {
+            "timestamp" => &mut self.timestamp,
+            "event_type" => &mut self.event_type,
+            "src_ip" => &mut self.source.ip,
+            "src_port" => &mut self.source.port,
+            "dest_ip" => &mut self.destination.ip,
+            "dest_port" => &mut self.destination.port,
+            "direction" => &mut self.direction,
+            "host" => &mut self.host,
+            "tls" => &mut self.tls,
+            "quic" => &mut self.quic,
+            "flow" => &mut self.flow,
+            "certsift" => {
+                self.enriched = true;
+                return;
+            }
+            _ => return,
+        };
+        *slot = Some(raw);
+    }
+
+    /// Client and server. In an alert, source and destination are those of the packet that set it off; there the flow
+    /// object, or else the direction, says who is who.
+    fn endpoints(&self, log: Log) -> (Endpoint<'a>, Endpoint<'a>) {
+        if log != Log::SuricataAlert {
+            return (self.source, self.destination);
+        }
+        let mut flow = Event::default();
+        if let Some(raw) = self.flow {
+            // The line as a whole has been checked already.
+            let _ = json::walk_object(raw, &mut |key, raw| flow.set(key, raw));
+        }
+        if flow.source.ip.is_some() && flow.destination.ip.is_some() {
+            return (flow.source, flow.destination);
+        }
+        match self.direction {
+            Some("\"to_client\"") => (self.destination, self.source),
+            _ => (self.source, self.destination),
+        }
+    }
+}
+
+impl<'a> Tls<'a> {
+    fn parse(raw: &'a str) -> Self {
+        let mut tls = Self::default();
+        // The line as a whole has been checked already; what is no object leaves everything unknown.
+        let _ = json::walk_object(raw, &mut |key, raw| tls.set(key, raw));
+        tls
+    }
+
+    fn set(&mut self, key: &str, raw: &'a str) {
+        let slot = match key {
+            "subject" => &mut self.subject,
+            "issuerdn" => &mut self.issuer,
+            "subjectaltname" => &mut self.alternative_names,
+            "serial" => &mut self.serial,
+            "fingerprint" => &mut self.fingerprint,
+            "notbefore" => &mut self.not_before,
+            "notafter" => &mut self.not_after,
+            "certificate" => &mut self.certificate,
+            "chain" => &mut self.chain,
+            "sni" => &mut self.server_name,
+            "version" => &mut self.version,
+            "session_resumed" => &mut self.resumed,
+            "client" => &mut self.client,
+            // Each of these takes a ServerHello; before 7.0 an empty `ja3s` was written where it was off.
+            "ja3s" | "server_handshake" | "server_alpns" | "alpn_tc" => {
+                self.server_answered |= raw != "{}";
+                return;
+            }
+            _ => return,
+        };
+        *slot = Some(raw);
+    }
+}
+
+fn read(output: &mut Output<'_>, event: &Event<'_>, faults: &mut Faults) -> (Log, Body) {
+    match (event.event_type, event.tls, event.quic) {
+        (Some("\"tls\""), tls, _) => {
+            let tls = tls.map(Tls::parse).unwrap_or_default();
+            (Log::SuricataTls, Body::Session(session(output, event, &tls, Log::SuricataTls, faults)))
+        }
+        (Some("\"alert\""), Some(tls), _) if json::is_object(tls) => {
+            let tls = Tls::parse(tls);
+            (Log::SuricataAlert, Body::Session(session(output, event, &tls, Log::SuricataAlert, faults)))
+        }
+        (Some("\"quic\""), _, Some(quic)) => {
+            let mut tls = Tls::default();
+            let _ = json::walk_object(quic, &mut |key, raw| {
+                if key == "sni" {
+                    tls.server_name = Some(raw);
+                }
+            });
+            if tls.server_name.is_none() {
+                return (Log::SuricataOther, Body::PassThrough);
+            }
+            let mut session = session(output, event, &tls, Log::SuricataQuic, faults);
+            session.version = TlsVersion::Quic;
+            (Log::SuricataQuic, Body::Session(session))
+        }
+        _ => (Log::SuricataOther, Body::PassThrough),
+    }
+}
+
+fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, faults: &mut Faults) -> Session {
+    let (client, server) = event.endpoints(log);
+    let server_name = tls.server_name.and_then(json::string).filter(|name| !name.is_empty());
+    if server_name.is_none() && tls.server_name.is_some_and(|raw| raw != "\"\"") {
+        faults.push(Fault::new(FaultField::ServerName, "not_text"));
+    }
+    let leaf = certificate(output, tls, faults);
+    let client_leaf = tls.client.and_then(|raw| certificate(output, &Tls::parse(raw), faults));
+    Session {
+        client: address(client, FaultField::Client, faults),
+        server: address(server, FaultField::Server, faults),
+        server_port: server.port.and_then(|raw| raw.parse().ok()),
+        name: server_name.as_deref().and_then(name_ids),
+        server_name: server_name.map(|name| output.span_of(&name)),
+        version: tls.version.and_then(json::string).map_or(TlsVersion::Unknown, |version| version_of(&version)),
+        resumed: tls.resumed.and_then(json::boolean).unwrap_or(false),
+        // Suricata writes the event when the handshake is done, but also when the flow ends before that.
+        established: (leaf.is_some() || tls.resumed.is_some() || tls.server_answered).then_some(true),
+        chain: ReferenceRange::default(),
+        client_chain: ReferenceRange::default(),
+        chain_logged: true,
+        leaf_unparsed_hint: UnparsedHint::default(),
+        validation_status: None,
+        leaf,
+        client_leaf,
+    }
+}
+
+/// `TLS 1.3` and its drafts; `TLSv1` is 1.0.
+fn version_of(version: &str) -> TlsVersion {
+    if version.starts_with("TLS 1.3") {
+        TlsVersion::Tls13
+    } else if version.is_empty() || version == "UNDETERMINED" {
+        TlsVersion::Unknown
+    } else {
+        TlsVersion::Older
+    }
+}
+
+fn address(endpoint: Endpoint<'_>, fault: FaultField, faults: &mut Faults) -> Option<Address> {
+    let Some(raw) = endpoint.ip else {
+        faults.push(Fault::new(fault, "missing"));
+        return None;
+    };
+    let address = json::string(raw).and_then(|text| Address::parse(&text));
+    if address.is_none() {
+        faults.push(Fault::new(fault, "not_an_address"));
+    }
+    address
+}
+
+/// The certificate that the object tells of: from DER where it is logged, else from the strings; `None` without either.
+fn certificate(output: &mut Output<'_>, tls: &Tls<'_>, faults: &mut Faults) -> Option<Arc<Certificate>> {
+    let encoded = tls.certificate.and_then(json::string).or_else(|| first_of_chain(tls.chain?));
+    if encoded.is_none() && tls.subject.is_none() && tls.fingerprint.is_none() && tls.serial.is_none() {
+        return None;
+    }
+    let raw = |raw: Option<&str>| raw.unwrap_or("").as_bytes().to_vec();
+    let strings = [tls.subject, tls.issuer, tls.alternative_names, tls.serial, tls.fingerprint];
+    let mut parts: Vec<Vec<u8>> = strings.into_iter().map(raw).collect();
+    parts.extend([raw(tls.not_before), raw(tls.not_after)]);
+    parts.push(encoded.as_deref().unwrap_or("").as_bytes().to_vec());
+    let parts: Vec<&[u8]> = std::iter::once(b"eve".as_slice()).chain(parts.iter().map(Vec::as_slice)).collect();
+    let key = Id128::of_parts(&parts);
+    let context = output.context;
+    let certificate = context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref())))?;
+    if encoded.is_some() && certificate.source != CertificateSource::Der {
+        faults.push(Fault::new(FaultField::Der, "unreadable"));
+    }
+    Some(certificate)
+}
+
+fn first_of_chain(raw: &str) -> Option<Cow<'_, str>> {
+    let mut first = None;
+    json::walk_array(raw, |element| {
+        if first.is_none() {
+            first = json::string(element);
+        }
+    });
+    first
+}
+
+fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>) -> Certificate {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
+
+    let subject = tls.subject.and_then(json::string);
+    let issuer = tls.issuer.and_then(json::string);
+    if let Some(der) = encoded.and_then(|text| ENGINE.decode(text.as_bytes()).ok())
+        && let Some(certificate) = certificate_from_der(&der, subject.as_deref(), issuer.as_deref())
+    {
+        return certificate;
+    }
+    let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+    certificate.sha1 = tls.fingerprint.and_then(json::string).and_then(|text| Sha1Digest::parse(&text));
+    certificate.serial = tls.serial.and_then(json::string).and_then(|text| Serial::parse_octets(&text));
+    certificate.self_signed = match (&subject, &issuer) {
+        (Some(subject), Some(issuer)) if subject == issuer => Some(SelfSigned::SameName),
+        (Some(_), Some(_)) => Some(SelfSigned::No),
+        _ => None,
+    };
+    certificate.subject = subject.map(|text| DistinguishedName::from_suricata(&text));
+    certificate.issuer = issuer.map(|text| DistinguishedName::from_suricata(&text));
+    let time = |raw: Option<&str>| json::string(raw?).and_then(|text| ValidityTime::parse_iso8601(&text));
+    certificate.not_before = time(tls.not_before);
+    certificate.not_after = time(tls.not_after);
+    certificate.san = tls.alternative_names.map(alternative_names);
+    certificate.with_id()
+}
+
+/// Suricata does not mark the type of a name and prints an address as the list of its bytes.
+fn alternative_names(raw: &str) -> SubjectAltNames {
+    const OTHER_KINDS: [&str; 4] = ["DirectoryName(", "OtherName(", "RegisteredID(", "Invalid("];
+    let mut san = SubjectAltNames::default();
+    json::walk_array(raw, |element| {
+        let Some(name) = json::string(element) else { return san.push_other() };
+        if let Some(address) = debug_bytes(&name) {
+            san.push_ip(&address);
+        } else if let Some(email) = name.strip_prefix("RFC822Name(").and_then(|rest| rest.strip_suffix(')')) {
+            san.push_email(email);
+        } else if OTHER_KINDS.iter().any(|kind| name.starts_with(kind)) {
+            san.push_other();
+        } else if name.contains("://") {
+            san.push_uri(&name);
+        } else {
+            san.push_dns(&name);
+        }
+    });
+    san
+}
+
+/// An address from text such as `[8, 8, 8, 8]`.
+fn debug_bytes(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+    let bytes: Vec<u8> = inner.split(", ").map(|byte| byte.parse().ok()).collect::<Option<_>>()?;
+    let ip: std::net::IpAddr = match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok()?.into(),
+        16 => <[u8; 16]>::try_from(bytes).ok()?.into(),
+        _ => return None,
+    };
+    Some(Address::from(ip).ip().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_every_printed_kind_are_told_apart() {
+        let raw = r#"["a.example","*.b.example","[8, 8, 8, 8]","RFC822Name(x@y)","https://c.example/","DirectoryName(C=US)"]"#;
+        let san = alternative_names(raw);
+        assert_eq!((san.count, san.dns.len(), san.uri.len(), san.email.len()), (6, 2, 1, 1));
+        assert_eq!(&*san.ip[0], "8.8.8.8");
+    }
+}

@@ -1,0 +1,116 @@
+//! A line of a log becomes a [`Record`].
+//!
+//! In: whole lines of one input, with their offset. Out: a [`Batch`] of records with the text that they leave as.
+//! Promise: a pure function; every line gives exactly one record, a header line none, and bad input never fails: it is a
+//! record with a fault or a dead letter.
+
+mod cache;
+mod der;
+mod detect;
+mod eve;
+mod json;
+mod names;
+mod output;
+mod zeek;
+mod zeek_json;
+mod zeek_tsv;
+
+use std::sync::Arc;
+
+use crate::model::{Batch, SourceInfo};
+
+pub use cache::CertificateCache;
+pub use der::{attributes_of, certificate_from_der};
+pub use detect::{Detected, Format, detect};
+pub use names::{is_ip_literal, name_ids, registrable};
+pub use zeek_tsv::TsvHeader;
+
+use output::Output;
+
+/// Whole lines of one input, as they were read.
+#[derive(Debug)]
+pub struct RawBatch {
+    /// The lines, each with its line end but perhaps the last.
+    pub bytes: Vec<u8>,
+    /// Where the first of them begins, in decompressed bytes.
+    pub offset: u64,
+    /// How the lines are to be read.
+    pub format: Format,
+    /// The line is longer than anybody may ask of memory; `bytes` holds its beginning only and this is its whole length.
+    pub oversize: Option<u64>,
+}
+
+/// Longest line that is read, in bytes. A Certificate message may hold 2^24 bytes of DER, which base64 makes a third more.
+pub const MAX_LINE: usize = 32 * 1024 * 1024;
+
+/// How much of a line that is too long is kept for the dead-letter file.
+pub const MAX_OVERSIZE_KEPT: usize = 64 * 1024;
+
+/// What decoding needs beside the lines, shared by all workers.
+#[derive(Debug, Default)]
+pub struct DecodeContext {
+    /// Certificates that were read before, by what was logged of them.
+    pub certificates: CertificateCache,
+}
+
+/// Reads all lines of a batch.
+pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) -> Batch {
+    let RawBatch { bytes, offset, format, oversize } = raw;
+    let end_offset = offset + oversize.unwrap_or(bytes.len() as u64);
+    let mut output = Output::new(context, source, &format);
+    let text = if oversize.is_some() {
+        output.dead_letter(offset, &bytes, "longer than 32 MiB; only its beginning is kept here");
+        String::new()
+    } else {
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                output.set_base(&text);
+                decode_lines(&mut output, &text, offset, &format);
+                text
+            }
+            // Rare: sort the lines that can leave from those that cannot, one by one.
+            Err(error) => {
+                decode_broken_lines(&mut output, error.as_bytes(), offset, &format);
+                String::new()
+            }
+        }
+    };
+    output.into_batch(text, end_offset)
+}
+
+fn decode_lines(output: &mut Output<'_>, text: &str, offset: u64, format: &Format) {
+    let mut start = 0;
+    while start < text.len() {
+        let end = memchr::memchr(b'\n', &text.as_bytes()[start..]).map_or(text.len(), |at| start + at + 1);
+        decode_line(output, &text[start..end], offset + start as u64, format);
+        start = end;
+    }
+}
+
+fn decode_broken_lines(output: &mut Output<'_>, bytes: &[u8], offset: u64, format: &Format) {
+    let mut start = 0;
+    while start < bytes.len() {
+        let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at + 1);
+        let line = &bytes[start..end];
+        let at = offset + start as u64;
+        match std::str::from_utf8(line) {
+            Ok(line) => decode_line(output, line, at, format),
+            Err(_) => output.dead_letter(at, line, "not valid UTF-8"),
+        }
+        start = end;
+    }
+}
+
+/// Reads one line. Blank lines are no records: they carry nothing, and every format allows them between records.
+fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, format: &Format) {
+    let trimmed = line.trim_end_matches(['\n', '\r']);
+    if trimmed.trim().is_empty() {
+        return;
+    }
+    match format {
+        Format::ZeekTsv(header) => zeek_tsv::decode_line(output, trimmed, offset, header),
+        Format::ZeekJson(log) => zeek_json::decode_line(output, trimmed, offset, *log),
+        Format::Eve => eve::decode_line(output, trimmed, offset),
+        Format::Unknown => output.dead_letter(offset, trimmed.as_bytes(), "no known log format"),
+    }
+}

@@ -1,0 +1,108 @@
+//! Where decoders put what they read.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::detect::Format;
+use super::{DecodeContext, MAX_OVERSIZE_KEPT};
+use crate::model::{Batch, Body, CertificateId, DeadLetter, Faults, Log, Record, ReferenceRange, SourceInfo, Span};
+
+/// A batch while it is being made.
+///
+/// Spans count from the start of the raw text, which is followed by what decoders add: the JSON of TSV rows and values
+/// that had to be unescaped.
+pub(super) struct Output<'a> {
+    pub(super) context: &'a DecodeContext,
+    source: &'a Arc<SourceInfo>,
+    base_start: usize,
+    base_len: usize,
+    added: String,
+    records: Vec<Record>,
+    references: Vec<CertificateId>,
+    unknown_log: Log,
+}
+
+/// Certificate references kept of one session. The longest chain seen in public data has 14.
+const MAX_REFERENCES: usize = 64;
+
+impl<'a> Output<'a> {
+    pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format) -> Self {
+        Self {
+            context,
+            source,
+            base_start: 0,
+            base_len: 0,
+            added: String::new(),
+            records: Vec::new(),
+            references: Vec::new(),
+            unknown_log: format.log(),
+        }
+    }
+
+    /// Names the raw text that most spans point into.
+    pub(super) fn set_base(&mut self, text: &str) {
+        self.base_start = text.as_ptr() as usize;
+        self.base_len = text.len();
+    }
+
+    /// The source that the batch comes from.
+    pub(super) fn source(&self) -> &SourceInfo {
+        self.source
+    }
+
+    /// The place of a text in the batch; what is not part of the raw text is added.
+    pub(super) fn span(&mut self, text: &str) -> Span {
+        let start = (text.as_ptr() as usize).wrapping_sub(self.base_start);
+        if self.base_len > 0 && start <= self.base_len && text.len() <= self.base_len - start {
+            return Span { start: start as u32, len: text.len() as u32 };
+        }
+        self.added_span(|added| added.push_str(text))
+    }
+
+    /// The place of a value that may have been unescaped.
+    pub(super) fn span_of(&mut self, text: &Cow<'_, str>) -> Span {
+        self.span(text)
+    }
+
+    /// Adds what `write` appends, and gives its place.
+    pub(super) fn added_span(&mut self, write: impl FnOnce(&mut String)) -> Span {
+        let start = self.added.len();
+        write(&mut self.added);
+        Span { start: (self.base_len + start) as u32, len: (self.added.len() - start) as u32 }
+    }
+
+    /// Adds references of one session.
+    pub(super) fn references(&mut self, references: impl Iterator<Item = CertificateId>) -> ReferenceRange {
+        let start = self.references.len();
+        self.references.extend(references.take(MAX_REFERENCES));
+        ReferenceRange { start: start as u32, len: (self.references.len() - start) as u16 }
+    }
+
+    /// Adds a record.
+    pub(super) fn push(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    /// Adds a line that cannot leave as a record.
+    pub(super) fn dead_letter(&mut self, offset: u64, line: &[u8], reason: &'static str) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let bytes = if reason.starts_with("longer") { &line[..line.len().min(MAX_OVERSIZE_KEPT)] } else { line };
+        self.records.push(Record {
+            log: self.unknown_log,
+            offset,
+            line: Span::default(),
+            time: None,
+            empty_object: false,
+            sensor: None,
+            faults: Faults::default(),
+            body: Body::DeadLetter(DeadLetter { bytes: bytes.to_vec(), reason }),
+        });
+    }
+
+    /// The finished batch; `text` is the raw text that was named as base.
+    pub(super) fn into_batch(self, mut text: String, end_offset: u64) -> Batch {
+        text.push_str(&self.added);
+        Batch { source: Arc::clone(self.source), text, records: self.records, references: self.references, end_offset }
+    }
+}

@@ -1,0 +1,565 @@
+//! What Zeek's two forms share: which fields matter, and how they become sessions and certificates.
+//!
+//! Field names, versions and traps are those of Zeek's `base/protocols/ssl/main.zeek`, `base/files/x509/main.zeek` and
+//! the policy scripts that add to them.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::der::certificate_from_der;
+use super::json;
+use super::names::name_ids;
+use super::output::Output;
+use super::zeek_tsv::TsvHeader;
+use crate::model::{
+    Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
+    Fault, FaultField, Faults, HashPair, Id128, Key, Log, SelfSigned, Serial, Session, Sha1Digest, Sha256Digest,
+    SourceInfo, SubjectAltNames, TlsVersion, UnparsedHint, ValidityTime,
+};
+
+macro_rules! zeek_fields {
+    ($($variant:ident = $($name:literal)|+,)*) => {
+        /// Fields of Zeek's logs that certsift reads.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(super) enum ZeekField { $($variant),* }
+
+        impl ZeekField {
+            const COUNT: usize = [$(ZeekField::$variant),*].len();
+
+            /// The field of a flat name, joined by `.` or, where the site set another separator, by `_`.
+            pub(super) fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($($name)|+ => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+zeek_fields! {
+    Time = "ts",
+    Path = "_path" | "@stream",
+    System = "_system_name" | "@system",
+    Client = "id.orig_h" | "id_orig_h",
+    Server = "id.resp_h" | "id_resp_h",
+    ServerPort = "id.resp_p" | "id_resp_p",
+    Version = "version",
+    Cipher = "cipher",
+    ServerName = "server_name",
+    Resumed = "resumed",
+    Established = "established",
+    History = "ssl_history",
+    ChainFps = "cert_chain_fps",
+    ChainFuids = "cert_chain_fuids",
+    ClientChainFps = "client_cert_chain_fps",
+    ClientChainFuids = "client_cert_chain_fuids",
+    SniMatchesCert = "sni_matches_cert",
+    ValidationStatus = "validation_status",
+    FileId = "id",
+    Fingerprint = "fingerprint",
+    CertificateVersion = "certificate.version" | "certificate_version",
+    Serial = "certificate.serial" | "certificate_serial",
+    Subject = "certificate.subject" | "certificate_subject",
+    Issuer = "certificate.issuer" | "certificate_issuer",
+    NotBefore = "certificate.not_valid_before" | "certificate_not_valid_before",
+    NotAfter = "certificate.not_valid_after" | "certificate_not_valid_after",
+    KeyAlgorithm = "certificate.key_alg" | "certificate_key_alg",
+    SignatureAlgorithm = "certificate.sig_alg" | "certificate_sig_alg",
+    KeyType = "certificate.key_type" | "certificate_key_type",
+    KeyLength = "certificate.key_length" | "certificate_key_length",
+    Curve = "certificate.curve" | "certificate_curve",
+    SanDns = "san.dns" | "san_dns",
+    SanUri = "san.uri" | "san_uri",
+    SanEmail = "san.email" | "san_email",
+    SanIp = "san.ip" | "san_ip",
+    Ca = "basic_constraints.ca" | "basic_constraints_ca",
+    HostCert = "host_cert",
+    Der = "cert",
+    MimeType = "mime_type",
+    Sha1 = "sha1",
+    Sha256 = "sha256",
+    Host = "host",
+    IssuerSubject = "issuer_subject",
+    Uid = "uid",
+}
+
+/// Objects that shippers nest fields into, and the prefix that the flat names have.
+pub(super) const NESTED: [&str; 4] = ["id", "certificate", "san", "basic_constraints"];
+
+/// One field's value as it stands in the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell<'a> {
+    /// Raw JSON.
+    Json(&'a str),
+    /// A column of a tab-separated row, neither unset nor decoded.
+    Tsv(&'a str, &'a TsvHeader),
+}
+
+/// The fields of one record that are set.
+pub(super) struct ZeekFields<'a> {
+    cells: [Option<Cell<'a>>; ZeekField::COUNT],
+}
+
+/// The names of the fields of a record or header, to tell which log they belong to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ZeekFieldSet(u64);
+
+impl<'a> ZeekFields<'a> {
+    pub(super) fn new() -> Self {
+        Self { cells: [None; ZeekField::COUNT] }
+    }
+
+    /// Sets a field; of a repeated key the last one counts, as for most readers of JSON.
+    pub(super) fn set(&mut self, field: ZeekField, cell: Cell<'a>) {
+        self.cells[field as usize] = match cell {
+            Cell::Json("null") => None,
+            cell => Some(cell),
+        };
+    }
+
+    /// The log that the record says it belongs to.
+    pub(super) fn path(&self) -> Option<Cow<'a, str>> {
+        self.text(ZeekField::Path)
+    }
+
+    fn get(&self, field: ZeekField) -> Option<Cell<'a>> {
+        self.cells[field as usize]
+    }
+
+    fn text(&self, field: ZeekField) -> Option<Cow<'a, str>> {
+        self.get(field)?.text()
+    }
+
+    fn is_set(&self, field: ZeekField) -> bool {
+        self.get(field).is_some()
+    }
+}
+
+impl<'a> Cell<'a> {
+    /// The value of a string.
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Json(raw) => json::string(raw),
+            Self::Tsv(cell, header) => Some(header.text(cell)),
+        }
+    }
+
+    /// The text of a number, or of a string that holds one.
+    fn number(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Json(raw) if raw.starts_with('"') => json::string(raw),
+            Self::Json(raw) => Some(Cow::Borrowed(raw)),
+            Self::Tsv(cell, _) => Some(Cow::Borrowed(cell)),
+        }
+    }
+
+    fn boolean(self) -> Option<bool> {
+        match self {
+            Self::Json(raw) => json::boolean(raw),
+            Self::Tsv("T", _) => Some(true),
+            Self::Tsv("F", _) => Some(false),
+            Self::Tsv(..) => None,
+        }
+    }
+
+    /// Calls `each` with the elements of a set or vector that are set.
+    fn elements(self, mut each: impl FnMut(&str)) {
+        match self {
+            Self::Json(raw) => json::walk_array(raw, |element| {
+                if let Some(text) = json::string(element) {
+                    each(&text);
+                }
+            }),
+            Self::Tsv(cell, header) => header.elements(cell).for_each(|element| each(&element)),
+        }
+    }
+
+    /// The text as it stands in the log, for keys of caches.
+    fn raw(self) -> &'a str {
+        match self {
+            Self::Json(raw) | Self::Tsv(raw, _) => raw,
+        }
+    }
+
+    fn is_iso(self) -> bool {
+        self.raw().as_bytes().contains(&b'T')
+    }
+}
+
+impl ZeekFieldSet {
+    /// Notes a key; of a nested object its keys.
+    pub(super) fn note(&mut self, key: &str, raw: &str) {
+        if NESTED.contains(&key) && json::is_object(raw) {
+            // What does not parse has been refused as a whole already.
+            let _ = json::walk_object(raw, &mut |inner, _| self.note_flat(&format!("{key}.{inner}")));
+            return;
+        }
+        self.note_flat(key);
+    }
+
+    /// Notes a flat field name.
+    pub(super) fn note_flat(&mut self, name: &str) {
+        if let Some(field) = ZeekField::named(name) {
+            self.0 |= 1 << field as usize;
+        }
+    }
+
+    /// The log that these fields belong to; `None` when they are not Zeek's. Between logs whose fields fit several, the
+    /// file's name decides.
+    pub(super) fn log(self, name: &str) -> Option<Log> {
+        let has = |field: ZeekField| self.0 & 1 << field as usize != 0;
+        if !has(ZeekField::Time) {
+            return None;
+        }
+        let x509 = has(ZeekField::Serial) || has(ZeekField::NotAfter) || has(ZeekField::Subject);
+        let ssl = has(ZeekField::Client)
+            && (has(ZeekField::Established)
+                || has(ZeekField::Resumed)
+                || has(ZeekField::History)
+                || has(ZeekField::ChainFps)
+                || has(ZeekField::ChainFuids)
+                || (has(ZeekField::Cipher) && has(ZeekField::Version)));
+        if x509 {
+            Some(Log::ZeekX509)
+        } else if ssl {
+            Some(Log::ZeekSsl)
+        } else if has(ZeekField::Host) && has(ZeekField::IssuerSubject) {
+            Some(Log::ZeekKnownCerts)
+        } else if has(ZeekField::MimeType) && (has(ZeekField::Sha1) || name.starts_with("files")) {
+            Some(Log::ZeekFiles)
+        } else if has(ZeekField::Uid) || has(ZeekField::Client) || has(ZeekField::Path) {
+            Some(Log::ZeekOther)
+        } else {
+            None
+        }
+    }
+}
+
+/// The log of a `_path` or `#path`.
+pub(super) fn log_of_path(path: &str) -> Log {
+    match path {
+        "ssl" => Log::ZeekSsl,
+        "x509" => Log::ZeekX509,
+        "known_certs" => Log::ZeekKnownCerts,
+        "files" => Log::ZeekFiles,
+        _ => Log::ZeekOther,
+    }
+}
+
+/// What the rest of a record is made of, beside its line.
+pub(super) struct Read {
+    pub(super) time: Option<EventTime>,
+    pub(super) sensor: Option<crate::model::Span>,
+    pub(super) faults: Faults,
+    pub(super) body: Body,
+}
+
+/// Reads the fields of a record of `log`.
+pub(super) fn read(output: &mut Output<'_>, fields: &ZeekFields<'_>, log: Log, header: Option<&TsvHeader>) -> Read {
+    let mut faults = Faults::default();
+    let (time, clock_form) = time_of(fields, &mut faults);
+    let sensor = fields.text(ZeekField::System).map(|name| output.span_of(&name));
+    let body = match log {
+        Log::ZeekSsl => Body::Session(session(output, fields, &mut faults, header)),
+        Log::ZeekX509 => certificate_record(output, fields, &mut faults, clock_form),
+        Log::ZeekFiles => hash_pair(fields).map_or(Body::Skipped, Body::HashPair),
+        Log::ZeekKnownCerts => Body::PassThrough,
+        _ => Body::Skipped,
+    };
+    Read { time, sensor, faults, body }
+}
+
+/// How a log writes its times.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ClockForm {
+    Seconds,
+    Millis,
+}
+
+fn time_of(fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, ClockForm) {
+    let Some(cell) = fields.get(ZeekField::Time) else {
+        faults.push(Fault::new(FaultField::Time, "missing"));
+        return (None, ClockForm::Seconds);
+    };
+    let form = clock_form(cell);
+    let text = cell.number();
+    let time = text.as_deref().and_then(|text| match form {
+        _ if cell.is_iso() => EventTime::parse_iso8601(text),
+        ClockForm::Millis => EventTime::parse_millis(text),
+        ClockForm::Seconds => EventTime::parse_epoch(text),
+    });
+    if time.is_none() {
+        faults.push(Fault::new(FaultField::Time, "not_a_time"));
+    }
+    (time, form)
+}
+
+/// Milliseconds are whole numbers beyond what seconds reach before the year 5138.
+fn clock_form(cell: Cell<'_>) -> ClockForm {
+    let digits = cell.raw().trim_start_matches('-');
+    let whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if whole && digits.len() >= 12 { ClockForm::Millis } else { ClockForm::Seconds }
+}
+
+fn session(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    faults: &mut Faults,
+    header: Option<&TsvHeader>,
+) -> Session {
+    let client = address(fields, ZeekField::Client, FaultField::Client, faults);
+    let server = address(fields, ZeekField::Server, FaultField::Server, faults);
+    let server_port = fields
+        .get(ZeekField::ServerPort)
+        .and_then(Cell::number)
+        .and_then(|text| text.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, "not_a_port"))).ok());
+    let server_name = text_or_fault(fields, ZeekField::ServerName, FaultField::ServerName, faults);
+    let server_name = server_name.filter(|name| !name.is_empty());
+    let chain_logged = fields.is_set(ZeekField::ChainFps)
+        || fields.is_set(ZeekField::ChainFuids)
+        || header.is_none_or(|header| header.has(ZeekField::ChainFps) || header.has(ZeekField::ChainFuids));
+    let validation = fields.text(ZeekField::ValidationStatus);
+    // A header says which columns exist; JSON leaves unset fields out, so there 4.1 and its certificate column stand for
+    // the columns that came with it.
+    let name_match_exists = match header {
+        Some(header) => header.has(ZeekField::SniMatchesCert),
+        None => fields.is_set(ZeekField::ChainFps),
+    };
+    let leaf_unparsed_hint = UnparsedHint {
+        no_name_match: name_match_exists && server_name.is_some() && !fields.is_set(ZeekField::SniMatchesCert),
+        no_validation: validation.is_none(),
+        validation_column: header.is_some_and(|header| header.has(ZeekField::ValidationStatus)),
+    };
+    Session {
+        client,
+        server,
+        server_port,
+        name: server_name.as_deref().and_then(name_ids),
+        server_name: server_name.map(|name| output.span_of(&name)),
+        version: fields.text(ZeekField::Version).map_or(TlsVersion::Unknown, |version| version_of(&version)),
+        resumed: fields.get(ZeekField::Resumed).and_then(Cell::boolean).unwrap_or(false),
+        established: fields.get(ZeekField::Established).and_then(Cell::boolean),
+        chain: references(output, fields, [ZeekField::ChainFps, ZeekField::ChainFuids]),
+        client_chain: references(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
+        chain_logged,
+        leaf_unparsed_hint,
+        validation_status: validation.map(|status| output.span_of(&status)),
+        leaf: None,
+        client_leaf: None,
+    }
+}
+
+/// `TLSv13`, its drafts and the DTLS form.
+fn version_of(version: &str) -> TlsVersion {
+    let version = version.strip_prefix('D').unwrap_or(version);
+    if version.is_empty() {
+        TlsVersion::Unknown
+    } else if version.starts_with("TLSv13") {
+        TlsVersion::Tls13
+    } else {
+        TlsVersion::Older
+    }
+}
+
+fn references(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    either: [ZeekField; 2],
+) -> crate::model::ReferenceRange {
+    let mut found = Vec::new();
+    if let Some(cell) = either.into_iter().find_map(|field| fields.get(field)) {
+        cell.elements(|element| found.push(reference(element)));
+    }
+    output.references(found.into_iter())
+}
+
+/// What a session calls a certificate: by a fingerprint's own bits where it is SHA-256, else by a hash of the text.
+fn reference(text: &str) -> CertificateId {
+    match text.len() {
+        64 => Sha256Digest::parse(text).map(|digest| Id128::first_half(&digest.0)),
+        40 => Sha1Digest::parse(text).map(|digest| Id128::of_parts(&[b"sha1", &digest.0])),
+        _ => None,
+    }
+    .unwrap_or_else(|| Id128::of_parts(&[b"reference", text.as_bytes()]))
+}
+
+fn address(fields: &ZeekFields<'_>, field: ZeekField, fault: FaultField, faults: &mut Faults) -> Option<Address> {
+    let Some(cell) = fields.get(field) else {
+        faults.push(Fault::new(fault, "missing"));
+        return None;
+    };
+    let address = cell.text().and_then(|text| Address::parse(&text));
+    if address.is_none() {
+        faults.push(Fault::new(fault, "not_an_address"));
+    }
+    address
+}
+
+fn text_or_fault<'a>(
+    fields: &ZeekFields<'a>,
+    field: ZeekField,
+    fault: FaultField,
+    faults: &mut Faults,
+) -> Option<Cow<'a, str>> {
+    let cell = fields.get(field)?;
+    let text = cell.text();
+    if text.is_none() {
+        faults.push(Fault::new(fault, "not_text"));
+    }
+    text
+}
+
+fn certificate_record(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    faults: &mut Faults,
+    clock_form: ClockForm,
+) -> Body {
+    const KEY_FIELDS: [ZeekField; 18] = [
+        ZeekField::Fingerprint,
+        ZeekField::CertificateVersion,
+        ZeekField::Serial,
+        ZeekField::Subject,
+        ZeekField::Issuer,
+        ZeekField::NotBefore,
+        ZeekField::NotAfter,
+        ZeekField::KeyAlgorithm,
+        ZeekField::SignatureAlgorithm,
+        ZeekField::KeyType,
+        ZeekField::KeyLength,
+        ZeekField::Curve,
+        ZeekField::SanDns,
+        ZeekField::SanUri,
+        ZeekField::SanEmail,
+        ZeekField::SanIp,
+        ZeekField::Ca,
+        ZeekField::Der,
+    ];
+    check_certificate_fields(fields, clock_form, faults);
+    let mut key = vec![b"zeek".as_slice(), output.source().time_zone.as_ref().map_or(b"", |_| b"zone")];
+    key.extend(KEY_FIELDS.map(|field| fields.get(field).map_or("", Cell::raw).as_bytes()));
+    key.push(if clock_form == ClockForm::Millis { b"ms" } else { b"s" });
+    let key = Id128::of_parts(&key);
+    let context = output.context;
+    let certificate = context.certificates.get_or_read(key, || Some(certificate(fields, output.source(), clock_form)));
+    let Some(certificate) = certificate else { return Body::PassThrough };
+    if fields.is_set(ZeekField::Der) && certificate.source != CertificateSource::Der {
+        faults.push(Fault::new(FaultField::Der, "unreadable"));
+    }
+    let name = fields.text(ZeekField::Fingerprint).or_else(|| fields.text(ZeekField::FileId));
+    Body::Certificate(CertificateRecord {
+        certificate,
+        reference: name.map(|name| reference(&name)),
+        host: fields.get(ZeekField::HostCert).and_then(Cell::boolean),
+    })
+}
+
+/// Tags fields that are there and cannot be read; the certificate itself is the same for every record of it.
+fn check_certificate_fields(fields: &ZeekFields<'_>, clock_form: ClockForm, faults: &mut Faults) {
+    let times = [(ZeekField::NotBefore, FaultField::NotBefore), (ZeekField::NotAfter, FaultField::NotAfter)];
+    for (field, fault) in times {
+        if fields.get(field).is_some_and(|cell| validity_time(cell, clock_form).is_none()) {
+            faults.push(Fault::new(fault, "not_a_time"));
+        }
+    }
+    if fields.get(ZeekField::Serial).is_some_and(|cell| cell.text().and_then(|text| Serial::parse(&text)).is_none()) {
+        faults.push(Fault::new(FaultField::Serial, "not_a_number"));
+    }
+    for (field, fault) in [(ZeekField::Subject, FaultField::Subject), (ZeekField::Issuer, FaultField::Issuer)] {
+        if fields.get(field).is_some_and(|cell| cell.text().is_none()) {
+            faults.push(Fault::new(fault, "not_text"));
+        }
+    }
+}
+
+fn certificate(fields: &ZeekFields<'_>, source: &SourceInfo, clock_form: ClockForm) -> Certificate {
+    let subject = fields.text(ZeekField::Subject);
+    let issuer = fields.text(ZeekField::Issuer);
+    if let Some(der) = fields.text(ZeekField::Der).and_then(|text| STANDARD.decode(text.as_bytes()).ok())
+        && let Some(certificate) = certificate_from_der(&der, subject.as_deref(), issuer.as_deref())
+    {
+        return certificate;
+    }
+    let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+    if let Some(fingerprint) = fields.text(ZeekField::Fingerprint) {
+        certificate.sha256 = Sha256Digest::parse(&fingerprint);
+        certificate.sha1 = Sha1Digest::parse(&fingerprint);
+    }
+    certificate.version = number(fields, ZeekField::CertificateVersion);
+    certificate.serial = fields.text(ZeekField::Serial).and_then(|text| Serial::parse(&text));
+    certificate.self_signed = match (&subject, &issuer) {
+        (Some(subject), Some(issuer)) if subject == issuer => Some(SelfSigned::SameName),
+        (Some(_), Some(_)) => Some(SelfSigned::No),
+        _ => None,
+    };
+    certificate.subject = subject.map(|text| DistinguishedName::from_rfc2253(&text));
+    certificate.issuer = issuer.map(|text| DistinguishedName::from_rfc2253(&text));
+    let validity = |field| {
+        let time: ValidityTime = validity_time(fields.get(field)?, clock_form)?;
+        Some(source.time_zone.as_ref().map_or(time, |zone| time.undo_local(zone)))
+    };
+    certificate.not_before = validity(ZeekField::NotBefore);
+    certificate.not_after = validity(ZeekField::NotAfter);
+    certificate.signature_algorithm =
+        fields.text(ZeekField::SignatureAlgorithm).filter(|name| !name.is_empty()).map(|name| (*name).into());
+    certificate.key = key(fields);
+    certificate.ca = fields.get(ZeekField::Ca).and_then(Cell::boolean);
+    let mut san = SubjectAltNames::default();
+    let mut each = |field, push: fn(&mut SubjectAltNames, &str)| {
+        if let Some(cell) = fields.get(field) {
+            cell.elements(|element| push(&mut san, element));
+        }
+    };
+    each(ZeekField::SanDns, SubjectAltNames::push_dns);
+    each(ZeekField::SanUri, SubjectAltNames::push_uri);
+    each(ZeekField::SanEmail, SubjectAltNames::push_email);
+    each(ZeekField::SanIp, SubjectAltNames::push_ip);
+    certificate.san = Some(san);
+    certificate.with_id()
+}
+
+/// Zeek writes `0` for a time that it could not read, with a weird beside it.
+fn validity_time(cell: Cell<'_>, clock_form: ClockForm) -> Option<ValidityTime> {
+    let text = cell.number()?;
+    match clock_form {
+        _ if cell.is_iso() => ValidityTime::parse_iso8601(&text),
+        ClockForm::Millis => ValidityTime::parse_millis(&text),
+        ClockForm::Seconds => ValidityTime::parse_epoch(&text),
+    }
+    .filter(|time| time.0 != 0)
+}
+
+fn key(fields: &ZeekFields<'_>) -> Option<Key> {
+    let algorithm = match fields.text(ZeekField::KeyType) {
+        Some(kind) => kind.to_lowercase(),
+        None => match &*fields.text(ZeekField::KeyAlgorithm)? {
+            "rsaEncryption" | "rsassaPss" => "rsa".to_owned(),
+            "id-ecPublicKey" => "ecdsa".to_owned(),
+            "dsaEncryption" => "dsa".to_owned(),
+            other => other.to_lowercase(),
+        },
+    };
+    Some(Key {
+        algorithm: algorithm.into(),
+        bits: number(fields, ZeekField::KeyLength),
+        curve: fields.text(ZeekField::Curve).map(|curve| (*curve).into()),
+    })
+}
+
+fn number<T: std::str::FromStr>(fields: &ZeekFields<'_>, field: ZeekField) -> Option<T> {
+    fields.get(field)?.number()?.parse().ok()
+}
+
+fn hash_pair(fields: &ZeekFields<'_>) -> Option<HashPair> {
+    let mime_type = fields.text(ZeekField::MimeType)?;
+    if !mime_type.contains("x509") && !mime_type.contains("pkix-cert") {
+        return None;
+    }
+    Some(HashPair {
+        sha1: Sha1Digest::parse(&fields.text(ZeekField::Sha1)?)?,
+        sha256: Sha256Digest::parse(&fields.text(ZeekField::Sha256)?)?,
+    })
+}

@@ -1,0 +1,452 @@
+//! Zeek's tab-separated form, and its translation into the JSON that Zeek writes by default.
+//!
+//! Everything is read from the header: separators, markers, names and types. Unset and empty markers are compared before
+//! escapes are undone, since Zeek escapes a value that happens to look like one of them.
+
+use std::borrow::Cow;
+
+use super::json;
+use super::output::Output;
+use super::zeek::{self, Cell, ZeekField, ZeekFieldSet, ZeekFields};
+use crate::model::{Fault, FaultField, Log, Record};
+
+/// The header of a tab-separated log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TsvHeader {
+    separator: Box<[u8]>,
+    set_separator: Box<str>,
+    empty_marker: Box<str>,
+    unset_marker: Box<str>,
+    columns: Vec<Column>,
+    log: Log,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Column {
+    /// `"name":`, ready to be written.
+    json_key: Box<str>,
+    kind: Kind,
+    field: Option<ZeekField>,
+}
+
+/// What a Zeek type becomes in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Text,
+    Number,
+    Boolean,
+    Texts,
+    Numbers,
+    Booleans,
+}
+
+impl TsvHeader {
+    /// Reads the header at the head of a file; `None` when its lines are not all there.
+    pub(super) fn parse_head(head: &[u8], name: &str) -> Option<Self> {
+        let mut end = 0;
+        while head.get(end) == Some(&b'#') {
+            end += memchr::memchr(b'\n', &head[end..])? + 1;
+        }
+        Self::parse_block(&head[..end], name)
+    }
+
+    /// Reads consecutive lines that begin with `#`; `None` when they name no fields (`#close` and the like).
+    pub fn parse_block(block: &[u8], name: &str) -> Option<Self> {
+        let block = std::str::from_utf8(block).ok()?;
+        let mut separator = b"\t".to_vec();
+        let mut set_separator = ",".to_owned();
+        let mut empty_marker = "(empty)".to_owned();
+        let mut unset_marker = "-".to_owned();
+        let (mut path, mut names, mut types) = (None, None, None);
+        for line in block.lines() {
+            // The one line whose separator is a blank, whatever the separator is.
+            if let Some(value) = line.strip_prefix("#separator ") {
+                separator = unescape_bytes(value);
+                continue;
+            }
+            let separator = std::str::from_utf8(&separator).ok().filter(|separator| !separator.is_empty())?;
+            let Some((key, value)) = line.split_once(separator) else { continue };
+            match key {
+                "#set_separator" => set_separator = unescape_text(value),
+                "#empty_field" => value.clone_into(&mut empty_marker),
+                "#unset_field" => value.clone_into(&mut unset_marker),
+                "#path" => path = Some(value),
+                "#fields" => names = Some(value.split(separator).collect::<Vec<_>>()),
+                "#types" => types = Some(value.split(separator).collect::<Vec<_>>()),
+                _ => {}
+            }
+        }
+        let names = names?;
+        let types = types.unwrap_or_default();
+        let columns = names.iter().enumerate().map(|(at, name)| Column::new(name, types.get(at).copied())).collect();
+        let log = match path {
+            Some(path) => zeek::log_of_path(path),
+            None => log_of_fields(&names, name)?,
+        };
+        let separator = separator.into();
+        let set_separator = set_separator.into();
+        Some(Self {
+            separator,
+            set_separator,
+            empty_marker: empty_marker.into(),
+            unset_marker: unset_marker.into(),
+            columns,
+            log,
+        })
+    }
+
+    /// Reads the single header line of the `tsv` filter option: field names without a mark, and no types.
+    pub(super) fn parse_bare(line: &str, name: &str) -> Option<Self> {
+        let names: Vec<_> = line.split('\t').collect();
+        if names.len() < 3 || names.iter().filter(|name| ZeekField::named(name).is_some()).count() < 3 {
+            return None;
+        }
+        let log = log_of_fields(&names, name)?;
+        Some(Self {
+            separator: b"\t".as_slice().into(),
+            set_separator: ",".into(),
+            empty_marker: "(empty)".into(),
+            unset_marker: "-".into(),
+            columns: names.iter().map(|name| Column::new(name, None)).collect(),
+            log,
+        })
+    }
+
+    /// The log that the rows belong to.
+    pub fn log(&self) -> Log {
+        self.log
+    }
+
+    /// Whether there is a column of this field.
+    pub(super) fn has(&self, field: ZeekField) -> bool {
+        self.columns.iter().any(|column| column.field == Some(field))
+    }
+
+    /// A string column's value.
+    pub(super) fn text<'a>(&self, cell: &'a str) -> Cow<'a, str> {
+        if *cell == *self.empty_marker { Cow::Borrowed("") } else { unescape(cell) }
+    }
+
+    /// The elements of a set or vector that are set.
+    pub(super) fn elements<'a>(&'a self, cell: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        let empty = *cell == *self.empty_marker;
+        cell.split(&*self.set_separator).filter(move |element| !empty && **element != *self.unset_marker).map(unescape)
+    }
+}
+
+impl Column {
+    fn new(name: &str, zeek_type: Option<&str>) -> Self {
+        let mut json_key = String::new();
+        json::push_string(&mut json_key, name);
+        json_key.push(':');
+        let kind = zeek_type.map_or_else(|| kind_of_name(name), kind_of_type);
+        Self { json_key: json_key.into(), kind, field: ZeekField::named(name) }
+    }
+}
+
+/// Reads one row.
+pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, header: &TsvHeader) {
+    if line.starts_with('#') {
+        return;
+    }
+    let mut columns = header.columns.iter();
+    let mut fields = ZeekFields::new();
+    let mut path = None;
+    let mut bad_value = None;
+    let mut complete = true;
+    let span = output.added_span(|json| {
+        let start = json.len();
+        // The JSON is about as long as the row and its field names.
+        json.reserve(line.len() + 24 * header.columns.len());
+        json.push('{');
+        let mut rest = line;
+        loop {
+            let (cell, after) = split_cell(rest, &header.separator);
+            let Some(column) = columns.next() else {
+                complete = false;
+                break;
+            };
+            if *cell != *header.unset_marker {
+                if let Some(field) = column.field {
+                    fields.set(field, Cell::Tsv(cell, header));
+                    if field == ZeekField::Path {
+                        path = Some(header.text(cell));
+                    }
+                }
+                if json.len() > start + 1 {
+                    json.push(',');
+                }
+                json.push_str(&column.json_key);
+                if !push_value(json, cell, column.kind, header) {
+                    bad_value = Some(column.field);
+                }
+            }
+            let Some(after) = after else { break };
+            rest = after;
+        }
+        json.push('}');
+    });
+    if !complete || columns.next().is_some() {
+        return output.dead_letter(offset, line.as_bytes(), "another number of columns than the header names");
+    }
+    let log = path.map_or(header.log, |path| zeek::log_of_path(&path));
+    let mut read = zeek::read(output, &fields, log, Some(header));
+    // A time that is no number is tagged where it is read.
+    if bad_value.is_some_and(|field| field != Some(ZeekField::Time)) {
+        read.faults.push(Fault::new(FaultField::Other, "not_of_its_type"));
+    }
+    output.push(Record {
+        log,
+        offset,
+        line: span,
+        time: read.time,
+        empty_object: span.len == 2,
+        sensor: read.sensor,
+        faults: read.faults,
+        body: read.body,
+    });
+}
+
+fn split_cell<'a>(rest: &'a str, separator: &[u8]) -> (&'a str, Option<&'a str>) {
+    let at = match separator {
+        [single] => memchr::memchr(*single, rest.as_bytes()),
+        several => memchr::memmem::find(rest.as_bytes(), several),
+    };
+    match at {
+        Some(at) => (&rest[..at], Some(&rest[at + separator.len()..])),
+        None => (rest, None),
+    }
+}
+
+/// Writes one value; `false` when it does not fit its type and was written as a string instead.
+fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> bool {
+    match kind {
+        Kind::Text => {
+            json::push_string(json, &header.text(cell));
+            true
+        }
+        Kind::Number => push_number(json, cell),
+        Kind::Boolean => push_boolean(json, cell),
+        Kind::Texts | Kind::Numbers | Kind::Booleans => {
+            json.push('[');
+            let mut fits = true;
+            if *cell != *header.empty_marker {
+                for (at, element) in cell.split(&*header.set_separator).enumerate() {
+                    if at > 0 {
+                        json.push(',');
+                    }
+                    fits &= match kind {
+                        _ if *element == *header.unset_marker => {
+                            json.push_str("null");
+                            true
+                        }
+                        Kind::Numbers => push_number(json, element),
+                        Kind::Booleans => push_boolean(json, element),
+                        _ => {
+                            json::push_string(json, &unescape(element));
+                            true
+                        }
+                    };
+                }
+            }
+            json.push(']');
+            fits
+        }
+    }
+}
+
+/// Writes a number with the text as it stood.
+fn push_number(json: &mut String, cell: &str) -> bool {
+    if json::is_number(cell) {
+        json.push_str(cell);
+        return true;
+    }
+    json::push_string(json, &unescape(cell));
+    false
+}
+
+fn push_boolean(json: &mut String, cell: &str) -> bool {
+    match cell {
+        "T" => json.push_str("true"),
+        "F" => json.push_str("false"),
+        other => {
+            json::push_string(json, &unescape(other));
+            return false;
+        }
+    }
+    true
+}
+
+fn log_of_fields(names: &[&str], file_name: &str) -> Option<Log> {
+    let mut fields = ZeekFieldSet::default();
+    names.iter().for_each(|name| fields.note_flat(name));
+    fields.log(file_name)
+}
+
+fn kind_of_type(zeek_type: &str) -> Kind {
+    let inner = zeek_type.strip_suffix(']').and_then(|open| open.split_once('[')).map(|(_, inner)| inner);
+    match (inner, inner.unwrap_or(zeek_type)) {
+        (None, "bool") => Kind::Boolean,
+        (Some(_), "bool") => Kind::Booleans,
+        (None, "count" | "int" | "port" | "double" | "time" | "interval" | "counter") => Kind::Number,
+        (Some(_), "count" | "int" | "port" | "double" | "time" | "interval") => Kind::Numbers,
+        (Some(_), _) => Kind::Texts,
+        (None, _) => Kind::Text,
+    }
+}
+
+/// The kind of a column whose type is not given: by its name where it is one of Zeek's own, else text.
+fn kind_of_name(name: &str) -> Kind {
+    match name {
+        "ts"
+        | "_write_ts"
+        | "id.orig_p"
+        | "id.resp_p"
+        | "certificate.version"
+        | "certificate.not_valid_before"
+        | "certificate.not_valid_after"
+        | "certificate.key_length"
+        | "basic_constraints.path_len"
+        | "port_num" => Kind::Number,
+        "resumed" | "established" | "sni_matches_cert" | "basic_constraints.ca" | "host_cert" | "client_cert" => {
+            Kind::Boolean
+        }
+        "cert_chain_fps"
+        | "client_cert_chain_fps"
+        | "cert_chain_fuids"
+        | "client_cert_chain_fuids"
+        | "san.dns"
+        | "san.uri"
+        | "san.email"
+        | "san.ip" => Kind::Texts,
+        _ => Kind::Text,
+    }
+}
+
+/// Undoes Zeek's escapes as far as its own JSON writer does: a printable character stands for itself again, bytes that
+/// form UTF-8 are characters, and what is left, control and stray bytes, stays as the text `\xHH`.
+fn unescape(cell: &str) -> Cow<'_, str> {
+    if !cell.contains('\\') {
+        return Cow::Borrowed(cell);
+    }
+    let bytes = cell.as_bytes();
+    let mut out = String::with_capacity(cell.len());
+    let mut plain = 0;
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
+        at += found;
+        match escaped_byte(&bytes[at..]) {
+            Some(byte @ 0x20..0x7f) => {
+                out.push_str(&cell[plain..at]);
+                out.push(char::from(byte));
+                at += 4;
+                plain = at;
+            }
+            Some(0x80..) => {
+                let (decoded, length) = escaped_character(&bytes[at..]);
+                if let Some(character) = decoded {
+                    out.push_str(&cell[plain..at]);
+                    out.push(character);
+                    plain = at + length;
+                }
+                at += length;
+            }
+            Some(_) => at += 4,
+            None if bytes.get(at + 1) == Some(&b'\\') => {
+                out.push_str(&cell[plain..=at]);
+                at += 2;
+                plain = at;
+            }
+            // Bro up to 2.3 wrote a single backslash as it was.
+            None => at += 1,
+        }
+    }
+    out.push_str(&cell[plain..]);
+    Cow::Owned(out)
+}
+
+/// The byte of `\xHH` at the start of `bytes`.
+fn escaped_byte(bytes: &[u8]) -> Option<u8> {
+    let [b'\\', b'x', high, low, ..] = bytes else { return None };
+    Some(crate::model::hex_value(*high)? << 4 | crate::model::hex_value(*low)?)
+}
+
+/// The character that escaped bytes at the start of `bytes` form, if they do, and how much text they take.
+fn escaped_character(bytes: &[u8]) -> (Option<char>, usize) {
+    let mut sequence = [0; 4];
+    for length in 0..4 {
+        let Some(byte) = bytes.get(4 * length..).and_then(escaped_byte) else { break };
+        sequence[length] = byte;
+        if let Ok(text) = std::str::from_utf8(&sequence[..=length]) {
+            return (text.chars().next(), 4 * (length + 1));
+        }
+    }
+    (None, 4)
+}
+
+fn unescape_bytes(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match escaped_byte(&bytes[at..]) {
+            Some(byte) => {
+                out.push(byte);
+                at += 4;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+fn unescape_text(text: &str) -> String {
+    String::from_utf8_lossy(&unescape_bytes(text)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escapes_are_undone_as_zeek_json_has_them() {
+        let cases = [
+            (r"O=VMware\\, Inc", r"O=VMware\, Inc"),
+            (r"a\x2cb", "a,b"),
+            (r"\x2d", "-"),
+            (r"\x28empty)", "(empty)"),
+            (r"K\xc3\xb8benhavn", "København"),
+            (r"tab\x09end", r"tab\x09end"),
+            (r"bad\xff\xc3end", r"bad\xff\xc3end"),
+            (r"O=Akamai Technologies\, Inc", r"O=Akamai Technologies\, Inc"),
+            (r"end\", r"end\"),
+            (r"\\x41", r"\x41"),
+        ];
+        for (cell, text) in cases {
+            assert_eq!(unescape(cell), text, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_header_names_separators_markers_and_types() {
+        let block = b"#separator \\x7c\n#set_separator|;\n#empty_field|EMPTY\n#unset_field|NONE\n#path|ssl\n#fields|ts|established|list\n#types|time|bool|vector[string]\n";
+        let header = TsvHeader::parse_block(block, "").unwrap();
+        assert_eq!(&*header.separator, b"|");
+        assert_eq!(header.columns[1].kind, Kind::Boolean);
+        assert_eq!(header.elements("a;NONE;b").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(header.elements("EMPTY").count(), 0);
+        assert_eq!(header.log(), Log::ZeekSsl);
+        assert_eq!(TsvHeader::parse_block(b"#close\t2026-01-01-01-00-00\n", ""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cell_is_unescaped_without_a_panic(cell in "(\\\\x[0-9a-fé]{0,2}|[a-zé\\\\,-]){0,30}") {
+            let _ = unescape(&cell);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! stub
+/// stub
+pub fn registrable_domain(name: &str) -> Option<&str> {
+    psl::domain_str(name)
+}
