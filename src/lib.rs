@@ -1,5 +1,5 @@
 //! certsift, a stage of a log pipeline.
 
 pub mod decode;
-pub mod knowledge;
+pub mod history;
 pub mod model;

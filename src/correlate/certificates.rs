@@ -1,0 +1,199 @@
+//! The certificates that sessions may refer to: a bounded cache in front of the store on disk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use crate::enrich::CertificateAnalysis;
+use crate::history::Table;
+use crate::model::{Certificate, CertificateId, CertificateSource, Id128, Sha1Digest, Sha256Digest};
+use crate::state::CertificateReader;
+
+/// A certificate with what follows from it and from knowledge alone, worked out once.
+#[derive(Debug)]
+pub struct KnownCertificate {
+    /// Its facts.
+    pub certificate: Arc<Certificate>,
+    /// Whether it came first in a certificate message, as far as a sensor said so.
+    pub host: Option<bool>,
+    /// Filled by the first worker that needs it.
+    pub analysis: OnceLock<CertificateAnalysis>,
+}
+
+/// What the state keeps of a certificate.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct StoredCertificate {
+    /// Its facts.
+    pub certificate: Arc<Certificate>,
+    /// Whether it came first in a certificate message.
+    pub host: Option<bool>,
+}
+
+/// Certificates by identity, and the other names that logs have for them.
+pub struct CertificateStore {
+    cache: Table<Arc<KnownCertificate>>,
+    /// What a session calls a certificate (a file id, a SHA-1), where that is not its identity.
+    links: Table<CertificateId>,
+    /// SHA-1 of certificates of which only a SHA-256 was logged, from `files.log`.
+    pairs: Table<Sha1Digest>,
+    /// New since the last commit; what a commit has taken and may not have written yet is kept beside it.
+    pending: HashMap<CertificateId, StoredCertificate>,
+    in_flight: Vec<(u64, Arc<HashMap<CertificateId, StoredCertificate>>)>,
+    disk: Option<Box<dyn CertificateReader>>,
+}
+
+/// Certificates in memory; about 1.5 kB each.
+const CACHE_CAPACITY: usize = 32_768;
+/// Other names in memory. File ids are good for one connection only.
+const LINK_CAPACITY: usize = 262_144;
+/// Hash pairs in memory.
+const PAIR_CAPACITY: usize = 65_536;
+
+impl CertificateStore {
+    /// An empty store in front of `disk`, if there is one. `tracking` says whether changes are to be stored.
+    pub fn new(disk: Option<Box<dyn CertificateReader>>, tracking: bool) -> Self {
+        Self {
+            cache: Table::new(CACHE_CAPACITY, false),
+            links: Table::new(LINK_CAPACITY, tracking),
+            pairs: Table::new(PAIR_CAPACITY, tracking),
+            pending: HashMap::new(),
+            in_flight: Vec::new(),
+            disk,
+        }
+    }
+
+    /// Learns a certificate; better facts replace poorer ones of the same certificate.
+    pub fn learn(
+        &mut self,
+        certificate: &Arc<Certificate>,
+        reference: Option<CertificateId>,
+        host: Option<bool>,
+    ) -> Arc<KnownCertificate> {
+        let sha1_name = certificate.sha1.map(|sha1| Id128::of_parts(&[b"sha1", &sha1.0]));
+        // A certificate known by SHA-1 alone may be known in full under its SHA-256.
+        let id = match sha1_name.and_then(|name| self.links.peek(name)) {
+            Some(&full) if certificate.sha256.is_none() => full,
+            _ => certificate.id,
+        };
+        if let Some(name) = sha1_name.filter(|name| *name != id) {
+            self.link(name, id);
+        }
+        if let Some(reference) = reference.filter(|reference| *reference != id) {
+            self.link(reference, id);
+        }
+        let known = self.known(id);
+        let known_host = known.as_ref().and_then(|known| known.host);
+        // The same certificate may be logged first in one message and later in another.
+        let host = if known_host == Some(true) { known_host } else { host.or(known_host) };
+        match known {
+            Some(known) if !is_better(certificate, &known.certificate) && known.host == host => known,
+            Some(known) if !is_better(certificate, &known.certificate) => {
+                self.put(id, Arc::clone(&known.certificate), host)
+            }
+            _ => {
+                let certificate = self.with_known_sha1(certificate);
+                self.put(id, certificate, host)
+            }
+        }
+    }
+
+    /// Learns that two hashes are of one certificate.
+    pub fn learn_pair(&mut self, sha1: Sha1Digest, sha256: Sha256Digest) {
+        let id = Id128::first_half(&sha256.0);
+        self.link(Id128::of_parts(&[b"sha1", &sha1.0]), id);
+        self.pairs.insert(id, sha1);
+        if let Some(known) = self.known(id).filter(|known| known.certificate.sha1.is_none()) {
+            let certificate = self.with_known_sha1(&known.certificate);
+            self.put(id, certificate, known.host);
+        }
+    }
+
+    /// The certificate that a session refers to.
+    pub fn find(&mut self, reference: CertificateId) -> Option<Arc<KnownCertificate>> {
+        let id = self.links.get(reference).map_or(reference, |id| *id);
+        self.known(id)
+    }
+
+    /// What is to be stored with commit number `commit`; it stays readable here until that is done.
+    pub fn take_pending(&mut self, commit: u64) -> Arc<HashMap<CertificateId, StoredCertificate>> {
+        let taken = Arc::new(std::mem::take(&mut self.pending));
+        if !taken.is_empty() {
+            self.in_flight.push((commit, Arc::clone(&taken)));
+        }
+        taken
+    }
+
+    /// Forgets what commits up to `commit` have written.
+    pub fn committed(&mut self, commit: u64) {
+        self.in_flight.retain(|(number, _)| *number > commit);
+    }
+
+    /// Names of certificates that are not their identity, to be stored.
+    pub fn links_mut(&mut self) -> &mut Table<CertificateId> {
+        &mut self.links
+    }
+
+    /// Hash pairs, to be stored.
+    pub fn pairs_mut(&mut self) -> &mut Table<Sha1Digest> {
+        &mut self.pairs
+    }
+
+    /// Certificates that were forgotten and cannot be read back.
+    pub fn forgotten(&self) -> u64 {
+        if self.disk.is_some() { 0 } else { self.cache.evicted() }
+    }
+
+    fn link(&mut self, name: CertificateId, id: CertificateId) {
+        if self.links.get(name).map(|known| *known) != Some(id) {
+            self.links.insert(name, id);
+        }
+    }
+
+    fn known(&mut self, id: CertificateId) -> Option<Arc<KnownCertificate>> {
+        if let Some(known) = self.cache.get(id) {
+            return Some(Arc::clone(known));
+        }
+        let in_flight = || self.in_flight.iter().rev().find_map(|(_, taken)| taken.get(&id)).cloned();
+        let stored = self.pending.get(&id).cloned().or_else(in_flight);
+        let stored = stored.or_else(|| self.disk.as_ref().and_then(|disk| disk.read(id)))?;
+        let known = Arc::new(KnownCertificate {
+            certificate: stored.certificate,
+            host: stored.host,
+            analysis: OnceLock::new(),
+        });
+        self.cache.insert(id, Arc::clone(&known));
+        Some(known)
+    }
+
+    fn put(
+        &mut self,
+        id: CertificateId,
+        certificate: Arc<Certificate>,
+        host: Option<bool>,
+    ) -> Arc<KnownCertificate> {
+        if self.disk.is_some() {
+            self.pending.insert(id, StoredCertificate { certificate: Arc::clone(&certificate), host });
+        }
+        let known = Arc::new(KnownCertificate { certificate, host, analysis: OnceLock::new() });
+        self.cache.insert(id, Arc::clone(&known));
+        known
+    }
+
+    fn with_known_sha1(&self, certificate: &Arc<Certificate>) -> Arc<Certificate> {
+        match (certificate.sha1, certificate.sha256.and_then(|sha256| self.pairs.peek(Id128::first_half(&sha256.0)))) {
+            (None, Some(&sha1)) => Arc::new(Certificate { sha1: Some(sha1), ..(**certificate).clone() }),
+            _ => Arc::clone(certificate),
+        }
+    }
+}
+
+/// Whether new facts say more: DER over strings, and strings over fewer strings.
+fn is_better(new: &Certificate, known: &Certificate) -> bool {
+    let worth = |certificate: &Certificate| {
+        let strings = u8::from(certificate.serial.is_some())
+            + u8::from(certificate.not_after.is_some())
+            + u8::from(certificate.subject.is_some())
+            + u8::from(certificate.san.is_some());
+        (certificate.source == CertificateSource::Der, strings)
+    };
+    worth(new) > worth(known)
+}
