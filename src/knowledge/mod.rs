@@ -3,8 +3,10 @@
 //! Promise: nothing here changes after it is built, and the same files give the same answers in the same order.
 
 pub mod public_cas;
+pub mod registrations;
 pub mod suffix;
 #[cfg(test)]
 mod test_corpus;
 
 pub use public_cas::PublicCas;
+pub use registrations::Registrations;
