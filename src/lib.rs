@@ -2,4 +2,5 @@
 
 pub mod decode;
 pub mod history;
+pub mod knowledge;
 pub mod model;
