@@ -47,7 +47,7 @@ pub struct Span {
 }
 
 /// One line of a log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Record {
     /// Which log it belongs to.
     pub log: Log,
@@ -100,7 +100,7 @@ pub enum Log {
 }
 
 /// What was read of a record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Body {
     /// A TLS session.
     Session(Session),
@@ -222,6 +222,41 @@ pub enum TlsVersion {
     Older,
     /// Not logged, or no ServerHello was seen.
     Unknown,
+}
+
+impl Batch {
+    /// One record by itself, with the text it refers to and no more: for records that outlive their batch.
+    pub fn extract(&self, index: u32) -> Self {
+        let mut text = String::new();
+        let mut references = Vec::new();
+        let mut copy = |span: Span| {
+            let start = text.len() as u32;
+            text.push_str(span.of(&self.text));
+            Span { start, len: span.len }
+        };
+        let records = self.records.get(index as usize).map(|record| {
+            let mut record = record.clone();
+            record.line = copy(record.line);
+            record.sensor = record.sensor.map(&mut copy);
+            if let Body::Session(session) = &mut record.body {
+                session.server_name = session.server_name.map(&mut copy);
+                session.validation_status = session.validation_status.map(&mut copy);
+                for range in [&mut session.chain, &mut session.client_chain] {
+                    let start = references.len() as u32;
+                    references.extend_from_slice(range.of(&self.references));
+                    range.start = start;
+                }
+            }
+            record
+        });
+        Self {
+            source: Arc::clone(&self.source),
+            text,
+            records: records.into_iter().collect(),
+            references,
+            end_offset: self.end_offset,
+        }
+    }
 }
 
 impl Span {

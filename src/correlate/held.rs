@@ -1,0 +1,93 @@
+//! Sessions that wait for their certificate.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::model::{Batch, CertificateId, EventTime};
+
+/// Bounds of waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldLimits {
+    /// How long a session waits, in nanoseconds of event time.
+    pub wait: i64,
+    /// How many sessions wait at the most; the one that has waited longest makes room.
+    pub sessions: usize,
+}
+
+/// A session that waits, alone in a batch of its own.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) batch: Arc<Batch>,
+    reference: CertificateId,
+    tick: u64,
+}
+
+/// The sessions that wait, in the order in which their waits end.
+#[derive(Debug)]
+pub(super) struct Held {
+    limits: HeldLimits,
+    /// By the end of the wait in event time, then by arrival.
+    waiting: BTreeMap<(EventTime, u64), Waiting>,
+    by_reference: HashMap<CertificateId, Vec<(EventTime, u64)>>,
+    arrivals: u64,
+    tick: u64,
+}
+
+impl Default for HeldLimits {
+    fn default() -> Self {
+        Self { wait: super::DEFAULT_WAIT, sessions: 65_536 }
+    }
+}
+
+impl Held {
+    pub(super) fn new(limits: HeldLimits) -> Self {
+        Self { limits, waiting: BTreeMap::new(), by_reference: HashMap::new(), arrivals: 0, tick: 0 }
+    }
+
+    /// Lets a session wait from `since` on; gives the one that has to make room, if any.
+    pub(super) fn push(&mut self, batch: Batch, reference: CertificateId, since: EventTime) -> Option<Waiting> {
+        self.arrivals += 1;
+        let place = (since.plus(self.limits.wait), self.arrivals);
+        self.by_reference.entry(reference).or_default().push(place);
+        self.waiting.insert(place, Waiting { batch: Arc::new(batch), reference, tick: self.tick });
+        if self.waiting.len() > self.limits.sessions { self.pop_first() } else { None }
+    }
+
+    /// The next session whose wait ended before `now`.
+    pub(super) fn pop_overdue(&mut self, now: EventTime) -> Option<Waiting> {
+        let (&(end, _), _) = self.waiting.first_key_value()?;
+        if end < now { self.pop_first() } else { None }
+    }
+
+    /// The next session that began to wait before `tick`.
+    pub(super) fn pop_before_tick(&mut self, tick: u64) -> Option<Waiting> {
+        let (_, first) = self.waiting.first_key_value()?;
+        if first.tick < tick { self.pop_first() } else { None }
+    }
+
+    /// The next session, whether its wait has ended or not.
+    pub(super) fn pop_first(&mut self) -> Option<Waiting> {
+        let (place, waiting) = self.waiting.pop_first()?;
+        if let Some(places) = self.by_reference.get_mut(&waiting.reference) {
+            places.retain(|known| *known != place);
+            if places.is_empty() {
+                self.by_reference.remove(&waiting.reference);
+            }
+        }
+        Some(waiting)
+    }
+
+    /// All sessions that wait for a certificate, in the order of their waits.
+    pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<Waiting> {
+        let places = self.by_reference.remove(&reference).unwrap_or_default();
+        places.into_iter().filter_map(|place| self.waiting.remove(&place)).collect()
+    }
+
+    pub(super) fn set_tick(&mut self, tick: u64) {
+        self.tick = tick;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}

@@ -1,0 +1,449 @@
+//! Session and certificate become one: the only stage that changes state, and it runs on one thread.
+//!
+//! In: records with their keys, in the order that counts. Out: each record once, with what was known when it was judged.
+//! Promise: the same records in the same order give the same outcomes; a session waits for its certificate a bounded
+//! time; nothing here reads the wall clock.
+
+mod certificates;
+mod held;
+mod order;
+
+use std::sync::Arc;
+
+pub use certificates::{CertificateStore, KnownCertificate, StoredCertificate};
+pub use held::HeldLimits;
+pub use order::{Clock, KeyTracker, first_key};
+
+use held::{Held, Waiting};
+
+use crate::history::{History, Observation, ObservedCertificate, Seen, Table};
+use crate::model::{
+    Address, Batch, Body, CertificateId, Direction, EventTime, HOUR_NANOS, Id128, Log, Networks, Record,
+    SECOND_NANOS, Session, StreamKey, TlsVersion,
+};
+
+/// How sessions find their certificates.
+#[derive(Clone, Debug)]
+pub struct JoinSettings {
+    /// How long a session waits for a missing leaf, in nanoseconds of event time.
+    pub wait: i64,
+    /// How long a presented certificate is carried forward to resumed sessions, in nanoseconds.
+    pub carry: i64,
+    /// The user's own networks.
+    pub local: Networks,
+    /// Proxies and NAT addresses: many clients behind one address, which do not count as one.
+    pub shared: Networks,
+}
+
+/// A record on its way out, with what was known when it was judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// The batch that holds the record.
+    pub batch: Arc<Batch>,
+    /// Which of the batch's records it is.
+    pub index: u32,
+    /// What was known.
+    pub context: Context,
+}
+
+/// What was known of a record when it was judged.
+#[derive(Debug)]
+pub enum Context {
+    /// A session.
+    Session(Box<SessionContext>),
+    /// A certificate by itself.
+    Certificate(Arc<KnownCertificate>),
+    /// Nothing: the record leaves as it came, or not at all.
+    None,
+}
+
+/// What was known of a session.
+#[derive(Debug)]
+pub struct SessionContext {
+    /// The server's certificate.
+    pub leaf: Leaf,
+    /// The client's certificate.
+    pub client_certificate: Option<Arc<KnownCertificate>>,
+    /// Who connected to whom.
+    pub direction: Option<Direction>,
+    /// What history says, this session included.
+    pub seen: Seen,
+    /// The clock.
+    pub clock: EventTime,
+    /// The record's own time as far as it can be believed: what ages are computed at.
+    pub at: EventTime,
+}
+
+/// The certificate that a session's server presented.
+#[derive(Clone, Debug)]
+pub enum Leaf {
+    /// It was seen in this session.
+    Presented(Arc<KnownCertificate>),
+    /// It was seen in an earlier session with the same server.
+    Recalled {
+        /// The certificate.
+        certificate: Arc<KnownCertificate>,
+        /// When it was presented.
+        presented_at: EventTime,
+    },
+    /// It cannot be known.
+    Absent(AbsentReason),
+}
+
+/// Why a session's certificate cannot be known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AbsentReason {
+    /// TLS 1.3 encrypts it.
+    Tls13,
+    /// The session was resumed, and nothing could be recalled.
+    Resumed,
+    /// QUIC encrypts it.
+    Quic,
+    /// The handshake did not get that far.
+    Incomplete,
+    /// The sensor could not parse it.
+    Unparsed,
+    /// The sensor does not log it.
+    NotLogged,
+    /// The sensor logged it where certsift has not seen it.
+    NotFound,
+}
+
+/// The state of correlation.
+pub struct Correlator {
+    settings: JoinSettings,
+    certificates: CertificateStore,
+    /// The certificate that a server presented last, for sessions that do not show one.
+    presented: Table<Presented>,
+    history: History,
+    clock: Clock,
+    held: Held,
+    /// Streams that have shown a `validation_status`, so that its absence means something.
+    validating: Table<()>,
+}
+
+/// What a server presented, and when.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Presented {
+    certificate: CertificateId,
+    at: EventTime,
+}
+
+/// Servers whose last certificate is remembered.
+const PRESENTED_CAPACITY: usize = 131_072;
+/// Streams that are remembered to log validation.
+const STREAM_CAPACITY: usize = 4096;
+/// A TLS 1.3 session carries a certificate of the same name for this long only: nothing says that it was resumed.
+const TLS13_CARRY: i64 = 24 * HOUR_NANOS;
+
+impl Correlator {
+    /// A correlator that starts with what a state holds. `tracking` says whether its changes are to be stored.
+    pub fn new(settings: JoinSettings, certificates: CertificateStore, history: History, tracking: bool) -> Self {
+        let limits = HeldLimits { wait: settings.wait, ..HeldLimits::default() };
+        Self {
+            settings,
+            certificates,
+            presented: Table::new(PRESENTED_CAPACITY, tracking),
+            history,
+            clock: Clock::default(),
+            held: Held::new(limits),
+            validating: Table::new(STREAM_CAPACITY, false),
+        }
+    }
+
+    /// Takes the next record; `key` is its place in event time. Calls `out` with every record that is ready by then.
+    pub fn process(&mut self, batch: &Arc<Batch>, index: u32, key: Option<EventTime>, out: &mut impl FnMut(Judged)) {
+        if let Some(key) = key {
+            self.clock.advance(key);
+        }
+        self.release_overdue(out);
+        let Some(record) = batch.records.get(index as usize) else { return };
+        match &record.body {
+            Body::Session(session) => self.session(batch, index, record, session, out),
+            Body::Certificate(found) => {
+                let known = self.certificates.learn(&found.certificate, found.reference, found.host);
+                out(Judged { batch: Arc::clone(batch), index, context: Context::Certificate(known) });
+                if let Some(reference) = found.reference {
+                    self.release_waiting_for(reference, out);
+                }
+            }
+            Body::HashPair(pair) => {
+                self.certificates.learn_pair(pair.sha1, pair.sha256);
+                out(Judged { batch: Arc::clone(batch), index, context: Context::None });
+            }
+            Body::PassThrough | Body::AlreadyEnriched | Body::Skipped | Body::DeadLetter(_) => {
+                out(Judged { batch: Arc::clone(batch), index, context: Context::None });
+            }
+        }
+    }
+
+    /// Learns the certificates of a batch without judging or counting anything: for archives from before the start.
+    pub fn learn_certificates(&mut self, batch: &Batch) {
+        for record in &batch.records {
+            match &record.body {
+                Body::Certificate(found) => {
+                    self.certificates.learn(&found.certificate, found.reference, found.host);
+                }
+                Body::HashPair(pair) => self.certificates.learn_pair(pair.sha1, pair.sha256),
+                Body::Session(Session { leaf: Some(leaf), .. }) => {
+                    self.certificates.learn(leaf, None, None);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Releases every session that still waits, at the end of the input.
+    pub fn finish(&mut self, out: &mut impl FnMut(Judged)) {
+        while let Some(waiting) = self.held.pop_first() {
+            self.judge_waiting(&waiting, out);
+        }
+    }
+
+    /// Releases sessions that have waited long enough by the wall clock, which counts them by `tick`.
+    pub fn release_held_before(&mut self, tick: u64, out: &mut impl FnMut(Judged)) {
+        while let Some(waiting) = self.held.pop_before_tick(tick) {
+            self.judge_waiting(&waiting, out);
+        }
+    }
+
+    /// Says how far the wall clock has come, for sessions that begin to wait from now on.
+    pub fn set_tick(&mut self, tick: u64) {
+        self.held.set_tick(tick);
+    }
+
+    /// Number of sessions that wait.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Entries forgotten so far to stay within bounds.
+    pub fn evicted(&self) -> u64 {
+        self.history.evicted() + self.presented.evicted() + self.certificates.forgotten()
+    }
+
+    /// The parts of the state, to be stored or restored.
+    pub fn parts_mut(&mut self) -> CorrelatorParts<'_> {
+        CorrelatorParts {
+            certificates: &mut self.certificates,
+            presented: &mut self.presented,
+            history: &mut self.history,
+            clock: &mut self.clock,
+        }
+    }
+
+    fn session(
+        &mut self,
+        batch: &Arc<Batch>,
+        index: u32,
+        record: &Record,
+        session: &Session,
+        out: &mut impl FnMut(Judged),
+    ) {
+        if session.validation_status.is_some() {
+            self.validating.insert(stream_id(batch.source.stream), ());
+        }
+        match self.leaf(batch, session) {
+            Found::Leaf(leaf) => self.judge(batch, index, record, session, leaf, out),
+            Found::Missing(reference) => {
+                let Some(since) = self.clock.now() else {
+                    let leaf = Leaf::Absent(self.absent_leaf(batch, session));
+                    return self.judge(batch, index, record, session, leaf, out);
+                };
+                if let Some(overflow) = self.held.push(batch.extract(index), reference, since) {
+                    self.judge_waiting(&overflow, out);
+                }
+            }
+        }
+    }
+
+    fn release_overdue(&mut self, out: &mut impl FnMut(Judged)) {
+        let Some(now) = self.clock.now() else { return };
+        while let Some(waiting) = self.held.pop_overdue(now) {
+            self.judge_waiting(&waiting, out);
+        }
+    }
+
+    fn release_waiting_for(&mut self, reference: CertificateId, out: &mut impl FnMut(Judged)) {
+        for waiting in self.held.take_waiting_for(reference) {
+            self.judge_waiting(&waiting, out);
+        }
+    }
+
+    /// Judges a session at the end of its wait, whether its leaf has come or not.
+    fn judge_waiting(&mut self, waiting: &Waiting, out: &mut impl FnMut(Judged)) {
+        let batch = &waiting.batch;
+        let Some(record) = batch.records.first() else { return };
+        let Body::Session(session) = &record.body else { return };
+        let leaf = match self.leaf(batch, session) {
+            Found::Leaf(leaf) => leaf,
+            Found::Missing(_) => Leaf::Absent(self.absent_leaf(batch, session)),
+        };
+        self.judge(batch, 0, record, session, leaf, out);
+    }
+
+    fn judge(
+        &mut self,
+        batch: &Arc<Batch>,
+        index: u32,
+        record: &Record,
+        session: &Session,
+        leaf: Leaf,
+        out: &mut impl FnMut(Judged),
+    ) {
+        let at = self.clock.believable(record.time);
+        let clock = self.clock.now().unwrap_or(at);
+        let leaf = self.carry_forward(record.log, session, leaf, at);
+        let observation = self.observation(session, &leaf, at, clock);
+        let seen = match record.log {
+            // An alert tells of a flow that has a record of its own.
+            Log::SuricataAlert => self.history.look_up(&observation),
+            _ => self.history.observe(&observation),
+        };
+        let client_certificate = match &session.client_leaf {
+            Some(leaf) => Some(self.certificates.learn(leaf, None, None)),
+            None => {
+                let first = session.client_chain.of(&batch.references).first().copied();
+                first.and_then(|reference| self.certificates.find(reference))
+            }
+        };
+        let direction = match (session.client, session.server) {
+            (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
+            _ => None,
+        };
+        let context = SessionContext { leaf, client_certificate, direction, seen, clock, at };
+        out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
+    }
+
+    /// The leaf that a session shows, or the reference that has to be waited for.
+    fn leaf(&mut self, batch: &Batch, session: &Session) -> Found {
+        if let Some(leaf) = &session.leaf {
+            return Found::Leaf(Leaf::Presented(self.certificates.learn(leaf, None, Some(true))));
+        }
+        let Some(&first) = session.chain.of(&batch.references).first() else {
+            return Found::Leaf(Leaf::Absent(absent_reason(session)));
+        };
+        match self.certificates.find(first) {
+            // Certificates that Zeek cannot parse are missing from the chain; then an intermediate stands first.
+            Some(known) if known.host == Some(false) => Found::Leaf(Leaf::Absent(AbsentReason::Unparsed)),
+            Some(known) => Found::Leaf(Leaf::Presented(known)),
+            None => Found::Missing(first),
+        }
+    }
+
+    /// Why a leaf that a session refers to has not come.
+    fn absent_leaf(&self, batch: &Batch, session: &Session) -> AbsentReason {
+        let hint = session.leaf_unparsed_hint;
+        let validating = hint.validation_column || self.validating.peek(stream_id(batch.source.stream)).is_some();
+        if hint.no_name_match || (hint.no_validation && validating) {
+            AbsentReason::Unparsed
+        } else {
+            AbsentReason::NotFound
+        }
+    }
+
+    /// Remembers what a server presented, and recalls it for a session that cannot show it.
+    fn carry_forward(&mut self, log: Log, session: &Session, leaf: Leaf, at: EventTime) -> Leaf {
+        let Some(server) = server_key(session) else { return leaf };
+        match leaf {
+            Leaf::Presented(known) => {
+                if log != Log::SuricataAlert {
+                    self.presented.insert(server, Presented { certificate: known.certificate.id, at });
+                }
+                Leaf::Presented(known)
+            }
+            Leaf::Absent(reason @ (AbsentReason::Resumed | AbsentReason::Tls13))
+                if session.established == Some(true) =>
+            {
+                // A TLS 1.3 session need not be resumed: without a name, any service on the port would do.
+                let carry = match reason {
+                    AbsentReason::Tls13 if session.name.is_none() => return Leaf::Absent(reason),
+                    AbsentReason::Tls13 => TLS13_CARRY.min(self.settings.carry),
+                    _ => self.settings.carry,
+                };
+                let Some(&Presented { certificate, at: presented_at }) = self.presented.peek(server) else {
+                    return Leaf::Absent(reason);
+                };
+                if at.since(presented_at) > carry {
+                    return Leaf::Absent(reason);
+                }
+                match self.certificates.find(certificate) {
+                    Some(certificate) => Leaf::Recalled { certificate, presented_at },
+                    None => Leaf::Absent(reason),
+                }
+            }
+            leaf => leaf,
+        }
+    }
+
+    fn observation(&self, session: &Session, leaf: &Leaf, at: EventTime, clock: EventTime) -> Observation {
+        let counted = |address: &Address| !self.settings.shared.contains(*address);
+        let (certificate, recalled) = match leaf {
+            Leaf::Presented(known) => (Some(&known.certificate), false),
+            Leaf::Recalled { certificate, .. } => (Some(&certificate.certificate), true),
+            Leaf::Absent(_) => (None, false),
+        };
+        let certificate = certificate.map(|certificate| {
+            let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
+            let issued = issuer.filter(|_| !certificate.is_self_issued());
+            ObservedCertificate {
+                id: certificate.id,
+                issuer: issued.map(crate::model::DistinguishedName::key),
+                organization: issued.and_then(|_| certificate.issuer_organization_key()),
+                recalled,
+            }
+        });
+        Observation {
+            at,
+            clock,
+            client: session.client.filter(counted).map(Address::client_id),
+            server: session.server.map(Address::server_id),
+            domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
+            certificate,
+        }
+    }
+}
+
+/// The parts of a correlator's state.
+pub struct CorrelatorParts<'a> {
+    /// Certificates.
+    pub certificates: &'a mut CertificateStore,
+    /// What servers presented last.
+    pub presented: &'a mut Table<Presented>,
+    /// History.
+    pub history: &'a mut History,
+    /// The clock.
+    pub clock: &'a mut Clock,
+}
+
+enum Found {
+    Leaf(Leaf),
+    Missing(CertificateId),
+}
+
+/// Why a session shows no certificate at all.
+fn absent_reason(session: &Session) -> AbsentReason {
+    match session.version {
+        TlsVersion::Quic => AbsentReason::Quic,
+        TlsVersion::Tls13 => AbsentReason::Tls13,
+        _ if session.resumed => AbsentReason::Resumed,
+        _ if session.established != Some(true) => AbsentReason::Incomplete,
+        _ => AbsentReason::NotLogged,
+    }
+}
+
+/// A server as clients see it: address, port, and the name they ask for, or none.
+fn server_key(session: &Session) -> Option<Id128> {
+    let server = session.server?.server_id();
+    let port = session.server_port?.to_be_bytes();
+    let name = session.name.map_or([0; 16], |name| name.name.0);
+    Some(Id128::of_parts(&[&server.0, &port, &name]))
+}
+
+fn stream_id(stream: StreamKey) -> Id128 {
+    Id128::first_half(&stream.0)
+}
+
+/// Seconds of event time that a session waits for its leaf unless configured otherwise.
+pub const DEFAULT_WAIT: i64 = 5 * SECOND_NANOS;

@@ -1,0 +1,151 @@
+//! What follows from a certificate and from knowledge alone: worked out once per certificate.
+
+use crate::decode::registrable;
+use crate::knowledge::Knowledge;
+use crate::knowledge::signatures::{Confidence, Severity, Verdict};
+use crate::model::{AttributeKind, Certificate, EventTime, Id128};
+
+/// The outcome of everything that does not depend on the session.
+#[derive(Debug)]
+pub struct CertificateAnalysis {
+    signatures: Vec<SignatureMatch>,
+    issuer_is_public: Option<bool>,
+    domains: Vec<(Id128, Box<str>)>,
+    text: CertificateText,
+}
+
+/// A signature that fires on the certificate.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SignatureMatch {
+    /// The signature's id.
+    pub id: Box<str>,
+    /// The tool or product.
+    pub tool: Box<str>,
+    /// Its ATT&CK software id.
+    pub attack_id: Option<Box<str>>,
+    /// What kind of thing it is.
+    pub verdict: Verdict,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The field that shows it.
+    pub field: Box<str>,
+    /// What the certificate has there.
+    pub observed: Box<str>,
+    /// What the signature looks for.
+    pub expected: Box<str>,
+    /// The signature's own words.
+    pub note: Box<str>,
+}
+
+/// The certificate's values as they stand in records.
+#[derive(Debug)]
+pub struct CertificateText {
+    /// SHA-256, lower case.
+    pub sha256: Option<Box<str>>,
+    /// SHA-1, lower case.
+    pub sha1: Option<Box<str>>,
+    /// SHA-256 of the key.
+    pub spki_sha256: Option<Box<str>>,
+    /// Serial number.
+    pub serial: Option<Box<str>>,
+    /// Start of the validity.
+    pub not_before: Option<Box<str>>,
+    /// End of the validity.
+    pub not_after: Option<Box<str>>,
+}
+
+/// Registrable domains of a certificate that are looked at.
+const MAX_DOMAINS: usize = 20;
+
+impl CertificateAnalysis {
+    /// Works out what follows from a certificate.
+    pub fn of(certificate: &Certificate, knowledge: &Knowledge) -> Self {
+        let issuer_is_public = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty()).map(|issuer| {
+            !certificate.is_self_issued() && knowledge.public_cas.find(issuer).is_some()
+        });
+        let signatures = knowledge
+            .signatures
+            .evaluate(certificate, issuer_is_public)
+            .into_iter()
+            .map(|hit| SignatureMatch {
+                id: hit.signature.id().into(),
+                tool: hit.signature.tool().into(),
+                attack_id: hit.signature.attack_id().map(Into::into),
+                verdict: hit.signature.verdict(),
+                confidence: hit.signature.confidence(),
+                severity: hit.signature.severity(),
+                field: hit.field.into(),
+                observed: hit.observed.into(),
+                expected: hit.expected.into(),
+                note: hit.signature.note().into(),
+            })
+            .collect();
+        Self { signatures, issuer_is_public, domains: domains_of(certificate), text: CertificateText::of(certificate) }
+    }
+
+    /// The signatures that fire, the gravest first.
+    pub fn signatures(&self) -> &[SignatureMatch] {
+        &self.signatures
+    }
+
+    /// Whether the issuer is named as a public CA; `None` when it is not known.
+    pub fn issuer_is_public(&self) -> Option<bool> {
+        self.issuer_is_public
+    }
+
+    /// The registrable domains that the certificate is for.
+    pub fn domains(&self) -> &[(Id128, Box<str>)] {
+        &self.domains
+    }
+
+    /// The certificate's values as they stand in records.
+    pub fn text(&self) -> &CertificateText {
+        &self.text
+    }
+}
+
+impl CertificateText {
+    fn of(certificate: &Certificate) -> Self {
+        fn text<T: ToString>(value: Option<T>) -> Option<Box<str>> {
+            value.map(|value| value.to_string().into())
+        }
+        Self {
+            sha256: text(certificate.sha256),
+            sha1: text(certificate.sha1),
+            spki_sha256: text(certificate.spki_sha256),
+            serial: text(certificate.serial.as_ref()),
+            not_before: text(certificate.not_before),
+            not_after: text(certificate.not_after),
+        }
+    }
+}
+
+/// Days from the start of a certificate's validity to a time, to a tenth; negative before it.
+pub(crate) fn age_days(certificate: &Certificate, at: EventTime) -> Option<f64> {
+    let seconds = at.seconds().saturating_sub(certificate.not_before?.0);
+    Some((seconds as f64 / 8640.0).round() / 10.0)
+}
+
+fn domains_of(certificate: &Certificate) -> Vec<(Id128, Box<str>)> {
+    let san = certificate.san.iter().flat_map(|san| san.dns.iter()).map(|name| &**name);
+    let common_names = certificate.subject.iter().flat_map(|subject| subject.values(&AttributeKind::CommonName));
+    let mut domains: Vec<(Id128, Box<str>)> = Vec::new();
+    for name in san.chain(common_names) {
+        let name = name.strip_prefix("*.").unwrap_or(name);
+        // A common name may be anything: only what looks like a host name is one.
+        if !name.contains('.') || name.contains([' ', '/', '@']) {
+            continue;
+        }
+        if let Some((id, domain)) = registrable(name)
+            && !domains.iter().any(|(known, _)| *known == id)
+        {
+            domains.push((id, domain.into()));
+            if domains.len() == MAX_DOMAINS {
+                break;
+            }
+        }
+    }
+    domains
+}

@@ -1,0 +1,56 @@
+//! Certificates that are younger than their name's stay here.
+//!
+//! With automated renewal a few in a hundred first sights of honest certificates are days old, so that age weighs only
+//! where the name is new as well: first seen here within a week and after learning, or registered within a month.
+
+use super::analysis::age_days;
+use super::score::severity_of;
+use super::{Effect, Finding, Findings, Group, Subject};
+use crate::model::DAY_NANOS;
+
+const FRESH_DAYS: f64 = 7.0;
+const VERY_FRESH_DAYS: f64 = 1.0;
+const WEIGHT_VERY_FRESH: f64 = 0.2;
+const WEIGHT_FRESH: f64 = 0.1;
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(certificate) = subject.certificate else {
+        return findings.not_evaluated("fresh_certificate:no_certificate");
+    };
+    let Some(age) = age_days(certificate, subject.context.at) else {
+        return findings.not_evaluated("fresh_certificate:not_logged");
+    };
+    // Beyond the start of its validity lies a clock or a time zone, not freshness.
+    if !(0.0..FRESH_DAYS).contains(&age) || !name_is_new(subject) {
+        return;
+    }
+    let weight = if age < VERY_FRESH_DAYS { WEIGHT_VERY_FRESH } else { WEIGHT_FRESH };
+    let not_before = certificate.not_before.map(|time| time.to_string()).unwrap_or_default();
+    findings.push(
+        Finding {
+            id: "fresh_certificate",
+            group: Group::Age,
+            severity: severity_of(weight),
+            weight,
+            technique: vec!["T1588.004"],
+            field: "not_before".into(),
+            observed: not_before,
+            expected: format!("{FRESH_DAYS} days old or more, or a name known for longer"),
+            evidence: "certificate, history".to_owned(),
+            note: format!("the certificate is {age} days old and its name is new"),
+        },
+        Effect::Weighs,
+    );
+}
+
+fn name_is_new(subject: &Subject<'_>) -> bool {
+    let new_here = subject.context.seen.name.is_some_and(|first| {
+        first.after_learning
+            && subject.context.seen.learning.is_none()
+            && subject.context.at.since(first.at) < subject.settings.new_days * DAY_NANOS
+    });
+    let recent = |registration: &super::DomainRegistration| {
+        registration.age_days < subject.settings.recent_domain_days
+    };
+    new_here || subject.registrations.iter().any(recent)
+}

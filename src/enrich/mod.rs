@@ -1,0 +1,238 @@
+//! What was found, and what it amounts to.
+//!
+//! In: a record with what was known when it was judged. Out: findings, verdict, score and the reason in words. Promise: a
+//! pure function of the record, its context and one snapshot of knowledge; a field that the sensor did not log is unknown,
+//! and no check fires on it.
+//!
+//! A check is one file with one function `check`, named in the list below; nothing else has to be touched to add one.
+
+mod analysis;
+mod fresh_certificate;
+mod lookalike;
+mod new_domain;
+mod rare_issuer;
+mod score;
+mod self_signed;
+mod signature;
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use analysis::CertificateAnalysis;
+pub use rare_issuer::IssuerClass;
+pub use score::{Severity, Verdict};
+
+use crate::correlate::{KnownCertificate, Leaf, SessionContext};
+use crate::knowledge::Knowledge;
+use crate::model::{Certificate, Session};
+
+/// The checks, in the order in which their findings are listed.
+const CHECKS: [fn(&Subject<'_>, &mut Findings); 6] = [
+    signature::check,
+    lookalike::check,
+    new_domain::check,
+    fresh_certificate::check,
+    rare_issuer::check,
+    self_signed::check,
+];
+
+/// What checks look at.
+pub struct Subject<'a> {
+    /// The knowledge in force.
+    pub knowledge: &'a Knowledge,
+    /// Thresholds.
+    pub settings: &'a EnrichSettings,
+    /// The session.
+    pub session: &'a Session,
+    /// The name that the client asked for.
+    pub server_name: Option<&'a str>,
+    /// What was known when the session was judged.
+    pub context: &'a SessionContext,
+    /// The certificate, presented or recalled.
+    pub certificate: Option<&'a Certificate>,
+    /// What follows from the certificate and from knowledge alone.
+    pub analysis: Option<&'a CertificateAnalysis>,
+    /// When the domains of the session were registered.
+    pub registrations: &'a [DomainRegistration],
+}
+
+/// Thresholds of the checks.
+#[derive(Clone, Copy, Debug)]
+pub struct EnrichSettings {
+    /// Days of event time after which an issuer, a name or a certificate is no longer new.
+    pub new_days: i64,
+    /// Days after its registration for which a domain counts as recent.
+    pub recent_domain_days: i64,
+}
+
+/// When a domain was registered, as of the record's time.
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+pub struct DomainRegistration {
+    /// The registrable domain.
+    pub domain: String,
+    /// The day of registration, `YYYY-MM-DD`.
+    pub registered: String,
+    /// Days from then to the record's time.
+    pub age_days: i64,
+    /// The list that says so.
+    pub source: String,
+}
+
+/// One thing that was found.
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+pub struct Finding {
+    /// Which check found it.
+    pub id: &'static str,
+    /// The kind of evidence; findings of one group do not add up.
+    pub group: Group,
+    /// How grave it is by itself.
+    pub severity: Severity,
+    /// Its part in the score, from 0 to 1, after the direction has been taken into account.
+    pub weight: f64,
+    /// MITRE ATT&CK techniques.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub technique: Vec<&'static str>,
+    /// The field that shows it.
+    pub field: Cow<'static, str>,
+    /// What the record has there.
+    pub observed: String,
+    /// What would be usual, or what the signature looks for.
+    pub expected: String,
+    /// Where the knowledge comes from: a signature, a list, the history.
+    pub evidence: String,
+    /// The finding in words.
+    pub note: String,
+}
+
+/// Kinds of evidence.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// A known certificate.
+    Signature,
+    /// What the name looks like.
+    Name,
+    /// How old the name and the certificate are.
+    Age,
+    /// How usual the issuer is here.
+    Rarity,
+    /// Who vouches for the certificate.
+    Trust,
+}
+
+/// What checks report.
+#[derive(Debug, Default)]
+pub struct Findings {
+    found: Vec<Found>,
+    not_evaluated: Vec<Cow<'static, str>>,
+}
+
+#[derive(Debug)]
+struct Found {
+    finding: Finding,
+    effect: Effect,
+}
+
+/// What a finding does to the verdict, beside its weight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// It weighs, and nothing more.
+    Weighs,
+    /// It opens a floor: the verdict is at least this.
+    Floor(Severity),
+    /// It weighs, but by itself never to more than this.
+    CappedAt(Severity),
+    /// It explains, and weighs nothing.
+    Explains,
+}
+
+/// The outcome for one record.
+#[derive(Debug)]
+pub struct Assessment {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// 0 to 100; `None` when the verdict is unknown.
+    pub score: Option<u8>,
+    /// The verdict in a sentence.
+    pub reason: String,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// `check:why` for every check that could not decide.
+    pub not_evaluated: Vec<Cow<'static, str>>,
+}
+
+impl Findings {
+    /// Reports a finding.
+    pub fn push(&mut self, finding: Finding, effect: Effect) {
+        self.found.push(Found { finding, effect });
+    }
+
+    /// Reports that a check could not decide; `code` is `check:why`.
+    pub fn not_evaluated(&mut self, code: &'static str) {
+        self.not_evaluated.push(Cow::Borrowed(code));
+    }
+
+    /// Whether something of a group was found.
+    pub fn has_group(&self, group: Group) -> bool {
+        self.found.iter().any(|found| found.finding.group == group && found.effect != Effect::Explains)
+    }
+}
+
+/// Assesses a session.
+pub fn assess_session(subject: &Subject<'_>) -> Assessment {
+    let mut findings = Findings::default();
+    for check in CHECKS {
+        check(subject, &mut findings);
+    }
+    lookalike::weigh_company(&mut findings);
+    score::assess(subject, findings)
+}
+
+/// Assesses a certificate by itself: it has no client and no server and may be of any part of a chain, so that only what
+/// is known of the certificate counts.
+pub fn assess_certificate(analysis: &CertificateAnalysis) -> Assessment {
+    let mut findings = Findings::default();
+    signature::report(analysis, &mut findings);
+    score::assess_certificate(findings)
+}
+
+/// The certificate of a leaf, presented or recalled.
+pub fn certificate_of(leaf: &Leaf) -> Option<&KnownCertificate> {
+    match leaf {
+        Leaf::Presented(certificate) | Leaf::Recalled { certificate, .. } => Some(certificate),
+        Leaf::Absent(_) => None,
+    }
+}
+
+/// When the domains of a session were registered: of the name that the client asked for, else of the names that the
+/// certificate is for.
+pub fn registrations_of(
+    knowledge: &Knowledge,
+    server_name: Option<&str>,
+    analysis: Option<&CertificateAnalysis>,
+    context: &SessionContext,
+) -> Vec<DomainRegistration> {
+    const MAX_DOMAINS: usize = 4;
+    if knowledge.registrations.is_empty() {
+        return Vec::new();
+    }
+    let day = context.at.day();
+    let asked = server_name.and_then(crate::decode::registrable);
+    let certified = analysis.filter(|_| asked.is_none()).map(CertificateAnalysis::domains).unwrap_or_default();
+    let domains = asked.iter().map(|(id, domain)| (*id, domain.as_str()));
+    let domains = domains.chain(certified.iter().map(|(id, domain)| (*id, &**domain)));
+    domains
+        .filter_map(|(id, domain)| {
+            let registration = knowledge.registrations.find(id, day)?;
+            Some(DomainRegistration {
+                domain: domain.to_owned(),
+                registered: crate::model::EventTime::date_text(registration.day),
+                age_days: i64::from(day - registration.day).max(0),
+                source: registration.source.to_owned(),
+            })
+        })
+        .take(MAX_DOMAINS)
+        .collect()
+}

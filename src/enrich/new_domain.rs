@@ -1,0 +1,42 @@
+//! Domains that were registered shortly before they were used.
+
+use super::score::severity_of;
+use super::{Effect, Finding, Findings, Group, Subject};
+
+/// Domains younger than this weigh more.
+const VERY_NEW_DAYS: i64 = 7;
+const WEIGHT_VERY_NEW: f64 = 0.25;
+const WEIGHT_NEW: f64 = 0.2;
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    if subject.knowledge.registrations.is_empty() {
+        return findings.not_evaluated("new_domain:no_list");
+    }
+    let certified = subject.analysis.is_some_and(|analysis| !analysis.domains().is_empty());
+    if subject.server_name.is_none() && !certified {
+        return findings.not_evaluated("new_domain:no_name");
+    }
+    let newest = subject.registrations.iter().min_by_key(|registration| registration.age_days);
+    let Some(newest) = newest.filter(|newest| newest.age_days < subject.settings.recent_domain_days) else { return };
+    let weight = if newest.age_days < VERY_NEW_DAYS { WEIGHT_VERY_NEW } else { WEIGHT_NEW };
+    let days = match newest.age_days {
+        0 => "on the day it was used".to_owned(),
+        1 => "1 day before it was used".to_owned(),
+        days => format!("{days} days before it was used"),
+    };
+    findings.push(
+        Finding {
+            id: "new_domain",
+            group: Group::Age,
+            severity: severity_of(weight),
+            weight,
+            technique: vec!["T1583.001", "T1588.004"],
+            field: if subject.server_name.is_some() { "server_name" } else { "san.dns" }.into(),
+            observed: format!("{} registered {}", newest.domain, newest.registered),
+            expected: format!("registered {} days ago or more", subject.settings.recent_domain_days),
+            evidence: newest.source.clone(),
+            note: format!("{} was registered {days}", newest.domain),
+        },
+        Effect::Weighs,
+    );
+}

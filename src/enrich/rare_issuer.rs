@@ -1,0 +1,97 @@
+//! Issuers that hardly anybody here has seen.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::score::severity_of;
+use super::{Effect, Finding, Findings, Group, Subject};
+use crate::history::{IssuerSeen, Recent};
+use crate::model::DAY_NANOS;
+
+/// Two issuers of five are seen once in ordinary traffic: alone this stays below low.
+const WEIGHT: f64 = 0.15;
+/// An issuer of more registrable domains than this is in business.
+const MAX_DOMAINS: u32 = 2;
+
+/// What kind of issuer a certificate has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IssuerClass {
+    /// A certificate authority disclosed in the Common CA Database, by name.
+    Public,
+    /// Any other issuer.
+    Private,
+    /// The certificate itself.
+    #[serde(rename = "self")]
+    OwnIssuer,
+    /// Not logged.
+    Unknown,
+}
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    if subject.certificate.is_none() {
+        return findings.not_evaluated("rare_issuer:no_certificate");
+    }
+    match class(subject) {
+        IssuerClass::Unknown => return findings.not_evaluated("rare_issuer:not_logged"),
+        IssuerClass::Public | IssuerClass::OwnIssuer => return,
+        IssuerClass::Private => {}
+    }
+    let seen = &subject.context.seen;
+    if seen.learning.is_some() {
+        return findings.not_evaluated("rare_issuer:learning");
+    }
+    let Some(issuer) = seen.issuer.filter(|_| is_rare(subject)) else { return };
+    let name = subject.certificate.and_then(|certificate| certificate.issuer.as_ref());
+    findings.push(
+        Finding {
+            id: "rare_issuer",
+            group: Group::Rarity,
+            severity: severity_of(WEIGHT),
+            weight: WEIGHT,
+            technique: vec!["T1588.004"],
+            field: "issuer".into(),
+            observed: name.map(|name| name.text().to_owned()).unwrap_or_default(),
+            expected: format!("an issuer seen by more than {} clients", most_clients(subject)),
+            evidence: format!("history: first seen {}", issuer.first.at),
+            note: format!(
+                "the issuer was first seen here {} and by {} of {} active clients",
+                issuer.first.at, issuer.clients, seen.active_clients
+            ),
+        },
+        Effect::Weighs,
+    );
+}
+
+/// What kind of issuer the session's certificate has.
+pub(crate) fn class(subject: &Subject<'_>) -> IssuerClass {
+    let Some(certificate) = subject.certificate else { return IssuerClass::Unknown };
+    if certificate.is_self_issued() {
+        return IssuerClass::OwnIssuer;
+    }
+    match subject.analysis.and_then(|analysis| analysis.issuer_is_public()) {
+        Some(true) => IssuerClass::Public,
+        Some(false) => IssuerClass::Private,
+        None => IssuerClass::Unknown,
+    }
+}
+
+/// Whether the issuer is rare: by its name, and by its organisation where it names one.
+pub(crate) fn is_rare(subject: &Subject<'_>) -> bool {
+    let seen = &subject.context.seen;
+    let rare = |issuer: &IssuerSeen| {
+        issuer.clients <= most_clients(subject)
+            && issuer.domains <= MAX_DOMAINS
+            && issuer.first.after_learning
+            && subject.context.at.since(issuer.first.at) < subject.settings.new_days * DAY_NANOS
+    };
+    seen.learning.is_none()
+        && class(subject) == IssuerClass::Private
+        && seen.issuer.as_ref().is_some_and(rare)
+        && seen.organization.as_ref().is_none_or(rare)
+}
+
+/// At most one client, or one in two hundred of those that are active.
+fn most_clients(subject: &Subject<'_>) -> u32 {
+    (subject.context.seen.active_clients / 200).clamp(1, Recent::K as u32 - 1)
+}

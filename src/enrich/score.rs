@@ -1,0 +1,270 @@
+//! From findings to a verdict.
+//!
+//! Weights of groups are combined as independent evidence (noisy-or); inside a group the weightiest counts in full and the
+//! others for a quarter, so that ten symptoms of one cause do not add up. A floor lifts the score to the edge of its band;
+//! without one nothing exceeds medium.
+
+use std::fmt::Write as _;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Assessment, Effect, Finding, Findings, Found, Group, Subject};
+pub use crate::knowledge::signatures::Severity;
+use crate::correlate::{AbsentReason, Leaf};
+use crate::model::Direction;
+
+/// What an analyst should make of a record.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// No certificate was visible and nothing was found: neither clean nor bad.
+    Unknown,
+    /// Score below 20.
+    Info,
+    /// Score from 20.
+    Low,
+    /// Score from 45.
+    Medium,
+    /// Score from 70.
+    High,
+    /// Score from 90.
+    Critical,
+}
+
+/// Heuristic weights count for this much unless the session goes out: inside, odd certificates are the rule.
+const NOT_OUTBOUND: f64 = 0.2;
+/// What findings of a group count for beside the weightiest.
+const BESIDE: f64 = 0.25;
+/// The highest score that is reached without a floor.
+const MAX_WITHOUT_FLOOR: u8 = 69;
+
+impl Verdict {
+    /// The verdict's name as it stands in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// All verdicts, the gravest first.
+    pub const ALL: [Self; 6] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info, Self::Unknown];
+}
+
+pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessment {
+    let outbound = matches!(subject.context.direction, None | Some(Direction::Outbound));
+    for found in &mut findings.found {
+        if found.finding.group != Group::Signature && !outbound {
+            found.finding.weight *= NOT_OUTBOUND;
+            found.finding.severity = severity_of(found.finding.weight);
+        }
+        found.finding.weight = rounded(found.finding.weight);
+    }
+    if findings.found.is_empty() && matches!(subject.context.leaf, Leaf::Absent(_)) {
+        let reason = without_certificate(subject);
+        return unassessed(Verdict::Unknown, None, reason, findings);
+    }
+    if findings.found.is_empty() {
+        let reason = match subject.analysis.and_then(|analysis| analysis.issuer_is_public()) {
+            Some(true) => "issued by a public CA, and nothing was found",
+            _ => "nothing was found",
+        };
+        return unassessed(Verdict::Info, Some(0), reason.to_owned(), findings);
+    }
+    combine(findings)
+}
+
+pub(super) fn assess_certificate(findings: Findings) -> Assessment {
+    if findings.found.is_empty() {
+        return unassessed(Verdict::Info, Some(0), "no signature matches".to_owned(), findings);
+    }
+    combine(findings)
+}
+
+/// The severity that a weight amounts to by itself.
+pub(super) fn severity_of(weight: f64) -> Severity {
+    band(percent(weight))
+}
+
+fn combine(findings: Findings) -> Assessment {
+    let weighs = |found: &&Found| matches!(found.effect, Effect::Weighs | Effect::Floor(_));
+    let mut score = percent(noisy_or(findings.found.iter().filter(weighs))).min(MAX_WITHOUT_FLOOR);
+    for found in &findings.found {
+        match found.effect {
+            Effect::Floor(floor) => score = score.max(lower_edge(floor)).max(percent(found.finding.weight)),
+            Effect::CappedAt(cap) => {
+                let with = percent(noisy_or(findings.found.iter().filter(weighs).chain([found])));
+                score = score.max(with.min(upper_edge(cap)));
+            }
+            Effect::Weighs | Effect::Explains => {}
+        }
+    }
+    let verdict = verdict_of(band(score));
+    let reason = reason_of(&findings.found);
+    let Findings { found, not_evaluated } = findings;
+    let findings = found.into_iter().map(|found| found.finding).collect();
+    Assessment { verdict, score: Some(score), reason, findings, not_evaluated }
+}
+
+fn unassessed(verdict: Verdict, score: Option<u8>, reason: String, findings: Findings) -> Assessment {
+    Assessment { verdict, score, reason, findings: Vec::new(), not_evaluated: findings.not_evaluated }
+}
+
+fn noisy_or<'a>(found: impl Iterator<Item = &'a Found>) -> f64 {
+    let mut groups: Vec<(Group, Vec<f64>)> = Vec::new();
+    for Finding { group, weight, .. } in found.map(|found| &found.finding) {
+        match groups.iter_mut().find(|(known, _)| known == group) {
+            Some((_, weights)) => weights.push(*weight),
+            None => groups.push((*group, vec![*weight])),
+        }
+    }
+    let none_true = groups.iter_mut().map(|(_, weights)| {
+        weights.sort_by(|a, b| b.total_cmp(a));
+        let beside: f64 = weights.iter().skip(1).map(|weight| 1.0 - BESIDE * weight).product();
+        (1.0 - weights.first().copied().unwrap_or_default()) * beside
+    });
+    1.0 - none_true.product::<f64>()
+}
+
+/// The gravest finding in words, and what else there is.
+fn reason_of(found: &[Found]) -> String {
+    let gravest = found.iter().max_by(|a, b| {
+        let rank = |found: &Found| (std::cmp::Reverse(found.finding.severity), found.effect != Effect::Explains);
+        // Of equals, the first in the list.
+        rank(a).cmp(&rank(b)).then(a.finding.weight.total_cmp(&b.finding.weight)).then(std::cmp::Ordering::Greater)
+    });
+    let Some(gravest) = gravest else { return String::new() };
+    let mut reason = gravest.finding.note.clone();
+    let mut others: Vec<&str> = Vec::new();
+    for finding in found.iter().filter(|other| !std::ptr::eq(*other, gravest)).map(|other| &other.finding) {
+        if finding.id != gravest.finding.id && !others.contains(&finding.id) {
+            others.push(finding.id);
+        }
+    }
+    if !others.is_empty() {
+        let _ = write!(reason, "; also {}", others.join(", ").replace('_', " "));
+    }
+    reason
+}
+
+fn without_certificate(subject: &Subject<'_>) -> String {
+    let why = match &subject.context.leaf {
+        Leaf::Absent(AbsentReason::Tls13) => "TLS 1.3 encrypts it",
+        Leaf::Absent(AbsentReason::Resumed) => "the session was resumed and nothing is known to carry forward",
+        Leaf::Absent(AbsentReason::Quic) => "QUIC encrypts it",
+        Leaf::Absent(AbsentReason::Incomplete) => "the handshake did not get that far",
+        Leaf::Absent(AbsentReason::Unparsed) => "the sensor could not parse it",
+        Leaf::Absent(AbsentReason::NotLogged) => "the sensor did not log it",
+        Leaf::Absent(AbsentReason::NotFound) => "its x509 record was not seen",
+        Leaf::Presented(_) | Leaf::Recalled { .. } => "it was not looked at",
+    };
+    format!("no certificate visible: {why}; nothing else was found")
+}
+
+fn percent(weight: f64) -> u8 {
+    (weight * 100.0).round().clamp(0.0, 100.0) as u8
+}
+
+fn rounded(weight: f64) -> f64 {
+    (weight * 1000.0).round() / 1000.0
+}
+
+fn band(score: u8) -> Severity {
+    match score {
+        90.. => Severity::Critical,
+        70.. => Severity::High,
+        45.. => Severity::Medium,
+        20.. => Severity::Low,
+        _ => Severity::Info,
+    }
+}
+
+fn lower_edge(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical => 90,
+        Severity::High => 70,
+        Severity::Medium => 45,
+        Severity::Low => 20,
+        Severity::Info => 0,
+    }
+}
+
+fn upper_edge(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical => 100,
+        Severity::High => 89,
+        Severity::Medium => 69,
+        Severity::Low => 44,
+        Severity::Info => 19,
+    }
+}
+
+fn verdict_of(severity: Severity) -> Verdict {
+    match severity {
+        Severity::Critical => Verdict::Critical,
+        Severity::High => Verdict::High,
+        Severity::Medium => Verdict::Medium,
+        Severity::Low => Verdict::Low,
+        Severity::Info => Verdict::Info,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(group: Group, weight: f64, effect: Effect) -> Found {
+        let finding = Finding {
+            id: "test",
+            group,
+            severity: severity_of(weight),
+            weight,
+            technique: Vec::new(),
+            field: "f".into(),
+            observed: String::new(),
+            expected: String::new(),
+            evidence: String::new(),
+            note: "note".to_owned(),
+        };
+        Found { finding, effect }
+    }
+
+    fn verdict(found: Vec<Found>) -> (Verdict, u8) {
+        let assessment = combine(Findings { found, not_evaluated: Vec::new() });
+        (assessment.verdict, assessment.score.unwrap())
+    }
+
+    #[test]
+    fn a_floor_lifts_to_the_edge_of_its_band() {
+        assert_eq!(verdict(vec![found(Group::Name, 0.25, Effect::Floor(Severity::High))]), (Verdict::High, 70));
+        let exact = found(Group::Signature, 0.95, Effect::Floor(Severity::Critical));
+        assert_eq!(verdict(vec![exact]), (Verdict::Critical, 95));
+    }
+
+    #[test]
+    fn without_a_floor_nothing_exceeds_medium() {
+        let groups = [Group::Name, Group::Age, Group::Rarity, Group::Trust];
+        let many = groups.map(|group| found(group, 0.6, Effect::Weighs)).into();
+        assert_eq!(verdict(many), (Verdict::Medium, 69));
+    }
+
+    #[test]
+    fn symptoms_of_one_cause_do_not_add_up() {
+        let many = (0..5).map(|_| found(Group::Trust, 0.15, Effect::Weighs)).collect();
+        let (verdict, score) = verdict(many);
+        assert_eq!(verdict, Verdict::Low, "{score}");
+        assert!(score < 30, "{score}");
+    }
+
+    #[test]
+    fn what_explains_weighs_nothing_and_a_cap_holds() {
+        assert_eq!(verdict(vec![found(Group::Signature, 0.0, Effect::Explains)]), (Verdict::Info, 0));
+        let capped = found(Group::Signature, 0.95, Effect::CappedAt(Severity::Low));
+        assert_eq!(verdict(vec![capped]), (Verdict::Low, 44));
+    }
+}

@@ -1,0 +1,36 @@
+//! Leaves that vouch for themselves.
+
+use super::score::severity_of;
+use super::{Effect, Finding, Findings, Group, Subject};
+use crate::model::SelfSigned;
+
+/// One in fifteen certificates of ordinary traffic is self-signed: alone this stays below low.
+const WEIGHT: f64 = 0.15;
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(certificate) = subject.certificate else {
+        return findings.not_evaluated("self_signed:no_certificate");
+    };
+    let evidence = match certificate.self_signed {
+        None => return findings.not_evaluated("self_signed:not_logged"),
+        Some(SelfSigned::No) => return,
+        Some(SelfSigned::Verified) => "signature checked with the certificate's own key",
+        Some(SelfSigned::SameName) => "subject and issuer are the same name",
+    };
+    let issuer = certificate.issuer.as_ref().map(|issuer| issuer.text()).unwrap_or_default();
+    findings.push(
+        Finding {
+            id: "self_signed",
+            group: Group::Trust,
+            severity: severity_of(WEIGHT),
+            weight: WEIGHT,
+            technique: vec!["T1587.003"],
+            field: "issuer".into(),
+            observed: issuer.to_owned(),
+            expected: "a certificate authority".to_owned(),
+            evidence: evidence.to_owned(),
+            note: "the certificate is self-signed".to_owned(),
+        },
+        Effect::Weighs,
+    );
+}

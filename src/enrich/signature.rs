@@ -1,0 +1,58 @@
+//! Certificates that a known tool or product makes.
+
+use super::analysis::{CertificateAnalysis, SignatureMatch};
+use super::{Effect, Finding, Findings, Group, Subject};
+use crate::knowledge::signatures::{Confidence, Severity, Verdict};
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    match subject.analysis {
+        Some(analysis) => report(analysis, findings),
+        None => findings.not_evaluated("signature:no_certificate"),
+    }
+}
+
+/// Reports every signature that fires on a certificate.
+pub(super) fn report(analysis: &CertificateAnalysis, findings: &mut Findings) {
+    for hit in analysis.signatures() {
+        let weight = match (hit.verdict, hit.confidence) {
+            (Verdict::Benign, _) => 0.0,
+            (_, Confidence::Exact) => 0.95,
+            (_, Confidence::Strong) => 0.75,
+            (_, Confidence::Medium) => 0.4,
+            (_, Confidence::Weak) => 0.1,
+        };
+        let effect = match (hit.verdict, hit.confidence) {
+            (Verdict::Malicious, Confidence::Exact) => Effect::Floor(Severity::Critical),
+            (Verdict::Malicious, Confidence::Strong) => Effect::Floor(Severity::High),
+            (Verdict::Malicious, _) => Effect::Weighs,
+            (Verdict::DualUse | Verdict::Greyware, _) => Effect::CappedAt(hit.severity),
+            (Verdict::Benign, _) => Effect::Explains,
+        };
+        let technique = if hit.verdict == Verdict::Benign { Vec::new() } else { vec!["T1588.004"] };
+        findings.push(
+            Finding {
+                id: "signature",
+                group: Group::Signature,
+                severity: if hit.verdict == Verdict::Benign { Severity::Info } else { hit.severity },
+                weight,
+                technique,
+                field: hit.field.to_string().into(),
+                observed: hit.observed.to_string(),
+                expected: hit.expected.to_string(),
+                evidence: hit.id.to_string(),
+                note: sentence(hit),
+            },
+            effect,
+        );
+    }
+}
+
+fn sentence(hit: &SignatureMatch) -> String {
+    let kind = match (hit.verdict, hit.confidence) {
+        (Verdict::Benign, _) => "a known default of",
+        (_, Confidence::Exact) => "the default of",
+        (_, Confidence::Strong) => "typical of",
+        _ => "sometimes seen with",
+    };
+    format!("{} {} is {kind} {}", hit.field, hit.observed, hit.tool)
+}
