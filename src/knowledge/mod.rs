@@ -1,12 +1,37 @@
 //! In: data that is compiled in, and the user's own signature files and registration lists.
-//! Out: one immutable snapshot, `Knowledge`, that checks look things up in.
+//! Out: one immutable snapshot, [`Knowledge`], that checks look things up in.
 //! Promise: nothing here changes after it is built, and the same files give the same answers in the same order.
 
 pub mod public_cas;
 pub mod registrations;
+pub mod signatures;
 pub mod suffix;
 #[cfg(test)]
 mod test_corpus;
 
 pub use public_cas::PublicCas;
 pub use registrations::Registrations;
+pub use signatures::Signatures;
+
+use signatures::SignatureError;
+
+/// What is known of certificates and domains, as one snapshot that is swapped whole.
+pub struct Knowledge {
+    /// Certificates of known tools and products.
+    pub signatures: Signatures,
+    /// Names of publicly trusted certificate authorities.
+    pub public_cas: PublicCas,
+    /// When domains were registered.
+    pub registrations: Registrations,
+}
+
+impl Knowledge {
+    /// What is compiled in: the catalogue of signatures and the table of public CAs, and no registrations.
+    pub fn builtin() -> Result<Self, SignatureError> {
+        Ok(Self {
+            signatures: Signatures::builtin()?,
+            public_cas: PublicCas::builtin(),
+            registrations: Registrations::default(),
+        })
+    }
+}
