@@ -40,8 +40,11 @@ pub(crate) fn session_line(session: &Session, all: &BTreeMap<&'static str, Certi
 
 /// An alert of a local rule on the flow of a session, with the `tls` object that Suricata adds to it.
 pub(crate) fn alert_line(session: &Session, all: &BTreeMap<&'static str, Certificate>) -> Result<Line> {
+    // Source and destination are those of the packet that alerted, here the server's; `flow` keeps who is who.
     let at = logged_at(session);
-    let mut line = envelope(session, at, "alert")?;
+    let ends = (session.server.address, session.client);
+    let ports = (session.server.port, session.client_port);
+    let mut line = head(session, at, "alert", session.flow_id(), ends, ports, "TCP")?;
     let mut alert = Object::default();
     alert
         .text("action", "allowed")?
@@ -80,7 +83,7 @@ pub(crate) fn other_lines(session: &Session) -> Result<Vec<Line>> {
         let at = session.at.plus_micros(offset);
         let ends = if kind == "request" { (session.client, resolver) } else { (resolver, session.client) };
         let ports = if kind == "request" { (session.client_port, 53) } else { (53, session.client_port) };
-        let mut line = head(session, at, "dns", session.flow_id() ^ 0x5b5b, ends, ports, "UDP")?;
+        let mut line = head(session, at, "dns", session.flow_id() ^ 0x2_5b5b_71c3_0e5b, ends, ports, "UDP")?;
         let mut query = Object::default();
         query.text("rrname", name)?.text("rrtype", "A")?;
         let mut dns = Object::default();
@@ -112,7 +115,7 @@ pub(crate) fn other_lines(session: &Session) -> Result<Vec<Line>> {
     let at = session.at.plus_micros(-102_650);
     let ports = (session.client_port - 1, 80);
     let ends = (session.client, session.server.address);
-    let mut line = head(session, at, "http", session.flow_id() ^ 0x7171, ends, ports, "TCP")?;
+    let mut line = head(session, at, "http", session.flow_id() ^ 0x1_7171_3a96_48d1, ends, ports, "TCP")?;
     let mut http = Object::default();
     http.text("hostname", name)?
         .text("url", "/")?

@@ -110,9 +110,12 @@ fn zeek_tsv(files: &mut Files, sessions: &[&Session], all: &BTreeMap<&'static st
             let path = format!("zeek-tsv/{}", pattern.replace('*', log.path));
             put(files, &path, &zeek::tsv(log, &rows, start, close));
         }
+        if end > Time::parse("2026-03-09")? && !pattern.ends_with(".gz") {
+            let inside = known_certs(sessions, all, start, end)?;
+            let path = format!("zeek-tsv/{}", pattern.replace('*', KNOWN_CERTS.path));
+            put(files, &path, &zeek::tsv(&KNOWN_CERTS, &inside, start, close));
+        }
         if pattern.starts_with("current/") {
-            let inside = known_certs(sessions, all, start)?;
-            put(files, "zeek-tsv/current/known_certs.log", &zeek::tsv(&KNOWN_CERTS, &inside, start, None));
             let connections = sessions.iter().filter(|session| session.at >= start).take(4).map(|one| conn_row(one));
             let connections = connections.collect::<Vec<_>>();
             put(files, "zeek-tsv/current/conn.log", &zeek::tsv(&CONN, &connections, start, None));
@@ -163,11 +166,17 @@ const KNOWN_CERTS: Log = Log {
     ],
 };
 
-/// The certificates of hosts inside, once each, of the last day.
-fn known_certs(sessions: &[&Session], all: &BTreeMap<&'static str, Certificate>, start: Time) -> Result<Vec<Row>> {
+/// The certificates of hosts inside, once each a day.
+fn known_certs(
+    sessions: &[&Session],
+    all: &BTreeMap<&'static str, Certificate>,
+    start: Time,
+    end: Time,
+) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut known = Vec::new();
-    for session in sessions.iter().filter(|one| one.at >= start && story::is_inside(one.server.address)) {
+    let inside = |one: &&&Session| (start..end).contains(&one.at) && story::is_inside(one.server.address);
+    for session in sessions.iter().filter(inside) {
         let Some(leaf) = session.presented(all)? else { continue };
         if known.contains(&session.server.address) {
             continue;

@@ -2,13 +2,15 @@
 
 use crate::session::Session;
 
-/// The README: a table for each chapter, in the order of the story.
+/// The README: a table for each chapter, what stands out before its twins, otherwise in order of time.
 pub(crate) fn render(sessions: &[(&Session, String)], figures: &[(&str, usize)]) -> String {
     let mut out = String::from(include_str!("texts/README.md"));
     for chapter in CHAPTERS {
         out.push_str(&format!("## {chapter}\n\n| when | line | shows | certsift says |\n|---|---|---|---|\n"));
-        for (session, file) in sessions {
-            let Some(note) = session.note.filter(|note| note.chapter == *chapter) else { continue };
+        let noted = sessions.iter().filter_map(|(session, file)| session.note.map(|note| (note, session, file)));
+        let mut noted = noted.filter(|(note, ..)| note.chapter == *chapter).collect::<Vec<_>>();
+        noted.sort_by_key(|(note, ..)| note.shows.starts_with("*twin"));
+        for (note, session, file) in noted {
             let line = match session.sensor.is_zeek() {
                 true => format!("`{}`", session.uid()),
                 false => format!("flow `{}`", session.flow_id()),

@@ -155,7 +155,7 @@ fn tools(all: &mut Vec<Session>) -> Result<()> {
     const CHAPTER: &str = "A tool's own certificate";
     for (sensor, shows) in [
         (Main, "Cobalt Strike's default: serial `08BB00EE` and its subject, as strings"),
-        (Uplink, "the same flow with DER: serial `08:BB:00:EE`"),
+        (Uplink, "the same flow with DER: serial `08:BB:00:EE`; an alert with the same `flow_id` repeats the verdict"),
     ] {
         push(
             all,
