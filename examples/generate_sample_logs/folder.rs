@@ -271,8 +271,8 @@ fn figures(
         ("TLS sessions", sessions.len()),
         ("in Zeek TSV", count(Sensor::Main)),
         ("in Zeek JSON", count(Sensor::Branch)),
-        ("in EVE, with DER", count(Sensor::Uplink)),
-        ("in EVE, strings only", count(Sensor::ReadingRoom)),
+        ("in EVE, from the sensor that logs DER", count(Sensor::Uplink)),
+        ("in EVE, from the sensor that logs only strings", count(Sensor::ReadingRoom)),
         ("EVE events beside them that pass through (one alert comes on top)", other_events),
         ("distinct certificates presented", leaves.len()),
     ])
