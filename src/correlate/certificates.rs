@@ -164,12 +164,7 @@ impl CertificateStore {
         Some(known)
     }
 
-    fn put(
-        &mut self,
-        id: CertificateId,
-        certificate: Arc<Certificate>,
-        host: Option<bool>,
-    ) -> Arc<KnownCertificate> {
+    fn put(&mut self, id: CertificateId, certificate: Arc<Certificate>, host: Option<bool>) -> Arc<KnownCertificate> {
         if self.disk.is_some() {
             self.pending.insert(id, StoredCertificate { certificate: Arc::clone(&certificate), host });
         }

@@ -18,8 +18,8 @@ use held::{Held, Waiting};
 
 use crate::history::{History, Observation, ObservedCertificate, Seen, Table};
 use crate::model::{
-    Address, Batch, Body, CertificateId, Direction, EventTime, HOUR_NANOS, Id128, Log, Networks, Record,
-    SECOND_NANOS, Session, StreamKey, TlsVersion,
+    Address, Batch, Body, CertificateId, Direction, EventTime, HOUR_NANOS, Id128, Log, Networks, Record, SECOND_NANOS,
+    Session, StreamKey, TlsVersion,
 };
 
 /// How sessions find their certificates.

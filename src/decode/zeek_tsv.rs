@@ -336,7 +336,7 @@ fn unescape(cell: &str) -> Cow<'_, str> {
     while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
         at += found;
         match escaped_byte(&bytes[at..]) {
-            Some(byte @ 0x20..0x7f) => {
+            Some(byte @ 0x20..=0x7e) => {
                 out.push_str(&cell[plain..at]);
                 out.push(char::from(byte));
                 at += 4;

@@ -62,9 +62,11 @@ const MAX_DOMAINS: usize = 20;
 impl CertificateAnalysis {
     /// Works out what follows from a certificate.
     pub fn of(certificate: &Certificate, knowledge: &Knowledge) -> Self {
-        let issuer_is_public = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty()).map(|issuer| {
-            !certificate.is_self_issued() && knowledge.public_cas.find(issuer).is_some()
-        });
+        let issuer_is_public = certificate
+            .issuer
+            .as_ref()
+            .filter(|issuer| !issuer.is_empty())
+            .map(|issuer| !certificate.is_self_issued() && knowledge.public_cas.find(issuer).is_some());
         let signatures = knowledge
             .signatures
             .evaluate(certificate, issuer_is_public)

@@ -49,8 +49,6 @@ fn name_is_new(subject: &Subject<'_>) -> bool {
             && subject.context.seen.learning.is_none()
             && subject.context.at.since(first.at) < subject.settings.new_days * DAY_NANOS
     });
-    let recent = |registration: &super::DomainRegistration| {
-        registration.age_days < subject.settings.recent_domain_days
-    };
+    let recent = |registration: &super::DomainRegistration| registration.age_days < subject.settings.recent_domain_days;
     new_here || subject.registrations.iter().any(recent)
 }

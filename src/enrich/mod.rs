@@ -21,7 +21,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use analysis::CertificateAnalysis;
+pub(crate) use analysis::age_days;
+pub use analysis::{CertificateText, SignatureMatch};
 pub use rare_issuer::IssuerClass;
+pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
 
 use crate::correlate::{KnownCertificate, Leaf, SessionContext};
@@ -174,6 +177,11 @@ impl Findings {
         self.not_evaluated.push(Cow::Borrowed(code));
     }
 
+    /// Changes what the findings of one check do to the verdict.
+    fn set_effect(&mut self, id: &str, effect: Effect) {
+        self.found.iter_mut().filter(|found| found.finding.id == id).for_each(|found| found.effect = effect);
+    }
+
     /// Whether something of a group was found.
     pub fn has_group(&self, group: Group) -> bool {
         self.found.iter().any(|found| found.finding.group == group && found.effect != Effect::Explains)
@@ -186,7 +194,7 @@ pub fn assess_session(subject: &Subject<'_>) -> Assessment {
     for check in CHECKS {
         check(subject, &mut findings);
     }
-    lookalike::weigh_company(&mut findings);
+    lookalike::weigh_company(subject, &mut findings);
     score::assess(subject, findings)
 }
 

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Assessment, Effect, Finding, Findings, Found, Group, Subject};
-pub use crate::knowledge::signatures::Severity;
 use crate::correlate::{AbsentReason, Leaf};
+pub use crate::knowledge::signatures::Severity;
 use crate::model::Direction;
 
 /// What an analyst should make of a record.

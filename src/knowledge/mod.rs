@@ -8,10 +8,12 @@ pub mod signatures;
 pub mod suffix;
 #[cfg(test)]
 mod test_corpus;
+pub mod watch;
 
 pub use public_cas::PublicCas;
 pub use registrations::Registrations;
 pub use signatures::Signatures;
+pub use watch::WatchNames;
 
 use signatures::SignatureError;
 
@@ -23,6 +25,8 @@ pub struct Knowledge {
     pub public_cas: PublicCas,
     /// When domains were registered.
     pub registrations: Registrations,
+    /// Names and brands that the user watches over.
+    pub watch_names: WatchNames,
 }
 
 impl Knowledge {
@@ -32,6 +36,7 @@ impl Knowledge {
             signatures: Signatures::builtin()?,
             public_cas: PublicCas::builtin(),
             registrations: Registrations::default(),
+            watch_names: WatchNames::default(),
         })
     }
 }

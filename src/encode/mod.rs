@@ -1,0 +1,305 @@
+//! A judged record becomes a line of output: the line that came in with the `certsift` object before its last brace.
+//!
+//! In: judged records in their order. Out: NDJSON, and dead letters apart. Promise: a pure function; a line that came as
+//! JSON keeps its bytes, a record is never lost, and the object always has the shape that `schemas/` publishes.
+
+mod dead_letter;
+mod object;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize as _;
+
+pub use object::{
+    CertificateObject, CertsiftObject, EnrichedRecord, HistoryObject, IssuerHistory, KeyObject, NameObject, SanObject,
+    SignatureObject, StateName,
+};
+
+use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
+use crate::enrich::{
+    Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session,
+    certificate_of, registrations_of,
+};
+use crate::knowledge::Knowledge;
+use crate::model::{Body, Fault, FaultField, Log, Record, Session};
+use object::{CertificateState, ObjectHead};
+
+/// How much an object says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Detail {
+    /// Everything where something was found; else which certificate it is and who issued it.
+    #[default]
+    Auto,
+    /// Everything, always.
+    Full,
+}
+
+/// Events that certsift does not enrich.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtherEvents {
+    /// They leave as they came.
+    #[default]
+    Pass,
+    /// They do not leave.
+    Drop,
+}
+
+/// What encoding needs beside the records.
+#[derive(Clone, Copy, Debug)]
+pub struct EncodeSettings {
+    /// How much an object says.
+    pub detail: Detail,
+    /// What becomes of other events.
+    pub other_events: OtherEvents,
+    /// Thresholds of the checks.
+    pub enrich: EnrichSettings,
+}
+
+/// Lines that are ready to be written, and what they were.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    /// Output lines.
+    pub lines: Vec<u8>,
+    /// Dead letters, as lines.
+    pub dead_letters: Vec<u8>,
+    /// What was counted.
+    pub counts: Counts,
+}
+
+/// What records were, counted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Records written, by log.
+    pub written: std::collections::BTreeMap<Log, u64>,
+    /// Sessions that presented a certificate.
+    pub presented: u64,
+    /// Sessions whose certificate was recalled.
+    pub recalled: u64,
+    /// Sessions without a certificate, by reason.
+    pub absent: std::collections::BTreeMap<AbsentReason, u64>,
+    /// Verdicts on sessions.
+    pub verdicts: std::collections::BTreeMap<Verdict, u64>,
+    /// Dead letters.
+    pub dead_letters: u64,
+    /// Records that carry a fault.
+    pub faulty: u64,
+    /// Lines that already held an object.
+    pub already_enriched: u64,
+    /// Records of other logs, of `files.log`, and dropped events: read and not written.
+    pub not_written: u64,
+}
+
+impl Counts {
+    /// Adds another count.
+    pub fn add(&mut self, other: &Self) {
+        fn merge<K: Copy + Ord>(
+            into: &mut std::collections::BTreeMap<K, u64>,
+            from: &std::collections::BTreeMap<K, u64>,
+        ) {
+            from.iter().for_each(|(key, count)| *into.entry(*key).or_default() += count);
+        }
+        merge(&mut self.written, &other.written);
+        merge(&mut self.absent, &other.absent);
+        merge(&mut self.verdicts, &other.verdicts);
+        self.presented += other.presented;
+        self.recalled += other.recalled;
+        self.dead_letters += other.dead_letters;
+        self.faulty += other.faulty;
+        self.already_enriched += other.already_enriched;
+        self.not_written += other.not_written;
+    }
+
+    /// Records written.
+    pub fn total_written(&self) -> u64 {
+        self.written.values().sum()
+    }
+}
+
+/// Encodes records.
+pub fn encode(records: &[Judged], knowledge: &Knowledge, settings: &EncodeSettings) -> Encoded {
+    let mut encoded = Encoded::default();
+    for judged in records {
+        let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
+        encode_record(judged, record, knowledge, settings, &mut encoded);
+    }
+    encoded
+}
+
+fn encode_record(
+    judged: &Judged,
+    record: &Record,
+    knowledge: &Knowledge,
+    settings: &EncodeSettings,
+    encoded: &mut Encoded,
+) {
+    let line = record.line.of(&judged.batch.text);
+    match (&record.body, &judged.context) {
+        (Body::DeadLetter(letter), _) => {
+            dead_letter::write(&mut encoded.dead_letters, &judged.batch.source, record.offset, letter);
+            encoded.counts.dead_letters += 1;
+        }
+        (Body::Skipped | Body::HashPair(_), _) => encoded.counts.not_written += 1,
+        (Body::PassThrough, _) if settings.other_events == OtherEvents::Drop => encoded.counts.not_written += 1,
+        (Body::PassThrough | Body::AlreadyEnriched, _) => {
+            encoded.counts.already_enriched += u64::from(matches!(record.body, Body::AlreadyEnriched));
+            encoded.lines.extend_from_slice(line.as_bytes());
+            encoded.lines.push(b'\n');
+            *encoded.counts.written.entry(record.log).or_default() += 1;
+        }
+        (body, context) => {
+            let start = encoded.lines.len();
+            splice(&mut encoded.lines, line, record.empty_object);
+            let counts = &mut encoded.counts;
+            let lines = &mut encoded.lines;
+            // Whatever a record holds, handling it costs that record's object and not the process.
+            let outcome = catch_unwind(AssertUnwindSafe(|| match (body, context) {
+                (Body::Session(session), Context::Session(context)) => {
+                    Some(write_session(lines, judged, record, session, context, knowledge, settings))
+                }
+                (Body::Certificate(_), Context::Certificate(known)) => {
+                    write_certificate(lines, judged, record, known, knowledge, settings);
+                    Some(None)
+                }
+                _ => None,
+            }));
+            let faulty = match outcome.ok().flatten() {
+                Some(verdict) => {
+                    if let (Some(verdict), Context::Session(context)) = (verdict, context) {
+                        count_session(counts, context, verdict);
+                    }
+                    !record.faults.is_empty()
+                }
+                None => {
+                    encoded.lines.truncate(start);
+                    splice(&mut encoded.lines, line, record.empty_object);
+                    write_failed(&mut encoded.lines, judged, record);
+                    true
+                }
+            };
+            encoded.counts.faulty += u64::from(faulty);
+            encoded.lines.extend_from_slice(b"}\n");
+            *encoded.counts.written.entry(record.log).or_default() += 1;
+        }
+    }
+}
+
+/// Writes the line up to its last brace and the key of the object.
+fn splice(lines: &mut Vec<u8>, line: &str, empty_object: bool) {
+    let open = line.strip_suffix('}').unwrap_or(line);
+    lines.extend_from_slice(open.as_bytes());
+    lines.extend_from_slice(if empty_object { b"\"certsift\":" } else { b",\"certsift\":" });
+}
+
+fn count_session(counts: &mut Counts, context: &SessionContext, verdict: Verdict) {
+    match &context.leaf {
+        Leaf::Presented(_) => counts.presented += 1,
+        Leaf::Recalled { .. } => counts.recalled += 1,
+        Leaf::Absent(reason) => *counts.absent.entry(*reason).or_default() += 1,
+    }
+    *counts.verdicts.entry(verdict).or_default() += 1;
+}
+
+fn write_session(
+    lines: &mut Vec<u8>,
+    judged: &Judged,
+    record: &Record,
+    session: &Session,
+    context: &SessionContext,
+    knowledge: &Knowledge,
+    settings: &EncodeSettings,
+) -> Option<Verdict> {
+    let known = certificate_of(&context.leaf);
+    let analysis = known.map(|known| analysis_of(known, knowledge));
+    let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
+    let registrations = registrations_of(knowledge, server_name, analysis, context);
+    let subject = Subject {
+        knowledge,
+        settings: &settings.enrich,
+        session,
+        server_name,
+        context,
+        certificate: known.map(|known| &*known.certificate),
+        analysis,
+        registrations: &registrations,
+    };
+    let assessment = assess_session(&subject);
+    let head = ObjectHead::new(judged, record, context.direction);
+    let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
+    let state = CertificateState::of(&context.leaf, context.at);
+    let object = if full {
+        let client = context.client_certificate.as_ref().map(|client| {
+            let analysis = analysis_of(client, knowledge);
+            CertificateObject::full(CertificateState::default(), Some((&client.certificate, analysis)), context.at)
+        });
+        let certificate = known.map(|known| &*known.certificate).zip(analysis);
+        CertsiftObject::full(
+            head,
+            &assessment,
+            CertificateObject::full(state, certificate, context.at),
+            client,
+            Some(IssuerHistory::full(&subject)),
+            Some(HistoryObject::of(&context.seen)),
+            &registrations,
+            analysis.map(CertificateAnalysis::signatures).unwrap_or_default(),
+        )
+    } else {
+        let certificate = known.map(|known| &*known.certificate).zip(analysis);
+        let issuer = known.map(|_| IssuerHistory::brief(&subject));
+        CertsiftObject::brief(head, assessment.verdict, CertificateObject::brief(state, certificate), issuer)
+    };
+    write_object(lines, &object);
+    Some(assessment.verdict)
+}
+
+fn write_certificate(
+    lines: &mut Vec<u8>,
+    judged: &Judged,
+    record: &Record,
+    known: &KnownCertificate,
+    knowledge: &Knowledge,
+    settings: &EncodeSettings,
+) {
+    let analysis = analysis_of(known, knowledge);
+    let assessment = assess_certificate(analysis);
+    let head = ObjectHead::new(judged, record, None);
+    let certificate = Some((&*known.certificate, analysis));
+    let state = CertificateState::default();
+    let object = match record.time {
+        Some(at) if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
+            full_certificate(head, &assessment, CertificateObject::full(state, certificate, at), analysis)
+        }
+        None if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
+            full_certificate(head, &assessment, CertificateObject::brief(state, certificate), analysis)
+        }
+        _ => CertsiftObject::brief(head, assessment.verdict, CertificateObject::brief(state, certificate), None),
+    };
+    write_object(lines, &object);
+}
+
+fn full_certificate<'a>(
+    head: ObjectHead<'a>,
+    assessment: &'a Assessment,
+    certificate: CertificateObject<'a>,
+    analysis: &'a CertificateAnalysis,
+) -> CertsiftObject<'a> {
+    CertsiftObject::full(head, assessment, certificate, None, None, None, &[], analysis.signatures())
+}
+
+fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record) {
+    let mut head = ObjectHead::new(judged, record, None);
+    head.faults.push(Fault::new(FaultField::Record, "failed").to_string());
+    let certificate = CertificateObject::brief(CertificateState::default(), None);
+    write_object(lines, &CertsiftObject::brief(head, Verdict::Unknown, certificate, None));
+}
+
+fn write_object(lines: &mut Vec<u8>, object: &CertsiftObject<'_>) {
+    let mut serializer = serde_json::Serializer::new(lines);
+    // Writing to memory does not fail, and no value of the object can be refused.
+    let _ = object.serialize(&mut serializer);
+}
+
+fn analysis_of<'a>(known: &'a KnownCertificate, knowledge: &Knowledge) -> &'a CertificateAnalysis {
+    known.analysis.get_or_init(|| CertificateAnalysis::of(&known.certificate, knowledge))
+}

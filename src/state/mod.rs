@@ -1,0 +1,306 @@
+//! What outlives the process: certificates, history, and how far inputs were read, in one file and one transaction.
+//!
+//! The file is `certsift.redb` in the state directory. Its tables:
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | name | `version` (of this format), `clock`, `learning` |
+//! | `certificates` | certificate id | facts, and whether it came first in a message |
+//! | `rows` | table number, key | place in the order of recency, value |
+//! | `inputs` | stream key | where to read on |
+//!
+//! Promise: a commit is whole or not there, and a state of a newer version is refused and not touched.
+
+mod changes;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+
+pub use changes::{InputPosition, StateChanges};
+
+use crate::correlate::{CertificateStore, Clock, Correlator, Presented, StoredCertificate};
+use crate::history::{HistoryTable, Recency};
+use crate::model::{CertificateId, EventTime, Id128, Sha1Digest, StreamKey};
+
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+const CERTIFICATES: TableDefinition<'_, [u8; 16], &[u8]> = TableDefinition::new("certificates");
+const ROWS: TableDefinition<'_, (u8, [u8; 16]), (u64, bool, &[u8])> = TableDefinition::new("rows");
+const INPUTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("inputs");
+
+/// Version of the format that this program reads and writes.
+const VERSION: u32 = 1;
+const FILE_NAME: &str = "certsift.redb";
+/// The store's own cache; certificates that are in use are cached in front of it.
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Numbers of tables beside those of the history.
+const TABLE_LINKS: u8 = 16;
+const TABLE_PAIRS: u8 = 17;
+const TABLE_PRESENTED: u8 = 18;
+
+/// The state of one certsift.
+pub struct StateStore {
+    database: Arc<Database>,
+    path: PathBuf,
+}
+
+/// Reads certificates back that are not in memory.
+pub trait CertificateReader: Send {
+    /// The certificate of an id; `None` when it is not stored or cannot be read.
+    fn read(&self, id: CertificateId) -> Option<StoredCertificate>;
+}
+
+/// Why a state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The directory cannot be made or entered.
+    #[error("{}: cannot use the state directory: {source}", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another process holds the state.
+    #[error("{}: another certsift is using this state; stop it, or give this one a state of its own", .path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The state was written by a newer version.
+    #[error(
+        "{}: written by a newer certsift (format {found}, this one knows {VERSION}); use that version, \
+         or another state directory",
+        .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// A part of it cannot be read.
+    #[error("{}: the state is damaged in its table {table}; move the file away to start anew", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+    },
+    /// The store failed. A full disk is the usual cause, and trying again helps once there is room.
+    #[error("{}: {source}", .path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What the store says.
+        source: Box<redb::Error>,
+    },
+}
+
+impl StateStore {
+    /// Opens the state in a directory, which is made when it is not there.
+    ///
+    /// # Errors
+    /// The directory or file cannot be used, another process uses it, or a newer version wrote it.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        let directory_error = |source| StateError::Directory { path: directory.to_owned(), source };
+        std::fs::create_dir_all(directory).map_err(directory_error)?;
+        let path = directory.join(FILE_NAME);
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = match builder.create(&path) {
+            Ok(database) => Arc::new(database),
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StateError::InUse { path }),
+            Err(error) => return Err(StateError::Store { path, source: Box::new(error.into()) }),
+        };
+        let store = Self { database, path };
+        store.prepare()?;
+        Ok(store)
+    }
+
+    /// Reads certificates from this state.
+    pub fn certificates(&self) -> Box<dyn CertificateReader> {
+        Box::new(DiskCertificates { database: Arc::clone(&self.database) })
+    }
+
+    /// Puts everything that is stored into a new correlator.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn restore(&self, correlator: &mut Correlator) -> Result<(), StateError> {
+        let transaction = self.database.begin_read().map_err(|error| self.store_error(error))?;
+        let meta = transaction.open_table(META).map_err(|error| self.store_error(error))?;
+        let parts = correlator.parts_mut();
+        if let Some(clock) = meta.get("clock").map_err(|error| self.store_error(error))? {
+            let clock: EventTime = self.decode(clock.value(), "meta")?;
+            *parts.clock = Clock::starting_at(Some(clock));
+        }
+        if let Some(learning) = meta.get("learning").map_err(|error| self.store_error(error))? {
+            parts.history.restore_learning(self.decode(learning.value(), "meta")?);
+        }
+        let rows = transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
+        for table in [
+            HistoryTable::Issuers,
+            HistoryTable::Certificates,
+            HistoryTable::Names,
+            HistoryTable::Clients,
+        ] {
+            self.each_row(&rows, table as u8, |key, recency, value| {
+                parts.history.restore(table, key, recency, value).map_err(|_| self.damaged("rows"))
+            })?;
+        }
+        self.each_row(&rows, TABLE_LINKS, |key, recency, value| {
+            let id: CertificateId = self.decode(value, "rows")?;
+            parts.certificates.links_mut().restore(key, recency, id);
+            Ok(())
+        })?;
+        self.each_row(&rows, TABLE_PAIRS, |key, recency, value| {
+            let sha1: Sha1Digest = self.decode(value, "rows")?;
+            parts.certificates.pairs_mut().restore(key, recency, sha1);
+            Ok(())
+        })?;
+        self.each_row(&rows, TABLE_PRESENTED, |key, recency, value| {
+            let presented: Presented = self.decode(value, "rows")?;
+            parts.presented.restore(key, recency, presented);
+            Ok(())
+        })
+    }
+
+    /// Where inputs are to be read on.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn input_positions(&self) -> Result<Vec<InputPosition>, StateError> {
+        let transaction = self.database.begin_read().map_err(|error| self.store_error(error))?;
+        let inputs = transaction.open_table(INPUTS).map_err(|error| self.store_error(error))?;
+        let mut positions = Vec::new();
+        for row in inputs.iter().map_err(|error| self.store_error(error))? {
+            let (_, value) = row.map_err(|error| self.store_error(error))?;
+            positions.push(self.decode(value.value(), "inputs")?);
+        }
+        Ok(positions)
+    }
+
+    /// Writes changes, all or none.
+    ///
+    /// # Errors
+    /// The store cannot write; nothing was changed.
+    pub fn commit(&self, changes: &StateChanges) -> Result<(), StateError> {
+        let mut transaction = self.database.begin_write().map_err(|error| self.store_error(error))?;
+        // After a kill the store is repaired from its last commit at once, and not by reading all of it.
+        transaction.set_quick_repair(true);
+        self.write(&transaction, changes).map_err(|source| self.store_error(source))?;
+        transaction.commit().map_err(|error| self.store_error(error))
+    }
+
+    fn prepare(&self) -> Result<(), StateError> {
+        let transaction = self.database.begin_write().map_err(|error| self.store_error(error))?;
+        {
+            let mut meta = transaction.open_table(META).map_err(|error| self.store_error(error))?;
+            let stored = meta.get("version").map_err(|error| self.store_error(error))?.map(|value| {
+                <[u8; 4]>::try_from(value.value()).map(u32::from_be_bytes)
+            });
+            match stored {
+                Some(Ok(version)) if version > VERSION => {
+                    return Err(StateError::Newer { path: self.path.clone(), found: version });
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return Err(self.damaged("meta")),
+                None => {
+                    let version = VERSION.to_be_bytes();
+                    meta.insert("version", version.as_slice()).map_err(|error| self.store_error(error))?;
+                }
+            }
+            transaction.open_table(CERTIFICATES).map_err(|error| self.store_error(error))?;
+            transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
+            transaction.open_table(INPUTS).map_err(|error| self.store_error(error))?;
+        }
+        transaction.commit().map_err(|error| self.store_error(error))
+    }
+
+    fn write(&self, transaction: &redb::WriteTransaction, changes: &StateChanges) -> Result<(), redb::Error> {
+        let mut certificates = transaction.open_table(CERTIFICATES)?;
+        for (id, stored) in changes.certificates.iter() {
+            certificates.insert(id.0, postcard::to_allocvec(stored).unwrap_or_default().as_slice())?;
+        }
+        let mut rows = transaction.open_table(ROWS)?;
+        for row in &changes.rows {
+            match &row.value {
+                Some(value) => {
+                    let value = (row.recency.sequence, row.recency.established, value.as_slice());
+                    rows.insert((row.table, row.key.0), value)?;
+                }
+                None => {
+                    rows.remove((row.table, row.key.0))?;
+                }
+            }
+        }
+        let mut inputs = transaction.open_table(INPUTS)?;
+        for position in &changes.inputs {
+            inputs.insert(position.stream.0, postcard::to_allocvec(position).unwrap_or_default().as_slice())?;
+        }
+        for StreamKey(stream) in &changes.finished_inputs {
+            inputs.remove(*stream)?;
+        }
+        let mut meta = transaction.open_table(META)?;
+        if let Some(clock) = changes.clock {
+            meta.insert("clock", postcard::to_allocvec(&clock).unwrap_or_default().as_slice())?;
+        }
+        meta.insert("learning", postcard::to_allocvec(&changes.learning).unwrap_or_default().as_slice())?;
+        Ok(())
+    }
+
+    /// Calls `each` with the rows of one table in the order of their sequence.
+    fn each_row(
+        &self,
+        rows: &redb::ReadOnlyTable<(u8, [u8; 16]), (u64, bool, &'static [u8])>,
+        table: u8,
+        mut each: impl FnMut(Id128, Recency, &[u8]) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let range = rows.range((table, [0; 16])..=(table, [0xff; 16])).map_err(|error| self.store_error(error))?;
+        let mut found = Vec::new();
+        for row in range {
+            let (key, value) = row.map_err(|error| self.store_error(error))?;
+            let (sequence, established, value) = value.value();
+            found.push((Recency { sequence, established }, Id128(key.value().1), value.to_vec()));
+        }
+        found.sort_unstable_by_key(|(recency, ..)| recency.sequence);
+        found.into_iter().try_for_each(|(recency, key, value)| each(key, recency, &value))
+    }
+
+    fn decode<'a, T: serde::Deserialize<'a>>(&self, value: &'a [u8], table: &'static str) -> Result<T, StateError> {
+        postcard::from_bytes(value).map_err(|_| self.damaged(table))
+    }
+
+    fn damaged(&self, table: &'static str) -> StateError {
+        StateError::Damaged { path: self.path.clone(), table }
+    }
+
+    fn store_error(&self, source: impl Into<redb::Error>) -> StateError {
+        StateError::Store { path: self.path.clone(), source: Box::new(source.into()) }
+    }
+}
+
+struct DiskCertificates {
+    database: Arc<Database>,
+}
+
+impl CertificateReader for DiskCertificates {
+    fn read(&self, id: CertificateId) -> Option<StoredCertificate> {
+        let read = || -> Result<Option<StoredCertificate>, redb::Error> {
+            let certificates = self.database.begin_read()?.open_table(CERTIFICATES)?;
+            Ok(certificates.get(id.0)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
+        };
+        read().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot read a certificate from the state");
+            None
+        })
+    }
+}
+
+/// What a new correlator starts with when there is no state.
+pub fn certificates_without_state() -> CertificateStore {
+    CertificateStore::new(None, false)
+}
