@@ -39,8 +39,10 @@ impl Tail {
     pub(super) fn serve_all(&mut self, max_bytes: usize, now: Instant) -> Vec<Item> {
         let mut items = Vec::new();
         let mut left = max_bytes as u64;
+        // A small rest would be handed out in crumbs.
+        let enough = left / 8;
         let mut idle = 0;
-        while left > 0 && idle < self.files.len() && !self.trails.are_full() {
+        while left > enough && idle < self.files.len() && !self.trails.are_full() {
             if self.turn >= self.files.len() {
                 self.turn = 0;
             }
@@ -184,8 +186,10 @@ impl Tail {
         self.counts.lost_bytes += lost;
         if let Some(stream) = file.stream {
             self.known.ended(stream, file.mark);
-            self.trails.end(file.id, file.mark.offset);
-            if file.told {
+            if !file.told {
+                self.trails.remove(file.id);
+            } else {
+                self.trails.end(file.id, file.mark.offset);
                 let end = EndOfFile { cause: EndCause::Truncated, unterminated: false, lost };
                 say_end(&file, stream, end, items);
             }
