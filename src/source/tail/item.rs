@@ -90,6 +90,14 @@ impl Item {
         }
     }
 
+    /// The stream it belongs to.
+    pub fn stream(&self) -> StreamKey {
+        match self {
+            Self::Chunk(chunk) => chunk.stream,
+            Self::Oversize(line) => line.stream,
+        }
+    }
+
     /// The offset up to which the file is done once this item is: what to pass to
     /// [`Tail::resume_point`](super::Tail::resume_point) and [`Tail::committed`](super::Tail::committed).
     pub fn end_offset(&self) -> u64 {

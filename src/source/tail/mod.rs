@@ -145,7 +145,8 @@ impl Tail {
 
     /// Reads what is there: about `max_bytes`, or one line if that is longer; nothing when there is nothing.
     ///
-    /// Files take turns of at most 256 KiB. Nothing is read while 262,144 items are not [committed](Tail::committed).
+    /// The items of a stream are in order, and have to be committed in order: a stream may go on in another file, when that
+    /// is a copy of the first. Files take turns of at most 256 KiB. Nothing is read while 262,144 items are not [committed](Tail::committed).
     pub fn poll(&mut self, max_bytes: usize) -> Vec<Item> {
         self.poll_at(max_bytes, Instant::now())
     }

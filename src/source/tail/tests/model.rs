@@ -23,8 +23,9 @@ struct World {
     logs: Vec<Log>,
     /// The pieces of all files that the writers finished, complete lines and cut ones apart.
     written: Vec<Written>,
-    /// What was handed out and not committed, by file.
-    pending: BTreeMap<FileId, Vec<Item>>,
+    /// What was handed out and not committed. A stream may go on in a copy of its file, so it is the order of streams
+    /// that matters.
+    pending: BTreeMap<StreamKey, Vec<Item>>,
     committed: Vec<Item>,
     /// What a restart reads on from.
     store: HashMap<StreamKey, ResumePoint>,
@@ -180,12 +181,12 @@ impl World {
 
     fn copy_and_truncate(&mut self, log: usize) {
         let Some(path) = self.live(log) else { return };
-        self.drain();
+        // The copy is among the patterns, so that even what was not read before it was made is not lost.
         self.trace(format!("copytruncate {log}"));
         let state = &self.logs[log];
         let copy = self.rig.path(&format!("{}.copy{}.log", state.name, state.generation));
         fs::copy(&path, copy).unwrap();
-        if self.random.below(2) == 0 {
+        if self.rig.tail.is_some() && self.random.below(2) == 0 {
             self.poll();
         }
         self.abandon(log);
@@ -222,64 +223,66 @@ impl World {
 
     fn take(&mut self, items: Vec<Item>) {
         for item in items {
-            self.pending.entry(item.file()).or_default().push(item);
+            self.pending.entry(item.stream()).or_default().push(item);
         }
     }
 
-    /// Commits some files up to any item that they ended at.
+    /// Commits some streams up to any item that they ended at.
     fn commit_some(&mut self) {
         self.trace("commit".into());
-        let files: Vec<_> = self.pending.keys().copied().collect();
-        for file in files {
-            let length = self.pending[&file].len() as u64;
+        let streams: Vec<_> = self.pending.keys().copied().collect();
+        for stream in streams {
+            let length = self.pending[&stream].len() as u64;
             let count = self.random.below(length + 1) as usize;
-            self.commit(file, count);
+            self.commit(stream, count);
         }
     }
 
     fn commit_all(&mut self) {
-        let files: Vec<_> = self.pending.iter().map(|(file, items)| (*file, items.len())).collect();
-        for (file, count) in files {
-            self.commit(file, count);
+        let streams: Vec<_> = self.pending.iter().map(|(stream, items)| (*stream, items.len())).collect();
+        for (stream, count) in streams {
+            self.commit(stream, count);
         }
         self.fragile = false;
     }
 
-    fn commit(&mut self, file: FileId, count: usize) {
-        let Some(items) = self.pending.get_mut(&file) else { return };
+    fn commit(&mut self, stream: StreamKey, count: usize) {
+        let Some(items) = self.pending.get_mut(&stream) else { return };
         let done: Vec<_> = items.drain(..count).collect();
-        if items.is_empty() {
-            self.pending.remove(&file);
-        }
-        let Some(last) = done.last() else { return };
         let tail = self.rig.tail.as_mut().unwrap();
-        // An end without bytes may come after its offset was committed; there is nothing new to store then.
-        let is_new = done.iter().any(|item| !matches!(item, Item::Chunk(chunk) if chunk.bytes.is_empty()));
-        match tail.resume_point(file, last.end_offset()) {
-            Some(point) => drop(self.store.insert(point.stream, point)),
-            None => assert!(!is_new, "no point for {last:?}"),
+        for item in &done {
+            match tail.resume_point(item.file(), item.end_offset()) {
+                Some(point) => drop(self.store.insert(point.stream, point)),
+                // An end without bytes may come after its offset was committed: there is nothing new to store.
+                None => assert!(matches!(item, Item::Chunk(chunk) if chunk.bytes.is_empty()), "no point for {item:?}"),
+            }
+            tail.committed(item.file(), item.end_offset());
         }
-        tail.committed(file, last.end_offset());
         self.committed.extend(done);
     }
 
     /// Stops without committing the rest, and starts from what was stored.
     fn restart(&mut self) {
-        if self.fragile {
+        // What is destroyed while it is down has to be committed before.
+        let destroys = self.random.below(4) == 0;
+        if self.fragile || destroys {
             self.drain();
             self.commit_all();
         }
-        self.trace("restart".into());
+        self.trace("stop".into());
         self.rig.tail = None;
         self.pending.clear();
         // Something may happen while it is down.
         let log = self.random.below(self.logs.len() as u64) as usize;
-        match self.random.below(4) {
+        match self.random.below(5) {
             0 => self.append(log, false),
             1 if !self.logs[log].linked => self.rename_while_down(log),
             2 => self.append(log, true),
+            3 => self.copy_and_truncate(log),
+            _ if destroys => self.destroy_while_down(log),
             _ => {}
         }
+        self.trace("start".into());
         let points = self.store.values().cloned().collect();
         self.rig.start(points);
     }
@@ -289,6 +292,20 @@ impl World {
         let state = &mut self.logs[log];
         fs::rename(path, self.rig.path(&format!("{}.down{}.log", state.name, state.generation))).unwrap();
         self.abandon(log);
+    }
+
+    /// Deletes, replaces or truncates what is committed.
+    fn destroy_while_down(&mut self, log: usize) {
+        let Some(path) = self.live(log) else { return };
+        let truncates = self.random.below(2) == 0;
+        self.trace(format!("destroy {log} truncates={truncates}"));
+        self.abandon(log);
+        if truncates {
+            File::create(path).unwrap();
+            self.append(log, false);
+        } else {
+            fs::remove_file(path).unwrap();
+        }
     }
 
     /// The path of the file that is being written.
