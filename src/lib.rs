@@ -7,4 +7,5 @@ pub mod enrich;
 pub mod history;
 pub mod knowledge;
 pub mod model;
+pub mod source;
 pub mod state;
