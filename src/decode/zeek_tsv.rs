@@ -19,6 +19,8 @@ pub struct TsvHeader {
     unset_marker: Box<str>,
     columns: Vec<Column>,
     log: Log,
+    /// The header is one line of names without a mark.
+    bare: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -92,6 +94,7 @@ impl TsvHeader {
             unset_marker: unset_marker.into(),
             columns,
             log,
+            bare: false,
         })
     }
 
@@ -109,12 +112,18 @@ impl TsvHeader {
             unset_marker: "-".into(),
             columns: names.iter().map(|name| Column::new(name, None)).collect(),
             log,
+            bare: true,
         })
     }
 
     /// The log that the rows belong to.
     pub fn log(&self) -> Log {
         self.log
+    }
+
+    /// Whether the header is one line of names without a mark (the `tsv` option of Zeek's writer).
+    pub fn is_bare(&self) -> bool {
+        self.bare
     }
 
     /// Whether there is a column of this field.

@@ -90,6 +90,11 @@ impl Networks {
         "::1/128",
     ];
 
+    /// No network at all.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Reads networks in CIDR notation; a bare address is a network of one.
     pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, String> {
         texts.iter().map(|text| Network::parse(text.as_ref())).collect::<Result<_, _>>().map(Self)

@@ -141,12 +141,7 @@ impl StateStore {
             parts.history.restore_learning(self.decode(learning.value(), "meta")?);
         }
         let rows = transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
-        for table in [
-            HistoryTable::Issuers,
-            HistoryTable::Certificates,
-            HistoryTable::Names,
-            HistoryTable::Clients,
-        ] {
+        for table in [HistoryTable::Issuers, HistoryTable::Certificates, HistoryTable::Names, HistoryTable::Clients] {
             self.each_row(&rows, table as u8, |key, recency, value| {
                 parts.history.restore(table, key, recency, value).map_err(|_| self.damaged("rows"))
             })?;
@@ -199,9 +194,10 @@ impl StateStore {
         let transaction = self.database.begin_write().map_err(|error| self.store_error(error))?;
         {
             let mut meta = transaction.open_table(META).map_err(|error| self.store_error(error))?;
-            let stored = meta.get("version").map_err(|error| self.store_error(error))?.map(|value| {
-                <[u8; 4]>::try_from(value.value()).map(u32::from_be_bytes)
-            });
+            let stored = meta
+                .get("version")
+                .map_err(|error| self.store_error(error))?
+                .map(|value| <[u8; 4]>::try_from(value.value()).map(u32::from_be_bytes));
             match stored {
                 Some(Ok(version)) if version > VERSION => {
                     return Err(StateError::Newer { path: self.path.clone(), found: version });

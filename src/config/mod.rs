@@ -1,0 +1,317 @@
+//! From what a user typed to settings that cannot be wrong.
+//!
+//! In: a TOML file, or nothing: every key has a default. Out: [`Config`]. Promise: what is wrong is said with its line,
+//! and nothing downstream checks again.
+
+mod raw;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::correlate::JoinSettings;
+use crate::encode::{Detail, EncodeSettings, OtherEvents};
+use crate::enrich::EnrichSettings;
+use crate::history::{HistorySettings, LearningThresholds};
+use crate::knowledge::registrations::ListReport;
+use crate::knowledge::signatures::SignatureError;
+use crate::knowledge::{Knowledge, PublicCas, Registrations, Signatures, WatchNames};
+use crate::model::{Networks, TimeZone};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What is followed by `run`, and what `replay` knows of sensors by their paths.
+    pub inputs: Vec<InputConfig>,
+    /// Where records go.
+    pub output: OutputConfig,
+    /// How sessions find their certificates.
+    pub join: JoinSettings,
+    /// How far history looks back, and when it begins to judge.
+    pub history: HistorySettings,
+    /// Where the state is kept.
+    pub state_dir: Option<PathBuf>,
+    /// The user's own knowledge.
+    pub knowledge: KnowledgePaths,
+}
+
+/// Logs of one sensor.
+#[derive(Clone, Debug)]
+pub struct InputConfig {
+    /// Files, folders and patterns to follow.
+    pub paths: Vec<String>,
+    /// Where rotated files go.
+    pub archives: Vec<String>,
+    /// The sensor's name.
+    pub sensor: Option<String>,
+    /// The sensor's zone, for Zeek before 8.0.
+    pub time_zone: Option<TimeZone>,
+}
+
+/// Where records go.
+#[derive(Clone, Debug)]
+pub struct OutputConfig {
+    /// The file; `None` is standard output.
+    pub path: Option<PathBuf>,
+    /// The file for lines that cannot leave as records; `None` is beside the output.
+    pub dead_letter: Option<PathBuf>,
+    /// How much an object says.
+    pub detail: Detail,
+    /// What becomes of events that are not enriched.
+    pub other_events: OtherEvents,
+}
+
+/// Files with the user's own knowledge.
+#[derive(Clone, Debug, Default)]
+pub struct KnowledgePaths {
+    /// Lists of domains and when they were registered.
+    pub feeds: Vec<String>,
+    /// Signature files beside the built-in catalogue.
+    pub signatures: Vec<String>,
+    /// Names and brands to watch over.
+    pub watch_names: Vec<String>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: cannot read the configuration: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be.
+    #[error("{}: {message}", .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        message: String,
+    },
+}
+
+/// Why knowledge cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnowledgeError {
+    /// A signature file is wrong.
+    #[error(transparent)]
+    Signatures(#[from] SignatureError),
+    /// A path or pattern leads to no file.
+    #[error("{key}: {path}: no such file, and no file matches it as a pattern")]
+    Missing {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The path.
+        path: String,
+    },
+    /// A file is of no kind that is known.
+    #[error(
+        "{}: not a list that certsift knows; it reads registration lists, `domain,date` in every row",
+        .0.display()
+    )]
+    UnknownFeed(PathBuf),
+    /// A feed cannot be read.
+    #[error("{}: cannot read the feed: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A name cannot be watched.
+    #[error("knowledge.watch_names: {0}")]
+    WatchName(String),
+}
+
+/// Entries that a table of the history holds in each of its two segments, some 600 bytes each.
+const HISTORY_CAPACITY: usize = 32_768;
+/// Days for which an issuer, a name or a certificate is new.
+const NEW_DAYS: i64 = 7;
+/// Days after its registration for which a domain is recent.
+const RECENT_DOMAIN_DAYS: i64 = 30;
+
+impl Config {
+    /// Reads a configuration file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// The file cannot be read or says something that cannot be.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(|message| ConfigError::Invalid { path: path.to_owned(), message })
+    }
+
+    /// Reads the text of a configuration; paths in it are relative to `folder`.
+    ///
+    /// # Errors
+    /// What is wrong, with its line.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let raw: raw::RawConfig = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        Ok(raw.resolve(folder))
+    }
+
+    /// The settings of encoding and of the checks.
+    pub fn encode_settings(&self) -> EncodeSettings {
+        EncodeSettings {
+            detail: self.output.detail,
+            other_events: self.output.other_events,
+            enrich: EnrichSettings { new_days: NEW_DAYS, recent_domain_days: RECENT_DOMAIN_DAYS },
+        }
+    }
+
+    /// What is compiled in and what the user's files add to it, with a report on each list.
+    ///
+    /// # Errors
+    /// A file that was named is missing, of no known kind, or wrong.
+    pub fn load_knowledge(&self) -> Result<(Knowledge, Vec<ListReport>), KnowledgeError> {
+        let signature_files = expand("knowledge.signatures", &self.knowledge.signatures)?;
+        let feeds = expand("knowledge.feeds", &self.knowledge.feeds)?;
+        for path in &feeds {
+            check_feed(path)?;
+        }
+        let (registrations, reports) = Registrations::load(&feeds);
+        let watch_names = WatchNames::new(&self.knowledge.watch_names).map_err(KnowledgeError::WatchName)?;
+        let signatures = Signatures::builtin()?.with_files(&signature_files)?;
+        Ok((Knowledge { signatures, public_cas: PublicCas::builtin(), registrations, watch_names }, reports))
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        raw::RawConfig::default().resolve(Path::new(""))
+    }
+}
+
+fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, KnowledgeError> {
+    let mut found = Vec::new();
+    for path in paths {
+        if Path::new(path).is_file() {
+            found.push(PathBuf::from(path));
+            continue;
+        }
+        let before = found.len();
+        found.extend(glob::glob(path).into_iter().flatten().flatten().filter(|path| path.is_file()));
+        if found.len() == before {
+            return Err(KnowledgeError::Missing { key, path: path.clone() });
+        }
+    }
+    Ok(found)
+}
+
+/// Looks at the head of a feed, so that a file of another kind is not read as a list with nothing but bad rows.
+fn check_feed(path: &Path) -> Result<(), KnowledgeError> {
+    use std::io::Read as _;
+    const HEAD: u64 = 64 * 1024;
+    let reader = crate::source::open(path, std::sync::Arc::default())
+        .map_err(|error| KnowledgeError::Unreadable { path: path.to_owned(), source: error.source })?;
+    let mut head = Vec::new();
+    reader
+        .take(HEAD)
+        .read_to_end(&mut head)
+        .map_err(|source| KnowledgeError::Unreadable { path: path.to_owned(), source })?;
+    if crate::knowledge::registrations::looks_like_registration_list(&head) {
+        Ok(())
+    } else {
+        Err(KnowledgeError::UnknownFeed(path.to_owned()))
+    }
+}
+
+fn days(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs() / 86_400).unwrap_or(i32::MAX)
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn networks(parsed: Option<value::NetworkList>, default: &[&str]) -> Networks {
+    // The default is part of the program and has a test of its own.
+    parsed.map(|list| list.0).unwrap_or_else(|| Networks::parse(default).unwrap_or(Networks::none()))
+}
+
+impl raw::RawConfig {
+    fn resolve(self, folder: &Path) -> Config {
+        let place = |path: String| {
+            if path == "-" || Path::new(&path).is_absolute() {
+                path
+            } else {
+                folder.join(path).to_string_lossy().into_owned()
+            }
+        };
+        let places = |paths: Vec<String>| paths.into_iter().map(place).collect::<Vec<_>>();
+        let inputs = self.input.into_iter().map(|input| InputConfig {
+            paths: places(input.paths),
+            archives: places(input.archives),
+            sensor: input.sensor,
+            time_zone: input.time_zone.map(|zone| zone.0),
+        });
+        let output = self.output;
+        Config {
+            inputs: inputs.collect(),
+            output: OutputConfig {
+                path: output.path.filter(|path| path != "-").map(|path| PathBuf::from(place(path))),
+                dead_letter: output.dead_letter.map(|path| PathBuf::from(place(path))),
+                detail: output.detail,
+                other_events: output.other_events,
+            },
+            join: JoinSettings {
+                wait: nanos(self.join.wait.0),
+                carry: nanos(self.join.carry.0),
+                local: networks(self.network.local, &Networks::DEFAULT),
+                shared: networks(self.network.shared, &[]),
+            },
+            history: HistorySettings {
+                window_days: days(self.history.window.0).max(1),
+                learning: LearningThresholds {
+                    days: self.history.learning.days,
+                    certificates: self.history.learning.certificates,
+                    clients: self.history.learning.clients,
+                },
+                table_capacity: HISTORY_CAPACITY,
+            },
+            state_dir: self.state.dir.map(|path| PathBuf::from(place(path))),
+            knowledge: KnowledgePaths {
+                feeds: places(self.knowledge.feeds),
+                signatures: places(self.knowledge.signatures),
+                watch_names: self.knowledge.watch_names,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_configuration_works() {
+        let config = Config::parse("", Path::new("")).unwrap();
+        assert_eq!(config.join.wait, 5_000_000_000);
+        assert_eq!(config.history.window_days, 30);
+        let server = crate::model::Address::parse("10.1.2.3").unwrap();
+        assert!(config.join.local.contains(server));
+    }
+
+    #[test]
+    fn a_mistake_is_said_with_its_line() {
+        for (text, expected) in [
+            ("[output]\npth = \"x\"\n", "pth"),
+            ("[join]\nwait = \"5 parsecs\"\n", "parsecs"),
+            ("[network]\nlocal = [\"10.0.0.0/99\"]\n", "10.0.0.0/99"),
+            ("[[input]]\npaths = []\ntime_zone = \"Middle/Earth\"\n", "Middle/Earth"),
+        ] {
+            let message = Config::parse(text, Path::new("")).unwrap_err();
+            assert!(message.contains(expected) && message.contains("line 2") | message.contains("line 3"), "{message}");
+        }
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config = Config::parse("[knowledge]\nfeeds = [\"a.csv\", \"/b.csv\"]\n", Path::new("/etc/x")).unwrap();
+        assert_eq!(config.knowledge.feeds, ["/etc/x/a.csv", "/b.csv"]);
+    }
+}

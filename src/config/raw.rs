@@ -1,0 +1,98 @@
+//! The configuration as it is typed.
+
+use serde::Deserialize;
+
+use super::value::{Interval, NetworkList, ZoneName};
+use crate::encode::{Detail, OtherEvents};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) input: Vec<RawInput>,
+    pub(super) output: RawOutput,
+    pub(super) join: RawJoin,
+    pub(super) state: RawState,
+    pub(super) network: RawNetwork,
+    pub(super) knowledge: RawKnowledge,
+    pub(super) history: RawHistory,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawInput {
+    pub(super) paths: Vec<String>,
+    #[serde(default)]
+    pub(super) archives: Vec<String>,
+    pub(super) sensor: Option<String>,
+    pub(super) time_zone: Option<ZoneName>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawOutput {
+    pub(super) path: Option<String>,
+    pub(super) dead_letter: Option<String>,
+    pub(super) detail: Detail,
+    pub(super) other_events: OtherEvents,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawJoin {
+    pub(super) wait: Interval,
+    pub(super) carry: Interval,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawState {
+    pub(super) dir: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawNetwork {
+    pub(super) local: Option<NetworkList>,
+    pub(super) shared: Option<NetworkList>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawKnowledge {
+    pub(super) feeds: Vec<String>,
+    pub(super) signatures: Vec<String>,
+    pub(super) watch_names: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawHistory {
+    pub(super) window: Interval,
+    pub(super) learning: RawLearning,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLearning {
+    pub(super) days: i32,
+    pub(super) certificates: u64,
+    pub(super) clients: u64,
+}
+
+impl Default for RawJoin {
+    fn default() -> Self {
+        Self { wait: Interval::seconds(5), carry: Interval::days(7) }
+    }
+}
+
+impl Default for RawHistory {
+    fn default() -> Self {
+        Self { window: Interval::days(30), learning: RawLearning::default() }
+    }
+}
+
+impl Default for RawLearning {
+    fn default() -> Self {
+        Self { days: 7, certificates: 1000, clients: 50 }
+    }
+}

@@ -1,0 +1,67 @@
+//! Values with a form of their own.
+
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::model::{Networks, TimeZone};
+
+/// A length of time, such as `250ms`, `5s`, `10m`, `12h` or `30d`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Interval(pub(super) Duration);
+
+/// Networks in CIDR notation.
+#[derive(Clone, Debug)]
+pub(super) struct NetworkList(pub(super) Networks);
+
+/// An IANA time zone.
+#[derive(Clone, Debug)]
+pub(super) struct ZoneName(pub(super) TimeZone);
+
+impl Interval {
+    pub(super) const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    pub(super) const fn days(days: u64) -> Self {
+        Self(Duration::from_secs(days * 86_400))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().ok()?;
+        let millis = match unit.trim() {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        number.checked_mul(millis).map(|millis| Self(Duration::from_millis(millis)))
+    }
+}
+
+impl<'a> Deserialize<'a> for Interval {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no length of time; write `5s` or `7d`")))
+    }
+}
+
+impl<'a> Deserialize<'a> for NetworkList {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        Networks::parse(&texts).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for ZoneName {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let unknown = |_| D::Error::custom(format!("`{name}` is no time zone; write a name such as `America/New_York`"));
+        TimeZone::named(&name).map(Self).map_err(unknown)
+    }
+}

@@ -1,0 +1,13 @@
+//! The wiring: who hands what to whom, in which order, and how it ends.
+//!
+//! In: inputs. Out: everything that follows from them, in the output. Promise: every queue is bounded, so that a slow
+//! output slows the reading; order is that of tickets and never of threads; no worker waits for another.
+
+mod peek;
+mod replay;
+mod run;
+mod stages;
+
+pub use replay::{Replay, ReplayOutcome};
+pub use run::{Run, RunOutcome};
+pub use stages::PipelineError;

@@ -1,0 +1,145 @@
+//! A first look at an input: what it is, who it is, and when it begins.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::InputConfig;
+use crate::correlate::first_key;
+use crate::decode::{DecodeContext, Detected, Format, decode, detect};
+use crate::model::{EventTime, Log, Record, SourceInfo, StreamKey, TimeZone};
+use crate::source::tail::stream_key;
+use crate::source::{Discovered, LineReader, OpenError, Reader, Splitter, is_named_like_a_log, open, open_stdin};
+
+/// What a first look shows.
+pub(super) enum Peeked {
+    /// It holds records.
+    Records(Box<PeekedInput>),
+    /// It holds no line that could be a record.
+    Empty,
+    /// It is no log that certsift reads.
+    Skipped(Skipped),
+    /// It cannot be read.
+    Failed(OpenError),
+}
+
+/// An input with records.
+pub(super) struct PeekedInput {
+    pub(super) path: PathBuf,
+    pub(super) source: Arc<SourceInfo>,
+    pub(super) format: Format,
+    /// The smallest of the first three times.
+    pub(super) first_key: Option<EventTime>,
+    /// Rank of the first record.
+    pub(super) rank: u8,
+    /// Standard input, which cannot be opened twice.
+    pub(super) reader: Option<LineReader<Reader>>,
+}
+
+/// An input that is left alone.
+pub(super) struct Skipped {
+    pub(super) path: PathBuf,
+    pub(super) why: SkipReason,
+}
+
+/// Why an input is left alone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum SkipReason {
+    /// It is another log of Zeek.
+    OtherZeekLog,
+    /// It is no log.
+    NotALog,
+}
+
+/// Where sensors' names and zones come from.
+pub(super) struct Sensors<'a> {
+    pub(super) inputs: &'a [InputConfig],
+    pub(super) sensor: Option<&'a str>,
+    pub(super) time_zone: Option<&'a TimeZone>,
+}
+
+/// How much of a head is looked at.
+const HEAD: usize = StreamKey::MAX_HEAD;
+
+/// Looks at an input without consuming it.
+pub(super) fn peek(file: &Discovered, context: &DecodeContext, sensors: &Sensors<'_>) -> Peeked {
+    let stdin = file.path.as_os_str() == "-";
+    let opened = if stdin { open_stdin(Arc::default()) } else { open(&file.path, Arc::default()) };
+    let reader = match opened {
+        Ok(reader) => reader,
+        Err(error) => return Peeked::Failed(error),
+    };
+    let mut reader = LineReader::new(reader);
+    let name = file_name(&file.path);
+    let wanted = file.named || is_named_like_a_log(&name);
+    let head = reader.head(HEAD).to_vec();
+    let whole = reader.head_is_all();
+    let format = match detect(&head, &name) {
+        Detected::Format(format) if format.log() == Log::ZeekOther => {
+            return Peeked::Skipped(Skipped { path: file.path.clone(), why: SkipReason::OtherZeekLog });
+        }
+        Detected::Format(format) => format,
+        Detected::NotALog if wanted => Format::Unknown,
+        Detected::NotALog => {
+            return Peeked::Skipped(Skipped { path: file.path.clone(), why: SkipReason::NotALog });
+        }
+        Detected::Undecided if whole => return Peeked::Empty,
+        Detected::Undecided => Format::Unknown,
+    };
+    let Some(stream) = stream_key(&head, whole) else { return Peeked::Empty };
+    let source = Arc::new(sensors.source(&file.path, stream));
+    let records = first_records(&head, whole, &name, &format, &source, context);
+    let Some(first) = records.first() else { return Peeked::Empty };
+    let rank = first.log.rank();
+    let first_key = first_key(records.iter().filter_map(|record| record.time));
+    let reader = stdin.then_some(reader);
+    Peeked::Records(Box::new(PeekedInput { path: file.path.clone(), source, format, first_key, rank, reader }))
+}
+
+/// The records of the head; none where it holds a header only.
+fn first_records(
+    head: &[u8],
+    whole: bool,
+    name: &str,
+    format: &Format,
+    source: &Arc<SourceInfo>,
+    context: &DecodeContext,
+) -> Vec<Record> {
+    let end = match memchr::memrchr(b'\n', head) {
+        Some(last) if !whole => last + 1,
+        _ => head.len(),
+    };
+    let lines = crate::source::Lines { bytes: head[..end].to_vec(), offset: 0, oversize: None };
+    let mut records = Vec::new();
+    Splitter::new(name, Some(format.clone())).split(lines, &mut |raw| {
+        if records.len() < 3 {
+            records.extend(decode(context, source, raw).records);
+        }
+    });
+    records
+}
+
+impl Sensors<'_> {
+    /// What is known of an input before its first record: what the command line says, else the configured input whose
+    /// paths or archives hold the file.
+    pub(super) fn source(&self, path: &std::path::Path, stream: StreamKey) -> SourceInfo {
+        let configured = self.inputs.iter().find(|input| {
+            input.paths.iter().chain(&input.archives).any(|pattern| {
+                path.starts_with(pattern)
+                    || glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(path))
+            })
+        });
+        let sensor = self.sensor.or_else(|| configured.and_then(|input| input.sensor.as_deref()));
+        let time_zone = self.time_zone.or_else(|| configured.and_then(|input| input.time_zone.as_ref()));
+        SourceInfo {
+            stream,
+            path: path.to_string_lossy().into(),
+            sensor: sensor.map(Into::into),
+            time_zone: time_zone.cloned(),
+        }
+    }
+}
+
+/// A file's name without its folder.
+pub(super) fn file_name(path: &std::path::Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,162 @@
+//! Where lines go: a file or standard output, and the dead-letter file beside it.
+//!
+//! In: encoded chunks in their order. Out: bytes. Promise: one write a chunk; a write that fails stops the pipeline and
+//! is said with the file's name.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// How existing files are treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenMode {
+    /// They begin anew: the same command gives the same file.
+    Replace,
+    /// They go on.
+    Append,
+}
+
+/// An output that lines are written to.
+pub struct Output {
+    lines: Target,
+    dead_letters: DeadLetters,
+}
+
+enum Target {
+    File { file: File, path: PathBuf },
+    Stdout(io::Stdout),
+}
+
+/// The dead-letter file, which is made when it is needed.
+struct DeadLetters {
+    path: PathBuf,
+    mode: OpenMode,
+    file: Option<File>,
+}
+
+/// Why lines cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot write: {source}", .path.display())]
+pub struct SinkError {
+    /// The file; `-` is standard output.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+impl SinkError {
+    /// Whether the reader of a pipe has gone, which is how `head` ends a pipeline and no failure.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.source.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+impl Output {
+    /// Opens a file, or standard output where there is none; dead letters go to `dead_letters`.
+    ///
+    /// # Errors
+    /// A file cannot be opened.
+    pub fn open(path: Option<&Path>, dead_letters: PathBuf, mode: OpenMode) -> Result<Self, SinkError> {
+        let lines = match path {
+            None => Target::Stdout(io::stdout()),
+            Some(path) => {
+                Target::File { file: open(path, mode)?, path: path.to_owned() }
+            }
+        };
+        if mode == OpenMode::Replace && dead_letters.exists() {
+            // What it holds is of another run; left there it would be taken for this one's.
+            std::fs::remove_file(&dead_letters)
+                .map_err(|source| SinkError { path: dead_letters.clone(), source })?;
+        }
+        let dead_letters = DeadLetters { path: dead_letters, mode, file: None };
+        Ok(Self { lines, dead_letters })
+    }
+
+    /// Writes whole lines.
+    ///
+    /// # Errors
+    /// The output cannot take them.
+    pub fn write(&mut self, lines: &[u8], dead_letters: &[u8]) -> Result<(), SinkError> {
+        if !lines.is_empty() {
+            match &mut self.lines {
+                Target::File { file, path } => {
+                    file.write_all(lines).map_err(|source| SinkError { path: path.clone(), source })?;
+                }
+                Target::Stdout(stdout) => {
+                    let written = stdout.write_all(lines).and_then(|()| stdout.flush());
+                    written.map_err(|source| SinkError { path: PathBuf::from("-"), source })?;
+                }
+            }
+        }
+        if !dead_letters.is_empty() {
+            self.dead_letters.write(dead_letters)?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was written last through a loss of power.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub fn sync(&mut self) -> Result<(), SinkError> {
+        if let Target::File { file, path } = &self.lines {
+            sync(file, path)?;
+        }
+        if let Some(file) = &self.dead_letters.file {
+            sync(file, &self.dead_letters.path)?;
+        }
+        Ok(())
+    }
+
+    /// Where dead letters are, if there were any.
+    pub fn dead_letter_path(&self) -> Option<&Path> {
+        self.dead_letters.file.is_some().then_some(self.dead_letters.path.as_path())
+    }
+}
+
+impl DeadLetters {
+    fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(open(&self.path, self.mode)?),
+        };
+        file.write_all(lines).map_err(|source| SinkError { path: self.path.clone(), source })
+    }
+}
+
+/// The dead-letter file of an output: its name with `.dead.ndjson`; beside the state, or else in the working directory,
+/// when the output is a stream.
+pub fn default_dead_letter_path(output: Option<&Path>, state: Option<&Path>) -> PathBuf {
+    const NAME: &str = "certsift.dead.ndjson";
+    match (output, state) {
+        (Some(output), _) if is_regular_or_new(output) => {
+            let mut name = output.file_name().unwrap_or_default().to_owned();
+            name.push(".dead.ndjson");
+            output.with_file_name(name)
+        }
+        (_, Some(state)) => state.join(NAME),
+        _ => PathBuf::from(NAME),
+    }
+}
+
+/// A device or pipe is no place to put a file beside.
+fn is_regular_or_new(path: &Path) -> bool {
+    path.metadata().map_or(true, |metadata| metadata.is_file())
+}
+
+fn open(path: &Path, mode: OpenMode) -> Result<File, SinkError> {
+    let mut options = OpenOptions::new();
+    match mode {
+        OpenMode::Replace => options.write(true).create(true).truncate(is_regular_or_new(path)),
+        OpenMode::Append => options.append(true).create(true),
+    };
+    options.open(path).map_err(|source| SinkError { path: path.to_owned(), source })
+}
+
+fn sync(file: &File, path: &Path) -> Result<(), SinkError> {
+    match file.sync_data() {
+        // Pipes and devices have nothing to sync.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        outcome => outcome.map_err(|source| SinkError { path: path.to_owned(), source }),
+    }
+}

@@ -1,0 +1,188 @@
+//! Whole lines from a stream of bytes, in bounded memory.
+
+use std::io::{self, Read};
+
+use crate::decode::{MAX_LINE, MAX_OVERSIZE_KEPT};
+
+/// Reads whole lines.
+pub struct LineReader<R> {
+    reader: R,
+    /// Read and not handed out.
+    buffer: Vec<u8>,
+    /// Where the buffer begins, in decompressed bytes.
+    offset: u64,
+    /// The reader has no more, or has failed.
+    ended: bool,
+    error: Option<io::Error>,
+}
+
+/// Whole lines, or the beginning of one that is too long.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lines {
+    /// The lines; the last of an input may lack its line end.
+    pub bytes: Vec<u8>,
+    /// Where the first begins.
+    pub offset: u64,
+    /// The whole length of a line of which `bytes` is only the beginning.
+    pub oversize: Option<u64>,
+}
+
+const READ_STEP: usize = 128 * 1024;
+
+impl<R: Read> LineReader<R> {
+    /// Reads lines from the start of a stream.
+    pub fn new(reader: R) -> Self {
+        Self { reader, buffer: Vec::new(), offset: 0, ended: false, error: None }
+    }
+
+    /// The beginning of the stream: at least `least` bytes or all there are, and at least one whole line unless it is
+    /// longer than a line may be. To be called before [`next`](Self::next); nothing is consumed.
+    pub fn head(&mut self, least: usize) -> &[u8] {
+        while !self.ended
+            && (self.buffer.len() < least || memchr::memchr(b'\n', &self.buffer).is_none())
+            && self.buffer.len() <= MAX_LINE
+        {
+            self.fill(READ_STEP);
+        }
+        &self.buffer
+    }
+
+    /// Whether the head is everything there is.
+    pub fn head_is_all(&self) -> bool {
+        self.ended
+    }
+
+    /// The next lines, about `target` bytes of them; `None` at the end.
+    ///
+    /// # Errors
+    /// The stream failed. Everything that was read before has been handed out; reading again does not help.
+    pub fn next(&mut self, target: usize) -> io::Result<Option<Lines>> {
+        while !self.ended && self.buffer.len() < target {
+            self.fill(READ_STEP.min(target - self.buffer.len()).max(4096));
+        }
+        let mut searched = 0;
+        loop {
+            if let Some(last) = memchr::memrchr(b'\n', &self.buffer[searched..]) {
+                return Ok(Some(self.take(searched + last + 1)));
+            }
+            if self.ended {
+                break;
+            }
+            if self.buffer.len() > MAX_LINE {
+                return self.pass_over().map(Some);
+            }
+            searched = self.buffer.len();
+            self.fill(READ_STEP.max(searched / 2));
+        }
+        if !self.buffer.is_empty() {
+            return Ok(Some(self.take(self.buffer.len())));
+        }
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the next lines begin, in decompressed bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn take(&mut self, end: usize) -> Lines {
+        let rest = self.buffer.split_off(end);
+        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let offset = self.offset;
+        self.offset += bytes.len() as u64;
+        Lines { bytes, offset, oversize: None }
+    }
+
+    /// Skips a line that is too long, keeping its beginning.
+    fn pass_over(&mut self) -> io::Result<Lines> {
+        let offset = self.offset;
+        let mut length = self.buffer.len() as u64;
+        let mut kept = std::mem::take(&mut self.buffer);
+        kept.truncate(MAX_OVERSIZE_KEPT);
+        kept.shrink_to_fit();
+        while !self.ended {
+            self.fill(READ_STEP);
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                length += end as u64 + 1;
+                self.buffer.drain(..=end);
+                break;
+            }
+            length += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        self.offset += length;
+        Ok(Lines { bytes: kept, offset, oversize: Some(length) })
+    }
+
+    fn fill(&mut self, step: usize) {
+        let start = self.buffer.len();
+        self.buffer.resize(start + step, 0);
+        let read = loop {
+            match self.reader.read(&mut self.buffer[start..]) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.error = Some(error);
+                    break 0;
+                }
+            }
+        };
+        self.buffer.truncate(start + read);
+        self.ended = read == 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives a few bytes at a time.
+    struct Dribble<'a>(&'a [u8], usize);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let step = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..step].copy_from_slice(&self.0[..step]);
+            self.0 = &self.0[step..];
+            Ok(step)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_is_handed_out_once_and_lines_stay_whole(
+            text in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 0..300),
+            step in 1usize..40,
+            target in 1usize..100,
+        ) {
+            let mut reader = LineReader::new(Dribble(&text, step));
+            let head = reader.head(10).to_vec();
+            prop_assert!(text.starts_with(&head));
+            let mut seen = Vec::new();
+            while let Some(lines) = reader.next(target).unwrap() {
+                prop_assert_eq!(lines.offset, seen.len() as u64);
+                seen.extend_from_slice(&lines.bytes);
+                prop_assert!(seen.ends_with(b"\n") || seen.len() == text.len());
+            }
+            prop_assert_eq!(seen, text);
+        }
+    }
+
+    #[test]
+    fn a_line_beyond_the_bound_is_passed_over_in_bounded_memory() {
+        let long = vec![b'x'; MAX_LINE + 3 * READ_STEP];
+        let text = [b"first\n".as_slice(), &long, b"\nlast\n"].concat();
+        let mut reader = LineReader::new(&text[..]);
+        assert_eq!(reader.next(6).unwrap().unwrap().bytes, b"first\n");
+        let oversize = reader.next(6).unwrap().unwrap();
+        assert_eq!((oversize.offset, oversize.oversize), (6, Some(long.len() as u64 + 1)));
+        assert_eq!(oversize.bytes.len(), MAX_OVERSIZE_KEPT);
+        let last = reader.next(6).unwrap().unwrap();
+        assert_eq!((last.offset, &last.bytes[..]), (7 + long.len() as u64, b"last\n".as_slice()));
+        assert_eq!(reader.next(6).unwrap(), None);
+    }
+}
