@@ -167,7 +167,7 @@ impl Tail {
     /// Whether there was more at the last look than was handed out, so that another [`Tail::poll`] brings it. It may take
     /// several of them until the end of a long line is found.
     pub fn is_behind(&self) -> bool {
-        !self.trails.are_full() && self.files.iter().any(|file| file.stream.is_some() && file.is_ready())
+        !self.trails.are_full() && self.files.iter().any(Followed::is_ready)
     }
 
     /// Blocks until something may have happened, at most for `timeout`; returns at once when there is more to read.

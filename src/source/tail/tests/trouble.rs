@@ -69,28 +69,36 @@ fn beyond_the_bound_idle_files_are_closed_and_opened_again_when_they_grow() {
 
 #[test]
 fn a_hint_ends_the_wait() {
-    let mut rig = Rig::new(&["*.log"]);
+    let rig = Rig::new(&["logs/*.log"]);
+    fs::create_dir(rig.path("logs")).unwrap();
     let config = TailConfig { patterns: rig.patterns.clone(), ..TailConfig::default() };
     let mut tail = Tail::new(config, vec![]).unwrap();
-    // Let the sweeps become rare.
-    for _ in 0..8 {
-        rig.pass(2);
-        tail.poll_at(1 << 20, rig.now + Duration::from_secs(3600));
-    }
-    let path = rig.path("a.log");
-    let writer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
-        append(&path, "1\n");
-    });
-    let begun = Instant::now();
-    let mut seen = Vec::new();
-    while seen.is_empty() && begun.elapsed() < Duration::from_secs(5) {
-        tail.wait(Duration::from_secs(5));
-        seen.extend(tail.poll(1 << 20));
-    }
-    writer.join().unwrap();
-    assert_eq!(lines(&seen), ["1\n"]);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // With the next sweep an hour away, only notifications are left.
+    let later = rig.now + Duration::from_secs(3600);
+    tail.poll_at(1 << 20, later);
+    let mut follow = |name: &str| {
+        let path = rig.path(name);
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            append(&path, "1\n");
+            std::thread::sleep(Duration::from_millis(30));
+            append(&path, "2\n");
+        });
+        let begun = Instant::now();
+        let mut seen = Vec::new();
+        while lines(&seen).len() < 2 && begun.elapsed() < Duration::from_secs(10) {
+            tail.wait(Duration::from_secs(5));
+            seen.extend(tail.poll(1 << 20));
+        }
+        writer.join().unwrap();
+        assert_eq!(lines(&seen), ["1\n", "2\n"]);
+        tail.poll_at(1 << 20, later)
+    };
+    follow("logs/a.log");
+    // The folder is replaced, which removes its watch; the next sweep sets another.
+    rig.rename("logs", "away");
+    fs::create_dir(rig.path("logs")).unwrap();
+    follow("logs/b.log");
 }
 
 #[test]
