@@ -12,6 +12,7 @@
 //!   still append. `#close` is an end at once.
 //! - A copy of a followed file (copytruncate makes one) is not read while the original is followed; when the original
 //!   ends, the copy is read on from where the original stood.
+//! - So two files with the same content are one stream, and the second is not read: their records would have the same ids.
 //! - Nothing is read ahead: what [`Tail::poll`] does not return stays in the file.
 
 mod discover;

@@ -116,3 +116,42 @@ fn another_thread_ends_the_wait() {
     tail.wait(Duration::from_secs(60));
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
+
+#[test]
+fn a_writer_that_rotates_while_it_is_read_loses_nothing() {
+    const LINES: usize = 40_000;
+    let rig = Rig::new(&["ssl*.log"]);
+    let config = TailConfig { patterns: rig.patterns.clone(), ..TailConfig::default() };
+    let mut tail = Tail::new(config, vec![]).unwrap();
+    let (live, folder) = (rig.path("ssl.log"), rig.path(""));
+    let writer = std::thread::spawn(move || {
+        let open = || OpenOptions::new().create(true).append(true).open(&live).unwrap();
+        let mut file = open();
+        for number in 0..LINES {
+            let line = format!("{number} {}\n", "x".repeat(number % 100));
+            // Some lines are written in two parts, with a rotation between them.
+            let (first, rest) = line.split_at(if number % 7 == 0 { line.len() / 2 } else { 0 });
+            file.write_all(first.as_bytes()).unwrap();
+            if number % 1000 == 0 {
+                fs::rename(&live, folder.join(format!("ssl.{number}.log"))).unwrap();
+            }
+            file.write_all(rest.as_bytes()).unwrap();
+            if number % 1000 == 0 {
+                file = open();
+            }
+        }
+    });
+    let mut seen = Vec::new();
+    let begun = Instant::now();
+    while seen.len() < LINES && begun.elapsed() < Duration::from_secs(20) {
+        for item in tail.poll(64 * 1024) {
+            tail.committed(item.file(), item.end_offset());
+            seen.extend(lines(&[item]).iter().map(|line| line.split(' ').next().unwrap().parse::<usize>().unwrap()));
+        }
+        tail.wait(Duration::from_millis(100));
+    }
+    writer.join().unwrap();
+    seen.extend(lines(&tail.poll(1 << 20)).iter().map(|_| 0));
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..LINES), "{} lines", seen.len());
+}
