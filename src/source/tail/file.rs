@@ -261,8 +261,10 @@ impl Followed {
         if self.stamp.size < offset {
             return Ok(self.truncated());
         }
-        // The file may have been cut within the line that is not complete yet.
-        self.scanned = self.scanned.clamp(offset, self.stamp.size);
+        // The file may have been cut within the line that is not complete yet, and have gone on differently.
+        if self.scanned > self.stamp.size {
+            self.scanned = offset;
+        }
         let wanted = budget.clamp(1, MAX_CHUNK).min(usize::try_from(self.stamp.size - offset).unwrap_or(MAX_CHUNK));
         let Some(mut bytes) = self.read_checked(wanted)? else { return Ok(self.truncated()) };
         self.check = false;

@@ -12,6 +12,7 @@
 //!   still append. `#close` is an end at once.
 //! - A copy of a followed file (copytruncate makes one) is not read while the original is followed; when the original
 //!   ends, the copy is read on from where the original stood.
+//! - So two files with the same content are one stream, and the second is not read: their records would have the same ids.
 //! - Nothing is read ahead: what [`Tail::poll`] does not return stays in the file.
 
 mod discover;
@@ -167,7 +168,7 @@ impl Tail {
     /// Whether there was more at the last look than was handed out, so that another [`Tail::poll`] brings it. It may take
     /// several of them until the end of a long line is found.
     pub fn is_behind(&self) -> bool {
-        !self.trails.are_full() && self.files.iter().any(|file| file.stream.is_some() && file.is_ready())
+        !self.trails.are_full() && self.files.iter().any(Followed::is_ready)
     }
 
     /// Blocks until something may have happened, at most for `timeout`; returns at once when there is more to read.

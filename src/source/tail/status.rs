@@ -1,6 +1,6 @@
 //! What an operator wants to see of the inputs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::file::{Followed, Presence};
@@ -108,7 +108,7 @@ fn followed(file: &Followed) -> FileStatus {
     FileStatus { path: Arc::clone(&file.path), offset, size, lag, state, error }
 }
 
-fn unreadable(path: &PathBuf, error: &str) -> FileStatus {
-    let path = Arc::from(path.as_path());
+fn unreadable(path: &Path, error: &str) -> FileStatus {
+    let path = Arc::from(path);
     FileStatus { path, offset: 0, size: 0, lag: 0, state: FileState::Unreadable, error: Some(error.to_owned()) }
 }

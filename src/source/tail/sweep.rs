@@ -74,6 +74,8 @@ impl Tail {
             None => match fs::metadata(&file.path) {
                 // The folder cannot be searched, or the file system does not answer: nothing says that it is gone.
                 Err(error) if !is_absent(&error) => discovery.problems.push(ReadError::open(&file.path, error)),
+                // The folder could not be listed, which is reported.
+                Ok(metadata) if Node::of(&metadata) == file.node => {}
                 _ if matches!(file.presence, Presence::Gone(_)) => {}
                 _ => {
                     tracing::debug!(path = %file.path.display(), "file is no longer there; reading to its end");

@@ -185,11 +185,19 @@ fn a_line_that_its_writer_takes_back_is_no_truncation() {
     rig.append("a.log", "one\npart of a line");
     rig.start(vec![]);
     rig.items();
-    File::options().write(true).open(rig.path("a.log")).unwrap().set_len(4).unwrap();
+    let cut = |rig: &Rig, size| File::options().write(true).open(rig.path("a.log")).unwrap().set_len(size).unwrap();
+    cut(&rig, 4);
     assert!(rig.items().is_empty());
     rig.append("a.log", "two\n");
     let items = rig.items();
     assert_eq!((lines(&items), ends(&items)), (vec!["two\n".to_owned()], vec![]));
+    // Also when the line is so long that its end is looked for piece by piece.
+    rig.append("a.log", &"x".repeat(900 * 1024));
+    assert!(rig.items().is_empty());
+    cut(&rig, 8 + 400 * 1024);
+    rig.append("a.log", "\n");
+    let items = rig.items();
+    assert_eq!((lines(&items)[0].len(), ends(&items)), (400 * 1024 + 1, vec![]));
 }
 
 #[test]

@@ -69,28 +69,39 @@ fn beyond_the_bound_idle_files_are_closed_and_opened_again_when_they_grow() {
 
 #[test]
 fn a_hint_ends_the_wait() {
-    let mut rig = Rig::new(&["*.log"]);
+    let rig = Rig::new(&["logs/*.log"]);
+    fs::create_dir(rig.path("logs")).unwrap();
     let config = TailConfig { patterns: rig.patterns.clone(), ..TailConfig::default() };
     let mut tail = Tail::new(config, vec![]).unwrap();
-    // Let the sweeps become rare.
-    for _ in 0..8 {
-        rig.pass(2);
-        tail.poll_at(1 << 20, rig.now + Duration::from_secs(3600));
-    }
-    let path = rig.path("a.log");
-    let writer = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
-        append(&path, "1\n");
-    });
-    let begun = Instant::now();
-    let mut seen = Vec::new();
-    while seen.is_empty() && begun.elapsed() < Duration::from_secs(5) {
-        tail.wait(Duration::from_secs(5));
-        seen.extend(tail.poll(1 << 20));
-    }
-    writer.join().unwrap();
-    assert_eq!(lines(&seen), ["1\n"]);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // With the next sweep an hour away, only notifications are left.
+    let later = rig.now + Duration::from_secs(3600);
+    tail.poll_at(1 << 20, later);
+    let follow = |tail: &mut Tail, name: &str| {
+        let path = rig.path(name);
+        // The same content would be taken for a copy.
+        let first = format!("{name}\n");
+        let text = first.clone();
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            append(&path, &text);
+            std::thread::sleep(Duration::from_millis(30));
+            append(&path, "2\n");
+        });
+        let begun = Instant::now();
+        let mut seen = Vec::new();
+        while lines(&seen).len() < 2 && begun.elapsed() < Duration::from_secs(10) {
+            tail.wait(Duration::from_secs(5));
+            seen.extend(tail.poll(1 << 20));
+        }
+        writer.join().unwrap();
+        assert_eq!(lines(&seen), [first.as_str(), "2\n"]);
+    };
+    follow(&mut tail, "logs/a.log");
+    // The folder is replaced, which removes its watch; the next sweep sets another.
+    rig.rename("logs", "away");
+    fs::create_dir(rig.path("logs")).unwrap();
+    tail.poll_at(1 << 20, later + Duration::from_secs(60));
+    follow(&mut tail, "logs/b.log");
 }
 
 #[test]
@@ -104,4 +115,43 @@ fn another_thread_ends_the_wait() {
     std::thread::spawn(move || waker.wake());
     tail.wait(Duration::from_secs(60));
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_writer_that_rotates_while_it_is_read_loses_nothing() {
+    const LINES: usize = 40_000;
+    let rig = Rig::new(&["ssl*.log"]);
+    let config = TailConfig { patterns: rig.patterns.clone(), ..TailConfig::default() };
+    let mut tail = Tail::new(config, vec![]).unwrap();
+    let (live, folder) = (rig.path("ssl.log"), rig.path(""));
+    let writer = std::thread::spawn(move || {
+        let open = || OpenOptions::new().create(true).append(true).open(&live).unwrap();
+        let mut file = open();
+        for number in 0..LINES {
+            let line = format!("{number} {}\n", "x".repeat(number % 100));
+            // Some lines are written in two parts, with a rotation between them.
+            let (first, rest) = line.split_at(if number % 7 == 0 { line.len() / 2 } else { 0 });
+            file.write_all(first.as_bytes()).unwrap();
+            if number % 1000 == 0 {
+                fs::rename(&live, folder.join(format!("ssl.{number}.log"))).unwrap();
+            }
+            file.write_all(rest.as_bytes()).unwrap();
+            if number % 1000 == 0 {
+                file = open();
+            }
+        }
+    });
+    let mut seen = Vec::new();
+    let begun = Instant::now();
+    while seen.len() < LINES && begun.elapsed() < Duration::from_secs(20) {
+        for item in tail.poll(64 * 1024) {
+            tail.committed(item.file(), item.end_offset());
+            seen.extend(lines(&[item]).iter().map(|line| line.split(' ').next().unwrap().parse::<usize>().unwrap()));
+        }
+        tail.wait(Duration::from_millis(100));
+    }
+    writer.join().unwrap();
+    seen.extend(lines(&tail.poll(1 << 20)).iter().map(|_| 0));
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..LINES), "{} lines", seen.len());
 }
