@@ -1,1 +1,5 @@
-fn main() {}
+//! The `certsift` command; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    certsift::cli::main().into()
+}

@@ -139,8 +139,8 @@ impl Config {
     /// # Errors
     /// The file cannot be read or says something that cannot be.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(|message| ConfigError::Invalid { path: path.to_owned(), message })
     }

@@ -61,7 +61,8 @@ impl<'a> Deserialize<'a> for NetworkList {
 impl<'a> Deserialize<'a> for ZoneName {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let unknown = |_| D::Error::custom(format!("`{name}` is no time zone; write a name such as `America/New_York`"));
+        let unknown =
+            |_| D::Error::custom(format!("`{name}` is no time zone; write a name such as `America/New_York`"));
         TimeZone::named(&name).map(Self).map_err(unknown)
     }
 }

@@ -111,7 +111,7 @@ impl DistinguishedName {
         self.key
     }
 
-    /// The text behind [`key`](Self::key); see [`normalised`].
+    /// The text behind [`key`](Self::key); the normal form is described in the source.
     pub fn normalised(&self) -> String {
         normalised(&self.attributes, &self.text)
     }

@@ -8,6 +8,7 @@ mod replay;
 mod run;
 mod stages;
 
+pub use peek::SkipReason;
 pub use replay::{Replay, ReplayOutcome};
 pub use run::{Run, RunOutcome};
 pub use stages::PipelineError;

@@ -124,8 +124,7 @@ impl Sensors<'_> {
     pub(super) fn source(&self, path: &std::path::Path, stream: StreamKey) -> SourceInfo {
         let configured = self.inputs.iter().find(|input| {
             input.paths.iter().chain(&input.archives).any(|pattern| {
-                path.starts_with(pattern)
-                    || glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(path))
+                path.starts_with(pattern) || glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(path))
             })
         });
         let sensor = self.sensor.or_else(|| configured.and_then(|input| input.sensor.as_deref()));

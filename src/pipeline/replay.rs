@@ -137,9 +137,9 @@ impl Replay<'_> {
 
     fn look(&self, workers: &Workers) -> Looked {
         let sensors = Sensors { inputs: &self.config.inputs, sensor: self.sensor, time_zone: self.time_zone };
-        let context = workers.decode_context();
+        let (context, files) = (workers.decode_context(), &self.files);
         let peeked: Vec<Peeked> =
-            workers.install(|| self.files.par_iter().map(|file| peek(file, context, &sensors)).collect());
+            workers.install(|| files.par_iter().map(|file| peek(file, context, &sensors)).collect());
         let mut looked = Looked::default();
         for peeked in peeked {
             match peeked {

@@ -59,14 +59,11 @@ impl Output {
     pub fn open(path: Option<&Path>, dead_letters: PathBuf, mode: OpenMode) -> Result<Self, SinkError> {
         let lines = match path {
             None => Target::Stdout(io::stdout()),
-            Some(path) => {
-                Target::File { file: open(path, mode)?, path: path.to_owned() }
-            }
+            Some(path) => Target::File { file: open(path, mode)?, path: path.to_owned() },
         };
         if mode == OpenMode::Replace && dead_letters.exists() {
             // What it holds is of another run; left there it would be taken for this one's.
-            std::fs::remove_file(&dead_letters)
-                .map_err(|source| SinkError { path: dead_letters.clone(), source })?;
+            std::fs::remove_file(&dead_letters).map_err(|source| SinkError { path: dead_letters.clone(), source })?;
         }
         let dead_letters = DeadLetters { path: dead_letters, mode, file: None };
         Ok(Self { lines, dead_letters })

@@ -11,7 +11,7 @@ pub mod tail;
 
 pub use discover::{DiscoverError, Discovered, discover};
 pub use lines::{LineReader, Lines};
-pub use open::{OpenError, Opened, open, open_stdin};
+pub use open::{OpenError, Reader, open, open_stdin};
 pub use split::Splitter;
 
 /// Whether a file is named like a log that certsift reads: then its lines are records, however odd they look.

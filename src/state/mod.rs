@@ -20,7 +20,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition}
 
 pub use changes::{InputPosition, StateChanges};
 
-use crate::correlate::{CertificateStore, Clock, Correlator, Presented, StoredCertificate};
+use crate::correlate::{Clock, Correlator, Presented, StoredCertificate};
 use crate::history::{HistoryTable, Recency};
 use crate::model::{CertificateId, EventTime, Id128, Sha1Digest, StreamKey};
 
@@ -294,9 +294,4 @@ impl CertificateReader for DiskCertificates {
             None
         })
     }
-}
-
-/// What a new correlator starts with when there is no state.
-pub fn certificates_without_state() -> CertificateStore {
-    CertificateStore::new(None, false)
 }

@@ -1,0 +1,77 @@
+//! The commands. Data goes to standard output, everything else to standard error.
+#![allow(clippy::print_stderr, reason = "a command line talks to its user")]
+
+mod exit;
+mod replay;
+mod run;
+mod summary;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::ExitCode;
+
+/// Says which certificate every TLS session in Zeek and Suricata logs presented, what is known about it, and how unusual
+/// it is here.
+#[derive(Parser, Debug)]
+#[command(name = "certsift", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Enrich archived logs, in event time
+    Replay(replay::Arguments),
+    /// Follow live logs, as a sidecar of a sensor
+    Run(run::Arguments),
+}
+
+/// Options that both commands have.
+#[derive(clap::Args, Debug)]
+struct Common {
+    /// Configuration file; without one every setting has its default
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    threads: usize,
+    /// Say more on standard error; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, and go where clap sends them.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success };
+        }
+    };
+    let outcome = match arguments.command {
+        Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("certsift: {}", printable(&format!("{error:#}")));
+        ExitCode::Failure
+    })
+}
+
+/// Starts logging to standard error.
+fn start_logging(verbose: u8) {
+    let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CERTSIFT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+/// Text that is safe to show on a terminal: paths and log content may hold control characters.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

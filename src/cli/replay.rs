@@ -1,0 +1,125 @@
+//! `certsift replay`: archives, in event time.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::summary;
+use super::{Common, ExitCode, printable, start_logging};
+use crate::config::Config;
+use crate::encode::Detail;
+use crate::model::TimeZone;
+use crate::pipeline::{PipelineError, Replay};
+use crate::sink::{OpenMode, Output, default_dead_letter_path};
+use crate::source::{Discovered, discover};
+use crate::state::StateStore;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// Files, folders and patterns; plain, gzip or zstd; `-` is standard input
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<String>,
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// File for lines that cannot leave as records [default: the output's name with `.dead.ndjson`]
+    #[arg(long, value_name = "FILE")]
+    dead_letter: Option<PathBuf>,
+    /// How much to say of records on which nothing was found
+    #[arg(long, value_enum)]
+    detail: Option<Detail>,
+    /// State to start from and to keep; without it the history begins empty and is forgotten
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Name of the sensor, where the configuration names none
+    #[arg(long, value_name = "NAME")]
+    sensor: Option<String>,
+    /// The sensor's time zone, for Zeek before 8.0, such as America/New_York
+    #[arg(long, value_name = "ZONE", value_parser = TimeZone::named)]
+    time_zone: Option<TimeZone>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    start_logging(arguments.common.verbose);
+    let started = Instant::now();
+    let mut config = match &arguments.common.config {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    if let Some(detail) = arguments.detail {
+        config.output.detail = detail;
+    }
+    let (knowledge, reports) = config.load_knowledge()?;
+    summary::report_lists(&reports);
+    let output_path = arguments.output.as_deref().filter(|path| path.as_os_str() != "-");
+    let dead_letter = arguments
+        .dead_letter
+        .clone()
+        .unwrap_or_else(|| default_dead_letter_path(output_path, arguments.state.as_deref()));
+    let files = inputs(&arguments.paths, output_path, &dead_letter)?;
+    let state = arguments.state.as_deref().map(StateStore::open).transpose()?.map(Arc::new);
+    let output = Output::open(output_path, dead_letter, OpenMode::Replace)?;
+    let bar = progress_bar(&files, output_path.is_none());
+    let replay = Replay {
+        config: &config,
+        knowledge: Arc::new(knowledge),
+        files,
+        sensor: arguments.sensor.as_deref(),
+        time_zone: arguments.time_zone.as_ref(),
+        threads: arguments.common.threads,
+        state,
+        progress: &|bytes| bar.set_position(bytes),
+    };
+    let outcome = replay.run(output);
+    bar.finish_and_clear();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        // The reader of the pipe has what it wanted.
+        Err(PipelineError::Sink(error)) if error.is_broken_pipe() => return Ok(ExitCode::Success),
+        Err(error) => return Err(error.into()),
+    };
+    summary::report_replay(&outcome, started.elapsed());
+    Ok(if outcome.failed.is_empty() { ExitCode::Success } else { ExitCode::Incomplete })
+}
+
+/// The files to be read, without those that are about to be written.
+fn inputs(
+    paths: &[String],
+    output: Option<&std::path::Path>,
+    dead_letter: &std::path::Path,
+) -> anyhow::Result<Vec<Discovered>> {
+    let mut files = discover(paths)?;
+    for written in output.into_iter().chain([dead_letter]) {
+        let Ok(written) = written.canonicalize() else { continue };
+        let is_written = |file: &Discovered| file.path.canonicalize().is_ok_and(|path| path == written);
+        if let Some(file) = files.iter().find(|file| file.named && is_written(file)) {
+            anyhow::bail!("{}: is an input and would be overwritten; name another output", file.path.display());
+        }
+        files.retain(|file| !is_written(file));
+    }
+    Ok(files)
+}
+
+fn progress_bar(files: &[Discovered], to_stdout: bool) -> ProgressBar {
+    let total: u64 = files.iter().filter_map(|file| file.path.metadata().ok()).map(|metadata| metadata.len()).sum();
+    // On a terminal that shows the records themselves, a bar would be torn by them.
+    if !std::io::stderr().is_terminal() || (to_stdout && std::io::stdout().is_terminal()) || total == 0 {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    let style = ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+        .context("progress bar")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style)
+}
+
+/// What the user is told of one file.
+pub(super) fn shown(path: &std::path::Path) -> String {
+    printable(&path.to_string_lossy())
+}

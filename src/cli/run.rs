@@ -1,0 +1,66 @@
+//! `certsift run`: live logs, as a sidecar.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::{Common, ExitCode, start_logging, summary};
+use crate::config::Config;
+use crate::pipeline::Run;
+use crate::sink::{OpenMode, Output, default_dead_letter_path};
+use crate::state::StateStore;
+
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// State directory, instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    start_logging(arguments.common.verbose.max(1));
+    let Some(path) = &arguments.common.config else {
+        anyhow::bail!("run needs a configuration that names its inputs: certsift run --config certsift.toml");
+    };
+    let config = Config::load(path)?;
+    if config.inputs.iter().all(|input| input.paths.is_empty()) {
+        anyhow::bail!("{}: no input is configured; add [[input]] with paths = [\"…/*.log\"]", path.display());
+    }
+    let Some(state_dir) = arguments.state.as_deref().or(config.state_dir.as_deref()) else {
+        anyhow::bail!("{}: no state directory; add [state] with dir = \"…\", or give --state DIR", path.display());
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // The second signal finds the first one noted, and ends the process at once.
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let (knowledge, reports) = config.load_knowledge()?;
+    summary::report_lists(&reports);
+    let state = Arc::new(StateStore::open(state_dir)?);
+    let output_path = config.output.path.as_deref();
+    let dead_letter =
+        config.output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output_path, Some(state_dir)));
+    let output = Output::open(output_path, dead_letter, OpenMode::Append)?;
+    let run = Run {
+        config: &config,
+        knowledge: Arc::new(knowledge),
+        threads: arguments.common.threads,
+        state,
+        stop: Arc::clone(&stop),
+    };
+    tracing::info!(state = %state_dir.display(), "following");
+    let outcome = run.run(output)?;
+    tracing::info!(
+        written = outcome.counts.total_written(),
+        dead_letters = outcome.counts.dead_letters,
+        evicted = outcome.evicted,
+        stopped = stop.load(Ordering::Relaxed),
+        "drained and committed"
+    );
+    Ok(ExitCode::Success)
+}

@@ -1,0 +1,94 @@
+//! What a command says on standard error when it is done.
+
+use std::time::Duration;
+
+use super::replay::shown;
+use crate::correlate::AbsentReason;
+use crate::enrich::Verdict;
+use crate::knowledge::registrations::ListReport;
+use crate::pipeline::{ReplayOutcome, SkipReason};
+
+/// Files of one kind that are named before the rest is only counted.
+const MAX_NAMED: usize = 10;
+
+/// Says what was wrong in lists.
+pub(super) fn report_lists(reports: &[ListReport]) {
+    for report in reports {
+        if let Some(error) = &report.error {
+            eprintln!("certsift: {}: cannot be read to its end: {error}", shown(&report.path));
+        }
+        if report.bad_rows > 0 {
+            let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
+            let first = first.collect::<Vec<_>>().join("; ");
+            eprintln!("certsift: {}: {} rows are left out: {first}", shown(&report.path), report.bad_rows);
+        }
+    }
+}
+
+/// Says what a replay did.
+pub(super) fn report_replay(outcome: &ReplayOutcome, elapsed: Duration) {
+    for failed in &outcome.failed {
+        eprintln!("certsift: {}", super::printable(failed));
+    }
+    for (number, ((why, kind), (count, path))) in outcome.skipped.iter().enumerate() {
+        if number == MAX_NAMED {
+            eprintln!("skipped: and {} more kinds of files", outcome.skipped.len() - MAX_NAMED);
+            break;
+        }
+        let why = match why {
+            SkipReason::OtherZeekLog => "another log of Zeek",
+            SkipReason::NotALog => "no log that certsift reads",
+        };
+        let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        eprintln!("skipped: {}{more}: {why} ({})", shown(path), super::printable(kind));
+    }
+    let counts = &outcome.counts;
+    let total = counts.total_written();
+    let by_log: Vec<_> = counts.written.iter().map(|(log, count)| format!("{log} {count}")).collect();
+    eprintln!("records   {total} ({})", by_log.join(", "));
+    let sessions: u64 = counts.verdicts.values().sum();
+    let absent: u64 = counts.absent.values().sum();
+    eprintln!(
+        "sessions  {sessions}: {} presented, {} recalled, {absent} absent{}",
+        counts.presented,
+        counts.recalled,
+        in_parentheses(counts.absent.iter().map(|(reason, count)| format!("{} {count}", reason_name(*reason))))
+    );
+    let verdicts = Verdict::ALL
+        .iter()
+        .filter_map(|verdict| counts.verdicts.get(verdict).map(|count| format!("{} {count}", verdict.name())));
+    eprintln!("verdicts  {}", verdicts.collect::<Vec<_>>().join(", "));
+    let dead_letters = match &outcome.dead_letter_path {
+        Some(path) => format!("{} in {}", counts.dead_letters, shown(path)),
+        None => counts.dead_letters.to_string(),
+    };
+    let others = [
+        ("with faults", counts.faulty),
+        ("already enriched", counts.already_enriched),
+        ("read and not written", counts.not_written),
+        ("entries forgotten", outcome.evicted),
+        ("empty files", outcome.empty),
+    ];
+    let others: Vec<_> =
+        others.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!(", {count} {what}")).collect();
+    eprintln!("dead      {dead_letters}{}", others.concat());
+    let seconds = elapsed.as_secs_f64();
+    eprintln!("time      {seconds:.2} s, {:.0} records/s", total as f64 / seconds.max(1e-6));
+}
+
+fn in_parentheses(parts: impl Iterator<Item = String>) -> String {
+    let parts: Vec<_> = parts.collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+fn reason_name(reason: AbsentReason) -> &'static str {
+    match reason {
+        AbsentReason::Tls13 => "tls13",
+        AbsentReason::Resumed => "resumed",
+        AbsentReason::Quic => "quic",
+        AbsentReason::Incomplete => "incomplete",
+        AbsentReason::Unparsed => "unparsed",
+        AbsentReason::NotLogged => "not_logged",
+        AbsentReason::NotFound => "not_found",
+    }
+}
