@@ -10,7 +10,7 @@ use crate::model::{DeadLetter, SourceInfo};
 /// One line of the dead-letter file.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct DeadLetterLine<'a> {
+pub(super) struct DeadLetterLine<'a> {
     /// The input, as it was named.
     file: &'a str,
     /// Where the line begins, in decompressed bytes.

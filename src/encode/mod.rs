@@ -5,6 +5,9 @@
 
 mod dead_letter;
 mod object;
+mod schema;
+
+pub use schema::schemas;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -24,6 +24,7 @@ use crate::model::{
 #[derive(JsonSchema)]
 pub struct EnrichedRecord {
     /// What certsift says of the record; left out on records that pass through.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     #[allow(dead_code, reason = "the type exists for its schema")]
     certsift: Option<CertsiftObject<'static>>,
 }
