@@ -69,6 +69,16 @@ fn start_logging(verbose: u8) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CERTSIFT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    log_panics();
+}
+
+/// A panic is caught where it costs one record only; what is left of it is a line in the log.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("without a message");
+        tracing::error!(%place, message, "a fault of certsift, please report it");
+    }));
 }
 
 /// Text that is safe to show on a terminal: paths and log content may hold control characters.

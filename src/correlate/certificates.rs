@@ -98,7 +98,7 @@ impl CertificateStore {
 
     /// Learns that two hashes are of one certificate.
     pub fn learn_pair(&mut self, sha1: Sha1Digest, sha256: Sha256Digest) {
-        let id = Id128::first_half(&sha256.0);
+        let id = Id128::of(&sha256.0);
         self.link(Id128::of_parts(&[b"sha1", &sha1.0]), id);
         self.pairs.insert(id, sha1);
         if let Some(known) = self.known(id).filter(|known| known.certificate.sha1.is_none()) {
@@ -174,7 +174,7 @@ impl CertificateStore {
     }
 
     fn with_known_sha1(&self, certificate: &Arc<Certificate>) -> Arc<Certificate> {
-        match (certificate.sha1, certificate.sha256.and_then(|sha256| self.pairs.peek(Id128::first_half(&sha256.0)))) {
+        match (certificate.sha1, certificate.sha256.and_then(|sha256| self.pairs.peek(Id128::of(&sha256.0)))) {
             (None, Some(&sha1)) => Arc::new(Certificate { sha1: Some(sha1), ..(**certificate).clone() }),
             _ => Arc::clone(certificate),
         }

@@ -8,6 +8,7 @@ mod certificates;
 mod held;
 mod order;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use certificates::{CertificateStore, KnownCertificate, StoredCertificate};
@@ -153,7 +154,28 @@ impl Correlator {
     }
 
     /// Takes the next record; `key` is its place in event time. Calls `out` with every record that is ready by then.
+    ///
+    /// Whatever a record holds, judging it costs that record's context and not the process.
     pub fn process(&mut self, batch: &Arc<Batch>, index: u32, key: Option<EventTime>, out: &mut impl FnMut(Judged)) {
+        let mut emitted = false;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            self.process_record(batch, index, key, &mut |judged: Judged| {
+                emitted |= judged.index == index && Arc::ptr_eq(&judged.batch, batch);
+                out(judged);
+            });
+        }));
+        if outcome.is_err() && !emitted {
+            out(Judged { batch: Arc::clone(batch), index, context: Context::None });
+        }
+    }
+
+    fn process_record(
+        &mut self,
+        batch: &Arc<Batch>,
+        index: u32,
+        key: Option<EventTime>,
+        out: &mut impl FnMut(Judged),
+    ) {
         if let Some(key) = key {
             self.clock.advance(key);
         }

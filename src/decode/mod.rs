@@ -15,6 +15,7 @@ mod zeek;
 mod zeek_json;
 mod zeek_tsv;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::model::{Batch, SourceInfo};
@@ -82,7 +83,7 @@ fn decode_lines(output: &mut Output<'_>, text: &str, offset: u64, format: &Forma
     let mut start = 0;
     while start < text.len() {
         let end = memchr::memchr(b'\n', &text.as_bytes()[start..]).map_or(text.len(), |at| start + at + 1);
-        decode_line(output, &text[start..end], offset + start as u64, format);
+        decode_guarded(output, &text[start..end], offset + start as u64, format);
         start = end;
     }
 }
@@ -94,10 +95,19 @@ fn decode_broken_lines(output: &mut Output<'_>, bytes: &[u8], offset: u64, forma
         let line = &bytes[start..end];
         let at = offset + start as u64;
         match std::str::from_utf8(line) {
-            Ok(line) => decode_line(output, line, at, format),
+            Ok(line) => decode_guarded(output, line, at, format),
             Err(_) => output.dead_letter(at, line, "not valid UTF-8"),
         }
         start = end;
+    }
+}
+
+/// Reads one line. Whatever it holds, reading it costs that line and not the process.
+fn decode_guarded(output: &mut Output<'_>, line: &str, offset: u64, format: &Format) {
+    let records = output.len();
+    if catch_unwind(AssertUnwindSafe(|| decode_line(output, line, offset, format))).is_err() {
+        output.truncate(records);
+        output.dead_letter(offset, line.as_bytes(), "reading it failed, which is a fault of certsift");
     }
 }
 

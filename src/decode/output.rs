@@ -83,6 +83,16 @@ impl<'a> Output<'a> {
         self.records.push(record);
     }
 
+    /// Number of records so far.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Takes back records that were added since there were `records`.
+    pub(super) fn truncate(&mut self, records: usize) {
+        self.records.truncate(records);
+    }
+
     /// Adds a line that cannot leave as a record.
     pub(super) fn dead_letter(&mut self, offset: u64, line: &[u8], reason: &'static str) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);

@@ -376,10 +376,10 @@ fn references(
     output.references(found.into_iter())
 }
 
-/// What a session calls a certificate: by a fingerprint's own bits where it is SHA-256, else by a hash of the text.
+/// What a session calls a certificate: by the certificate's identity where it is a SHA-256 or SHA-1, else by a hash of the text.
 fn reference(text: &str) -> CertificateId {
     match text.len() {
-        64 => Sha256Digest::parse(text).map(|digest| Id128::first_half(&digest.0)),
+        64 => Sha256Digest::parse(text).map(|digest| Id128::of(&digest.0)),
         40 => Sha1Digest::parse(text).map(|digest| Id128::of_parts(&[b"sha1", &digest.0])),
         _ => None,
     }

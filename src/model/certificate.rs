@@ -157,7 +157,7 @@ impl Certificate {
     /// Fixes the id from the best identity that is known: SHA-256, else SHA-1, else the facts themselves.
     pub fn with_id(mut self) -> Self {
         self.id = match (&self.sha256, &self.sha1) {
-            (Some(sha256), _) => Id128::first_half(&sha256.0),
+            (Some(sha256), _) => Id128::of(&sha256.0),
             (None, Some(sha1)) => Id128::of_parts(&[b"sha1", &sha1.0]),
             (None, None) => self.id_of_facts(),
         };

@@ -20,7 +20,7 @@ pub struct Sha1Digest(pub [u8; 20]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Id128(pub [u8; 16]);
 
-/// What a certificate is known by inside certsift: the first half of its SHA-256, else a hash of what was logged of it.
+/// What a certificate is known by inside certsift: a hash of its SHA-256, else of its SHA-1, else of what was logged of it.
 pub type CertificateId = Id128;
 
 /// SHA-256 of a file's decompressed bytes from 0 to the end of its first data line, at most 64 KiB.

@@ -1,0 +1,227 @@
+//! `certsift run` beside a sensor: the real binary, real files, real signals.
+
+mod support;
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A sensor's folder and certsift beside it.
+struct World {
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["logs", "archive"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let config = "[[input]]\npaths = [\"logs/*.log\"]\narchives = [\"archive\"]\nsensor = \"dmz-1\"\n\
+                      [output]\npath = \"out.ndjson\"\n[state]\ndir = \"state\"\n[join]\nwait = \"2s\"\n";
+        std::fs::write(folder.path().join("certsift.toml"), config).unwrap();
+        Self { folder, child: None }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_certsift"));
+        command.args(["run", "--config", "certsift.toml"]).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command
+    }
+
+    fn start(&mut self) {
+        let log = OpenOptions::new().create(true).append(true).open(self.path("stderr.txt")).unwrap();
+        self.child = Some(self.command().stderr(log).spawn().unwrap());
+    }
+
+    fn append(&self, name: &str, lines: &[String]) {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
+        lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
+    }
+
+    /// SIGTERM, and the end that follows.
+    fn stop(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        assert!(child.wait().unwrap().success(), "{}", self.said());
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.path("stderr.txt")).unwrap_or_default()
+    }
+
+    fn output(&self) -> Vec<Value> {
+        support::records(&std::fs::read(self.path("out.ndjson")).unwrap_or_default())
+    }
+
+    fn wait_for(&self, records: usize) -> Vec<Value> {
+        let started = Instant::now();
+        loop {
+            let text = std::fs::read(self.path("out.ndjson")).unwrap_or_default();
+            if text.iter().filter(|byte| **byte == b'\n').count() >= records {
+                return self.output();
+            }
+            assert!(started.elapsed() < PATIENCE, "{} of {records} records; {}", self.output().len(), self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn fingerprint(number: u32) -> String {
+    format!("{number:064x}")
+}
+
+fn x509(time: u32, number: u32) -> String {
+    let fingerprint = fingerprint(number);
+    format!(
+        r#"{{"ts":{time}.5,"fingerprint":"{fingerprint}","certificate.version":3,"certificate.serial":"0{number}","certificate.subject":"CN=host{number}.example","certificate.issuer":"CN=Some CA","certificate.not_valid_before":1700000000.0,"certificate.not_valid_after":1800000000.0,"host_cert":true,"client_cert":false}}"#
+    )
+}
+
+fn ssl(time: u32, number: u32) -> String {
+    let fingerprint = fingerprint(number);
+    format!(
+        r#"{{"ts":{time}.0,"uid":"C{time}","id.orig_h":"10.0.0.1","id.orig_p":5000,"id.resp_h":"192.0.2.1","id.resp_p":443,"version":"TLSv12","server_name":"host{number}.example","resumed":false,"established":true,"cert_chain_fps":["{fingerprint}"],"sni_matches_cert":true}}"#
+    )
+}
+
+fn uids(records: &[Value]) -> Vec<String> {
+    records.iter().filter_map(|record| record["uid"].as_str().map(str::to_owned)).collect()
+}
+
+fn states(records: &[Value]) -> Vec<&str> {
+    let sessions = records.iter().filter(|record| record["certsift"]["log"] == "zeek.ssl");
+    sessions.map(|record| record["certsift"]["certificate"]["state"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_session_waits_for_its_certificate_and_not_longer() {
+    let mut world = World::new();
+    world.append("logs/ssl.log", &[ssl(1_760_000_000, 1), ssl(1_760_000_001, 2)]);
+    world.start();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    let records = world.wait_for(3);
+    let of = |uid: &str| records.iter().find(|record| record["uid"] == uid).unwrap()["certsift"].clone();
+    assert_eq!(of("C1760000000")["certificate"]["state"], "presented");
+    assert_eq!(of("C1760000000")["sensor"], "dmz-1");
+    // No other record moves the event clock on: the clock on the wall ends the wait.
+    assert_eq!(of("C1760000001")["certificate"]["absent_reason"], "not_found", "{}", of("C1760000001"));
+    world.stop();
+}
+
+#[test]
+fn a_restart_reads_on_and_remembers_every_certificate() {
+    let mut world = World::new();
+    world.start();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    world.wait_for(2);
+    world.stop();
+    world.append("logs/ssl.log", &[ssl(1_760_000_002, 1)]);
+    world.start();
+    world.append("logs/ssl.log", &[ssl(1_760_000_003, 1)]);
+    world.wait_for(4);
+    world.stop();
+    let records = world.output();
+    assert_eq!(uids(&records), ["C1760000001", "C1760000002", "C1760000003"]);
+    assert_eq!(states(&records), ["presented"; 3]);
+    // History counted each session once.
+    let last = &records.last().unwrap()["certsift"];
+    assert_eq!(last["issuer_history"]["first_seen"], "2025-10-09T08:53:21Z");
+}
+
+#[test]
+fn rotation_by_rename_neither_loses_nor_doubles() {
+    let mut world = World::new();
+    world.start();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    let mut time = 1_760_000_001;
+    let mut expected = Vec::new();
+    for rotation in 0..4 {
+        for _ in 0..3 {
+            let batch: Vec<u32> = (time..time + 50).collect();
+            time += 50;
+            world.append("logs/ssl.log", &batch.iter().map(|time| ssl(*time, 1)).collect::<Vec<_>>());
+            expected.extend(batch.iter().map(|time| format!("C{time}")));
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        std::fs::rename(world.path("logs/ssl.log"), world.path(&format!("logs/ssl.{rotation}.log"))).unwrap();
+    }
+    let mut seen = uids(&world.wait_for(expected.len() + 1));
+    world.stop();
+    seen.sort();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn what_was_rotated_and_compressed_while_down_is_read_on_in_the_archive() {
+    let mut world = World::new();
+    world.start();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    world.append("logs/ssl.log", &[ssl(1_760_000_001, 1), ssl(1_760_000_002, 1)]);
+    world.wait_for(3);
+    world.stop();
+    world.append("logs/ssl.log", &[ssl(1_760_000_003, 1), ssl(1_760_000_004, 1)]);
+    compress(&world.path("logs/ssl.log"), &world.path("archive/ssl.00-01.log.gz"));
+    world.append("logs/ssl.log", &[ssl(1_760_003_600, 1)]);
+    world.start();
+    world.wait_for(6);
+    world.stop();
+    let uids = uids(&world.output());
+    assert_eq!(uids, ["C1760000001", "C1760000002", "C1760000003", "C1760000004", "C1760003600"]);
+}
+
+#[test]
+fn a_first_start_learns_certificates_from_archives_and_writes_none_of_them() {
+    let mut world = World::new();
+    world.append("logs/old.log", &[x509(1_760_000_000, 7)]);
+    compress(&world.path("logs/old.log"), &world.path("archive/x509.00-01.log.gz"));
+    world.append("logs/ssl.log", &[ssl(1_760_003_600, 7)]);
+    world.start();
+    let records = world.wait_for(1);
+    world.stop();
+    assert_eq!(world.output().len(), 1);
+    assert_eq!(states(&records), ["presented"]);
+}
+
+#[test]
+fn a_second_process_on_one_state_is_refused() {
+    let mut world = World::new();
+    world.append("logs/ssl.log", &[ssl(1_760_000_000, 1)]);
+    world.start();
+    world.wait_for(1);
+    let second = world.command().stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another certsift is using this state"));
+    world.stop();
+}
+
+/// Moves a log into an archive, as a sensor's rotation does.
+fn compress(from: &Path, to: &Path) {
+    let mut encoder = flate2::write::GzEncoder::new(File::create(to).unwrap(), flate2::Compression::default());
+    encoder.write_all(&std::fs::read(from).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    std::fs::remove_file(from).unwrap();
+}
