@@ -131,7 +131,8 @@ fn two_generations_of_zeek_agree_on_every_certificate() {
     // 3.0 ran on a sensor in Pacific time and wrote validity in it.
     let old = certificates("zeek-3.0-json", &["--time-zone", "America/Los_Angeles"]);
     assert_eq!((new.len(), old.len()), (348, 348));
-    let differing: Vec<&Value> = new.iter().filter(|(text, _)| !old.contains_key(*text)).map(|(_, known)| known).collect();
+    let differing: Vec<&Value> =
+        new.iter().filter(|(text, _)| !old.contains_key(*text)).map(|(_, known)| known).collect();
     // Of a time that local clocks skip in spring, the sensor's own reading cannot be undone.
     let ends: Vec<&Value> = differing.iter().map(|certificate| &certificate["not_after"]).collect();
     assert_eq!(ends, ["2028-03-12T02:36:22Z"]);

@@ -76,7 +76,9 @@ fn nothing_but_the_stories_is_above_info() {
     let output = records(&sample());
     let grave: Vec<String> = output
         .iter()
-        .filter(|record| !["info", "unknown", "null"].contains(&record["certsift"]["verdict"].as_str().unwrap_or("null")))
+        .filter(|record| {
+            !["info", "unknown", "null"].contains(&record["certsift"]["verdict"].as_str().unwrap_or("null"))
+        })
         .filter(|record| record["certsift"]["certificate"]["state"] != "recalled")
         .filter(|record| record["certsift"]["log"] != "zeek.x509")
         .map(support::name_of)

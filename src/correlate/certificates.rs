@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::enrich::CertificateAnalysis;
 use crate::history::Table;
 use crate::model::{Certificate, CertificateId, CertificateSource, Id128, Sha1Digest, Sha256Digest};
-use crate::state::CertificateReader;
+use crate::state::{CertificateReader, CertificateSpill};
 
 /// A certificate with what follows from it and from knowledge alone, worked out once.
 #[derive(Debug)]
@@ -38,26 +38,38 @@ pub struct CertificateStore {
     /// New since the last commit; what a commit has taken and may not have written yet is kept beside it.
     pending: HashMap<CertificateId, StoredCertificate>,
     in_flight: Vec<(u64, Arc<HashMap<CertificateId, StoredCertificate>>)>,
-    disk: Option<Box<dyn CertificateReader>>,
+    backing: Backing,
+}
+
+/// Where certificates are that are not in memory.
+pub enum Backing {
+    /// In the state, which commits write to: every certificate goes there.
+    State(Box<dyn CertificateReader>),
+    /// In a file of this process, made by the function when memory first runs out: only what memory has no room for goes
+    /// there.
+    Spill(Option<Box<dyn CertificateSpill>>, fn() -> Option<Box<dyn CertificateSpill>>),
 }
 
 /// Certificates in memory; about 1.5 kB each.
 const CACHE_CAPACITY: usize = 32_768;
+/// Certificates that go to the spill file together.
+const SPILL_BATCH: usize = 4096;
 /// Other names in memory. File ids are good for one connection only.
 const LINK_CAPACITY: usize = 262_144;
 /// Hash pairs in memory.
 const PAIR_CAPACITY: usize = 65_536;
 
 impl CertificateStore {
-    /// An empty store in front of `disk`, if there is one. `tracking` says whether changes are to be stored.
-    pub fn new(disk: Option<Box<dyn CertificateReader>>, tracking: bool) -> Self {
+    /// An empty store in front of `backing`.
+    pub fn new(backing: Backing) -> Self {
+        let tracking = matches!(backing, Backing::State(_));
         Self {
             cache: Table::new(CACHE_CAPACITY, false),
             links: Table::new(LINK_CAPACITY, tracking),
             pairs: Table::new(PAIR_CAPACITY, tracking),
             pending: HashMap::new(),
             in_flight: Vec::new(),
-            disk,
+            backing,
         }
     }
 
@@ -139,7 +151,10 @@ impl CertificateStore {
 
     /// Certificates that were forgotten and cannot be read back.
     pub fn forgotten(&self) -> u64 {
-        if self.disk.is_some() { 0 } else { self.cache.evicted() }
+        match &self.backing {
+            Backing::State(_) | Backing::Spill(Some(_), _) => 0,
+            Backing::Spill(None, _) => self.cache.evicted(),
+        }
     }
 
     fn link(&mut self, name: CertificateId, id: CertificateId) {
@@ -154,23 +169,45 @@ impl CertificateStore {
         }
         let in_flight = || self.in_flight.iter().rev().find_map(|(_, taken)| taken.get(&id)).cloned();
         let stored = self.pending.get(&id).cloned().or_else(in_flight);
-        let stored = stored.or_else(|| self.disk.as_ref().and_then(|disk| disk.read(id)))?;
+        let stored = stored.or_else(|| match &self.backing {
+            Backing::State(state) => state.read(id),
+            Backing::Spill(spill, _) => spill.as_ref()?.read(id),
+        })?;
         let known = Arc::new(KnownCertificate {
             certificate: stored.certificate,
             host: stored.host,
             analysis: OnceLock::new(),
         });
-        self.cache.insert(id, Arc::clone(&known));
+        self.remember(id, &known);
         Some(known)
     }
 
     fn put(&mut self, id: CertificateId, certificate: Arc<Certificate>, host: Option<bool>) -> Arc<KnownCertificate> {
-        if self.disk.is_some() {
+        if matches!(self.backing, Backing::State(_)) {
             self.pending.insert(id, StoredCertificate { certificate: Arc::clone(&certificate), host });
         }
         let known = Arc::new(KnownCertificate { certificate, host, analysis: OnceLock::new() });
-        self.cache.insert(id, Arc::clone(&known));
+        self.remember(id, &known);
         known
+    }
+
+    /// Keeps a certificate in memory; what has to make room for it goes to the spill file, many at a time.
+    fn remember(&mut self, id: CertificateId, known: &Arc<KnownCertificate>) {
+        let evicted = self.cache.insert(id, Arc::clone(known));
+        let Backing::Spill(spill, make) = &mut self.backing else { return };
+        let Some((id, known)) = evicted else { return };
+        let stored = StoredCertificate { certificate: Arc::clone(&known.certificate), host: known.host };
+        self.pending.insert(id, stored);
+        if self.pending.len() < SPILL_BATCH {
+            return;
+        }
+        if spill.is_none() {
+            *spill = make();
+        }
+        let batch = std::mem::take(&mut self.pending);
+        if let Some(spill) = spill {
+            spill.write(&batch);
+        }
     }
 
     fn with_known_sha1(&self, certificate: &Arc<Certificate>) -> Arc<Certificate> {

@@ -11,7 +11,7 @@ mod order;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-pub use certificates::{CertificateStore, KnownCertificate, StoredCertificate};
+pub use certificates::{Backing, CertificateStore, KnownCertificate, StoredCertificate};
 pub use held::HeldLimits;
 pub use order::{Clock, KeyTracker, first_key};
 
@@ -169,13 +169,7 @@ impl Correlator {
         }
     }
 
-    fn process_record(
-        &mut self,
-        batch: &Arc<Batch>,
-        index: u32,
-        key: Option<EventTime>,
-        out: &mut impl FnMut(Judged),
-    ) {
+    fn process_record(&mut self, batch: &Arc<Batch>, index: u32, key: Option<EventTime>, out: &mut impl FnMut(Judged)) {
         if let Some(key) = key {
             self.clock.advance(key);
         }

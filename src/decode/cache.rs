@@ -14,8 +14,8 @@ pub struct CertificateCache {
 }
 
 const SHARDS: usize = 16;
-/// Entries a shard holds; 65,536 in all.
-const MAX_PER_SHARD: usize = 4096;
+/// Entries a shard holds; 16,384 in all.
+const MAX_PER_SHARD: usize = 1024;
 
 impl CertificateCache {
     /// The certificate of this key, read by `read` unless it is known. What could not be read is remembered too.

@@ -16,14 +16,14 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use super::peek::{Peeked, PeekedInput, Sensors, SkipReason, Skipped, file_name, peek};
 use super::stages::{Encoder, PipelineError, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
-use crate::correlate::{CertificateStore, Correlator, KeyTracker};
+use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::encode::Counts;
 use crate::history::History;
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, EventTime, SourceInfo, StreamKey, TimeZone};
 use crate::sink::Output;
 use crate::source::{Discovered, LineReader, Reader, Splitter, open};
-use crate::state::{StateChanges, StateStore};
+use crate::state::{StateChanges, StateStore, temporary_spill};
 
 /// A replay, ready to go.
 pub struct Replay<'a> {
@@ -110,9 +110,12 @@ impl Replay<'_> {
     pub fn run(self, output: Output) -> Result<ReplayOutcome, PipelineError> {
         let workers = Workers::start(self.threads, Arc::clone(&self.knowledge), self.config.encode_settings())?;
         let tracking = self.state.is_some();
-        let disk = self.state.as_ref().map(|state| state.certificates());
+        let backing = match &self.state {
+            Some(state) => Backing::State(state.certificates()),
+            None => Backing::Spill(None, temporary_spill),
+        };
         let history = History::new(self.config.history, tracking);
-        let certificates = CertificateStore::new(disk, tracking);
+        let certificates = CertificateStore::new(backing);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, tracking);
         if let Some(state) = &self.state {
             state.restore(&mut correlator)?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::peek::{Sensors, file_name};
 use super::stages::{Encoder, PipelineError, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
-use crate::correlate::{CertificateStore, Correlator, KeyTracker};
+use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, Format, detect};
 use crate::encode::Counts;
 use crate::history::History;
@@ -112,7 +112,7 @@ impl Run<'_> {
     pub fn run(self, output: Output) -> Result<RunOutcome, PipelineError> {
         let workers = Workers::start(self.threads, Arc::clone(&self.knowledge), self.config.encode_settings())?;
         let history = History::new(self.config.history, true);
-        let certificates = CertificateStore::new(Some(self.state.certificates()), true);
+        let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
         self.state.restore(&mut correlator)?;
         let first_start = correlator.parts_mut().clock.now().is_none();

@@ -12,6 +12,7 @@
 //! Promise: a commit is whole or not there, and a state of a newer version is refused and not touched.
 
 mod changes;
+mod spill;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 pub use changes::{InputPosition, StateChanges};
+pub use spill::{CertificateSpill, temporary_spill};
 
 use crate::correlate::{Clock, Correlator, Presented, StoredCertificate};
 use crate::history::{HistoryTable, Recency};
