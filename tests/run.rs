@@ -1,5 +1,7 @@
 //! `certsift run` beside a sensor: the real binary, real files, real signals.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, and says so")]
+
 mod support;
 
 use std::fs::{File, OpenOptions};

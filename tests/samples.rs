@@ -1,5 +1,7 @@
 //! The sample world: what it promises to show, it shows.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, and says so")]
+
 mod support;
 
 use serde_json::Value;

@@ -38,7 +38,7 @@ struct Common {
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
-    /// Say more on standard error; twice for everything
+    /// Say more on standard error: what is done, and twice for details
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -58,7 +58,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("certsift: {}", printable(&format!("{error:#}")));
+        eprintln!("certsift: {}", printable(&error.to_string()));
         ExitCode::Failure
     })
 }
@@ -76,7 +76,9 @@ fn start_logging(verbose: u8) {
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("without a message");
+        let payload = panic.payload();
+        let message = payload.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
         tracing::error!(%place, message, "a fault of certsift, please report it");
     }));
 }

@@ -26,7 +26,8 @@ pub(super) struct Arguments {
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// File for lines that cannot leave as records [default: the output's name with `.dead.ndjson`]
+    /// File for lines that cannot leave as records; an older one is removed [default: the output's name with
+    /// `.dead.ndjson`; `certsift.dead.ndjson` in the state or working directory for standard output]
     #[arg(long, value_name = "FILE")]
     dead_letter: Option<PathBuf>,
     /// How much to say of records on which nothing was found
@@ -35,10 +36,10 @@ pub(super) struct Arguments {
     /// State to start from and to keep; without it the history begins empty and is forgotten
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Name of the sensor, where the configuration names none
+    /// Name of the sensor, instead of what the configuration or the records say
     #[arg(long, value_name = "NAME")]
     sensor: Option<String>,
-    /// The sensor's time zone, for Zeek before 8.0, such as America/New_York
+    /// The sensor's time zone, instead of the configured one; for Zeek before 8.0, such as America/New_York
     #[arg(long, value_name = "ZONE", value_parser = TimeZone::named)]
     time_zone: Option<TimeZone>,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Common, ExitCode, start_logging, summary};
 use crate::config::Config;
@@ -39,6 +39,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    let reopen = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reopen))?;
     let (knowledge, reports) = config.load_knowledge()?;
     summary::report_lists(&reports);
     let state = Arc::new(StateStore::open(state_dir)?);
@@ -52,6 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         threads: arguments.common.threads,
         state,
         stop: Arc::clone(&stop),
+        reopen,
     };
     tracing::info!(state = %state_dir.display(), "following");
     let outcome = run.run(output)?;

@@ -17,6 +17,9 @@ pub(super) fn report_lists(reports: &[ListReport]) {
         if let Some(error) = &report.error {
             eprintln!("certsift: {}: cannot be read to its end: {error}", shown(&report.path));
         }
+        if report.rows == 0 && report.error.is_none() {
+            eprintln!("certsift: {}: holds no registration", shown(&report.path));
+        }
         if report.bad_rows > 0 {
             let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
             let first = first.collect::<Vec<_>>().join("; ");
@@ -45,7 +48,7 @@ pub(super) fn report_replay(outcome: &ReplayOutcome, elapsed: Duration) {
     let counts = &outcome.counts;
     let total = counts.total_written();
     let by_log: Vec<_> = counts.written.iter().map(|(log, count)| format!("{log} {count}")).collect();
-    eprintln!("records   {total} ({})", by_log.join(", "));
+    eprintln!("records   {total}{}", in_parentheses(by_log.into_iter()));
     let sessions: u64 = counts.verdicts.values().sum();
     let absent: u64 = counts.absent.values().sum();
     eprintln!(
@@ -57,7 +60,8 @@ pub(super) fn report_replay(outcome: &ReplayOutcome, elapsed: Duration) {
     let verdicts = Verdict::ALL
         .iter()
         .filter_map(|verdict| counts.verdicts.get(verdict).map(|count| format!("{} {count}", verdict.name())));
-    eprintln!("verdicts  {}", verdicts.collect::<Vec<_>>().join(", "));
+    let verdicts: Vec<_> = verdicts.collect();
+    eprintln!("verdicts  {}", if verdicts.is_empty() { "none".to_owned() } else { verdicts.join(", ") });
     let dead_letters = match &outcome.dead_letter_path {
         Some(path) => format!("{} in {}", counts.dead_letters, shown(path)),
         None => counts.dead_letters.to_string(),

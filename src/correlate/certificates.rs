@@ -45,15 +45,12 @@ pub struct CertificateStore {
 pub enum Backing {
     /// In the state, which commits write to: every certificate goes there.
     State(Box<dyn CertificateReader>),
-    /// In a file of this process, made by the function when memory first runs out: only what memory has no room for goes
-    /// there.
-    Spill(Option<Box<dyn CertificateSpill>>, fn() -> Option<Box<dyn CertificateSpill>>),
+    /// In a file of this process: only what memory has no room for goes there.
+    Spill(CertificateSpill),
 }
 
 /// Certificates in memory; about 1.5 kB each.
 const CACHE_CAPACITY: usize = 32_768;
-/// Certificates that go to the spill file together.
-const SPILL_BATCH: usize = 4096;
 /// Other names in memory. File ids are good for one connection only.
 const LINK_CAPACITY: usize = 262_144;
 /// Hash pairs in memory.
@@ -152,8 +149,8 @@ impl CertificateStore {
     /// Certificates that were forgotten and cannot be read back.
     pub fn forgotten(&self) -> u64 {
         match &self.backing {
-            Backing::State(_) | Backing::Spill(Some(_), _) => 0,
-            Backing::Spill(None, _) => self.cache.evicted(),
+            Backing::State(_) => 0,
+            Backing::Spill(spill) => spill.forgotten(),
         }
     }
 
@@ -169,9 +166,9 @@ impl CertificateStore {
         }
         let in_flight = || self.in_flight.iter().rev().find_map(|(_, taken)| taken.get(&id)).cloned();
         let stored = self.pending.get(&id).cloned().or_else(in_flight);
-        let stored = stored.or_else(|| match &self.backing {
+        let stored = stored.or_else(|| match &mut self.backing {
             Backing::State(state) => state.read(id),
-            Backing::Spill(spill, _) => spill.as_ref()?.read(id),
+            Backing::Spill(spill) => spill.read(id),
         })?;
         let known = Arc::new(KnownCertificate {
             certificate: stored.certificate,
@@ -191,22 +188,12 @@ impl CertificateStore {
         known
     }
 
-    /// Keeps a certificate in memory; what has to make room for it goes to the spill file, many at a time.
+    /// Keeps a certificate in memory; what has to make room for it goes to the spill file.
     fn remember(&mut self, id: CertificateId, known: &Arc<KnownCertificate>) {
         let evicted = self.cache.insert(id, Arc::clone(known));
-        let Backing::Spill(spill, make) = &mut self.backing else { return };
-        let Some((id, known)) = evicted else { return };
-        let stored = StoredCertificate { certificate: Arc::clone(&known.certificate), host: known.host };
-        self.pending.insert(id, stored);
-        if self.pending.len() < SPILL_BATCH {
-            return;
-        }
-        if spill.is_none() {
-            *spill = make();
-        }
-        let batch = std::mem::take(&mut self.pending);
-        if let Some(spill) = spill {
-            spill.write(&batch);
+        if let (Backing::Spill(spill), Some((id, known))) = (&mut self.backing, evicted) {
+            let stored = StoredCertificate { certificate: Arc::clone(&known.certificate), host: known.host };
+            spill.write(id, &stored);
         }
     }
 

@@ -60,7 +60,12 @@ pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) 
     let end_offset = offset + oversize.unwrap_or(bytes.len() as u64);
     let mut output = Output::new(context, source, &format);
     let text = if oversize.is_some() {
-        output.dead_letter(offset, &bytes, "longer than 32 MiB; only its beginning is kept here");
+        let reason = if bytes.is_empty() {
+            "longer than 32 MiB; it is kept in its file only"
+        } else {
+            "longer than 32 MiB; only its beginning is kept here"
+        };
+        output.dead_letter(offset, &bytes, reason);
         String::new()
     } else {
         match String::from_utf8(bytes) {

@@ -261,7 +261,7 @@ pub(super) struct Read {
 pub(super) fn read(output: &mut Output<'_>, fields: &ZeekFields<'_>, log: Log, header: Option<&TsvHeader>) -> Read {
     let mut faults = Faults::default();
     let (time, clock_form) = time_of(fields, &mut faults);
-    let sensor = fields.text(ZeekField::System).map(|name| output.span_of(&name));
+    let sensor = fields.text(ZeekField::System).map(|name| output.span(&name));
     let body = match log {
         Log::ZeekSsl => Body::Session(session(output, fields, &mut faults, header)),
         Log::ZeekX509 => certificate_record(output, fields, &mut faults, clock_form),
@@ -338,7 +338,7 @@ fn session(
         server,
         server_port,
         name: server_name.as_deref().and_then(name_ids),
-        server_name: server_name.map(|name| output.span_of(&name)),
+        server_name: server_name.map(|name| output.span(&name)),
         version: fields.text(ZeekField::Version).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: fields.get(ZeekField::Resumed).and_then(Cell::boolean).unwrap_or(false),
         established: fields.get(ZeekField::Established).and_then(Cell::boolean),
@@ -346,7 +346,7 @@ fn session(
         client_chain: references(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
         chain_logged,
         leaf_unparsed_hint,
-        validation_status: validation.map(|status| output.span_of(&status)),
+        validation_status: validation.map(|status| output.span(&status)),
         leaf: None,
         client_leaf: None,
     }
@@ -439,7 +439,8 @@ fn certificate_record(
         ZeekField::Der,
     ];
     check_certificate_fields(fields, clock_form, faults);
-    let mut key = vec![b"zeek".as_slice(), output.source().time_zone.as_ref().map_or(b"", |_| b"zone")];
+    let zone = output.source().time_zone.as_ref().map_or("", |zone| zone.name());
+    let mut key = vec![b"zeek".as_slice(), zone.as_bytes()];
     key.extend(KEY_FIELDS.map(|field| fields.get(field).map_or("", Cell::raw).as_bytes()));
     key.push(if clock_form == ClockForm::Millis { b"ms" } else { b"s" });
     let key = Id128::of_parts(&key);

@@ -37,7 +37,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             observed: not_before,
             expected: format!("{FRESH_DAYS} days old or more, or a name known for longer"),
             evidence: "certificate, history".to_owned(),
-            note: format!("the certificate is {age} days old and its name is new"),
+            note: match age {
+                1.0 => "the certificate is one day old and its name is new".to_owned(),
+                age => format!("the certificate is {age} days old and its name is new"),
+            },
         },
         Effect::Weighs,
     );

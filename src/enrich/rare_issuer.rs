@@ -52,7 +52,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             technique: vec!["T1588.004"],
             field: "issuer".into(),
             observed: name.map(|name| name.text().to_owned()).unwrap_or_default(),
-            expected: format!("an issuer seen by more than {} clients", most_clients(subject)),
+            expected: match most_clients(subject) {
+                1 => "an issuer seen by more than one client".to_owned(),
+                most => format!("an issuer seen by more than {most} clients"),
+            },
             evidence: format!("history: first seen {}", issuer.first.at),
             note: format!(
                 "the issuer was first seen here {} and by {} of {} active clients",

@@ -6,11 +6,9 @@
 //! domain stands for that domain, `*.example.com` and `www.example.com` for `example.com`.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-
-use flate2::bufread::MultiGzDecoder;
+use std::sync::Arc;
 
 use super::suffix::registrable_domain;
 use crate::model::{EventTime, Id128};
@@ -148,7 +146,8 @@ pub fn looks_like_registration_list(head: &[u8]) -> bool {
             Row::Bad(_) => bad += usize::from(line.ends_with(b"\n")),
         }
     }
-    good > 0 && bad * 9 <= good
+    // A list without a row is a day on which nothing was registered.
+    bad * 9 <= good
 }
 
 impl Collector {
@@ -219,12 +218,8 @@ impl Collector {
 }
 
 fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-    let mut reader = BufReader::with_capacity(64 * 1024, File::open(path)?);
-    Ok(match reader.fill_buf()?.starts_with(&GZIP_MAGIC) {
-        true => Box::new(BufReader::new(MultiGzDecoder::new(reader))),
-        false => Box::new(reader),
-    })
+    let reader = crate::source::open(path, Arc::default()).map_err(|error| error.source)?;
+    Ok(Box::new(BufReader::with_capacity(64 * 1024, reader)))
 }
 
 /// Reads one line without its end; `None` at the end of the file, `false` for a line whose rest was skipped.
@@ -368,13 +363,15 @@ mod tests {
             "evil.example,2026-11-20\n",
             "domain,created\nevil.example,2026-11-20T00:00:00Z",
             "# x\n\na.com,2026-01-01\nb.c",
+            // Nothing was registered on that day.
+            "",
+            "# only a comment\n",
+            "domain,created\n",
         ] {
             assert!(looks_like_registration_list(head.as_bytes()), "{head}");
         }
         for head in [
-            "",
             "evil.example\n",
-            "# only a comment\n",
             "1,google.com\n2,youtube.com\n",
             "2023-11-14 06:52:51,4da14224452c1fe61f46b1112c43ecfd9f322c82,Rhadamanthys C&C\n",
             "domain,ioc\nevil.example,Possible Cobaltstrike C2 Domain\n",

@@ -21,7 +21,10 @@ pub struct ValidityTime(pub i64);
 
 /// A sensor's time zone, for validity times written by Zeek before 8.0 in the sensor's own zone.
 #[derive(Clone, Debug)]
-pub struct TimeZone(jiff::tz::TimeZone);
+pub struct TimeZone {
+    name: Box<str>,
+    zone: jiff::tz::TimeZone,
+}
 
 impl EventTime {
     /// Reads seconds since the epoch as decimal text, with a fraction or an exponent, exactly and not through a float.
@@ -137,7 +140,7 @@ impl ValidityTime {
     /// The time a sensor meant that took the fields of a UTC time for local time of `zone` (Zeek before 8.0).
     pub fn undo_local(self, zone: &TimeZone) -> Self {
         let Ok(timestamp) = jiff::Timestamp::from_second(self.0) else { return self };
-        Self(self.0.saturating_add(i64::from(zone.0.to_offset(timestamp).seconds())))
+        Self(self.0.saturating_add(i64::from(zone.zone.to_offset(timestamp).seconds())))
     }
 
     fn from_nanos(nanos: i128) -> Self {
@@ -156,7 +159,13 @@ impl fmt::Display for ValidityTime {
 impl TimeZone {
     /// A zone by its IANA name, such as `America/New_York`.
     pub fn named(name: &str) -> Result<Self, String> {
-        jiff::tz::TimeZone::get(name).map(Self).map_err(|error| error.to_string())
+        let zone = jiff::tz::TimeZone::get(name).map_err(|error| error.to_string())?;
+        Ok(Self { name: name.into(), zone })
+    }
+
+    /// The name it was asked for by.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 

@@ -73,6 +73,12 @@ pub(super) fn peek(file: &Discovered, context: &DecodeContext, sensors: &Sensors
     let wanted = file.named || is_named_like_a_log(&name);
     let head = reader.head(HEAD).to_vec();
     let whole = reader.head_is_all();
+    // What breaks later in the file is reported where the reading gets there.
+    if head.is_empty()
+        && let Some(source) = reader.head_error()
+    {
+        return Peeked::Failed(OpenError { path: file.path.clone(), source });
+    }
     let format = match detect(&head, &name) {
         Detected::Format(format) if format.log() == Log::ZeekOther => {
             return Peeked::Skipped(Skipped { path: file.path.clone(), why: SkipReason::OtherZeekLog });
@@ -122,11 +128,11 @@ impl Sensors<'_> {
     /// What is known of an input before its first record: what the command line says, else the configured input whose
     /// paths or archives hold the file.
     pub(super) fn source(&self, path: &std::path::Path, stream: StreamKey) -> SourceInfo {
-        let configured = self.inputs.iter().find(|input| {
-            input.paths.iter().chain(&input.archives).any(|pattern| {
-                path.starts_with(pattern) || glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(path))
-            })
-        });
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let configured = self
+            .inputs
+            .iter()
+            .find(|input| input.paths.iter().chain(&input.archives).any(|pattern| is_among(path, &real, pattern)));
         let sensor = self.sensor.or_else(|| configured.and_then(|input| input.sensor.as_deref()));
         let time_zone = self.time_zone.or_else(|| configured.and_then(|input| input.time_zone.as_ref()));
         SourceInfo {
@@ -136,6 +142,27 @@ impl Sensors<'_> {
             time_zone: time_zone.cloned(),
         }
     }
+}
+
+/// Whether a file is one of those that a path or pattern of the configuration means; `real` is its path without links.
+fn is_among(path: &std::path::Path, real: &std::path::Path, pattern: &str) -> bool {
+    const OPTIONS: glob::MatchOptions = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: false,
+    };
+    let folder = std::path::Path::new(pattern).canonicalize().unwrap_or_else(|_| pattern.into());
+    // Everything before the first wildcard is a folder that may be reached in several ways.
+    let wild = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());
+    let fixed = pattern[..wild].rfind('/').map_or(0, |at| at + 1);
+    let resolved = std::path::Path::new(if fixed == 0 { "." } else { &pattern[..fixed] })
+        .canonicalize()
+        .map(|folder| format!("{}/{}", glob::Pattern::escape(&folder.to_string_lossy()), &pattern[fixed..]));
+    let matches = |pattern: &str| {
+        glob::Pattern::new(pattern)
+            .is_ok_and(|pattern| pattern.matches_path_with(path, OPTIONS) || pattern.matches_path_with(real, OPTIONS))
+    };
+    real.starts_with(&folder) || matches(pattern) || resolved.is_ok_and(|pattern| matches(&pattern))
 }
 
 /// A file's name without its folder.

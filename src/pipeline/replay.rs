@@ -23,7 +23,7 @@ use crate::knowledge::Knowledge;
 use crate::model::{Batch, EventTime, SourceInfo, StreamKey, TimeZone};
 use crate::sink::Output;
 use crate::source::{Discovered, LineReader, Reader, Splitter, open};
-use crate::state::{StateChanges, StateStore, temporary_spill};
+use crate::state::{CertificateSpill, StateChanges, StateStore};
 
 /// A replay, ready to go.
 pub struct Replay<'a> {
@@ -94,7 +94,7 @@ enum ReaderMessage {
 /// The state of a merge.
 struct Merge<'a> {
     workers: Workers,
-    pending: VecDeque<(Place, Box<PeekedInput>)>,
+    pending: VecDeque<(Place, PeekedInput)>,
     open: Vec<Option<OpenInput>>,
     heads: BinaryHeap<Reverse<Place>>,
     read: Arc<AtomicU64>,
@@ -112,7 +112,7 @@ impl Replay<'_> {
         let tracking = self.state.is_some();
         let backing = match &self.state {
             Some(state) => Backing::State(state.certificates()),
-            None => Backing::Spill(None, temporary_spill),
+            None => Backing::Spill(CertificateSpill::default()),
         };
         let history = History::new(self.config.history, tracking);
         let certificates = CertificateStore::new(backing);
@@ -146,7 +146,7 @@ impl Replay<'_> {
         let mut looked = Looked::default();
         for peeked in peeked {
             match peeked {
-                Peeked::Records(input) => looked.inputs.push(input),
+                Peeked::Records(input) => looked.inputs.push(*input),
                 Peeked::Empty => looked.empty += 1,
                 Peeked::Skipped(Skipped { path, why }) => {
                     let name = file_name(&path);
@@ -163,19 +163,14 @@ impl Replay<'_> {
 
 #[derive(Default)]
 struct Looked {
-    inputs: Vec<Box<PeekedInput>>,
+    inputs: Vec<PeekedInput>,
     empty: u64,
     skipped: BTreeMap<(SkipReason, String), (u64, PathBuf)>,
     failed: Vec<String>,
 }
 
 impl<'a> Merge<'a> {
-    fn new(
-        workers: Workers,
-        mut inputs: Vec<Box<PeekedInput>>,
-        failed: Vec<String>,
-        progress: &'a dyn Fn(u64),
-    ) -> Self {
+    fn new(workers: Workers, mut inputs: Vec<PeekedInput>, failed: Vec<String>, progress: &'a dyn Fn(u64)) -> Self {
         inputs.sort_by(|a, b| a.place(0).cmp(&b.place(0)).then_with(|| a.path.cmp(&b.path)));
         let count = inputs.len();
         let pending = inputs.into_iter().enumerate().map(|(number, input)| (input.place(number), input)).collect();
@@ -205,8 +200,7 @@ impl<'a> Merge<'a> {
             let Some(Reverse(mut place)) = self.heads.pop() else { break };
             let number = place.4;
             // As long as no other file comes before, one file's records follow each other without the heap.
-            loop {
-                let Some(input) = self.open[number].as_mut() else { break };
+            while let Some(input) = self.open[number].as_mut() {
                 let mut stopped = Ok(());
                 correlator.process(&input.batch, input.index, place.0, &mut |judged| {
                     if stopped.is_ok() {
@@ -268,7 +262,7 @@ impl<'a> Merge<'a> {
                 return Ok(());
             }
             let Some((place, input)) = self.pending.pop_front() else { return Ok(()) };
-            self.open_input(place.4, *input)?;
+            self.open_input(place.4, input)?;
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Run<'a> {
     pub state: Arc<StateStore>,
     /// Set when it is to end: what was written by then is read, written and committed.
     pub stop: Arc<AtomicBool>,
+    /// Set when the output is to be opened by its name again.
+    pub reopen: Arc<AtomicBool>,
 }
 
 /// What a run did.
@@ -62,6 +64,9 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// How long a finished archive may have been written before a first start to be of use: Zeek logs a certificate about
 /// once a day.
 const BACKFILL: Duration = Duration::from_secs(48 * 3600);
+
+/// Streams that were read to their end and are remembered.
+const MAX_ENDED: usize = 1024;
 
 /// A followed file.
 struct Followed {
@@ -91,8 +96,12 @@ struct Running<'a> {
     correlator: Correlator,
     encoder: Encoder,
     sink: SinkThread,
-    /// How far files are correlated.
-    done: HashMap<FileId, u64>,
+    /// How far files are correlated, and whether that is their end.
+    done: HashMap<FileId, (u64, bool)>,
+    /// Streams that were read to their end, oldest first: a file that is found again is known by them.
+    ended: VecDeque<StreamKey>,
+    /// Streams that the next commit forgets.
+    gone: Vec<StreamKey>,
     commits: Commits,
     started: Instant,
 }
@@ -118,6 +127,8 @@ impl Run<'_> {
         let first_start = correlator.parts_mut().clock.now().is_none();
         let positions = self.state.input_positions()?;
         let keys = positions.iter().filter_map(|position| Some((position.stream, position.key?))).collect();
+        let ended: VecDeque<_> =
+            positions.iter().filter(|position| position.ended).map(|position| position.stream).collect();
         let patterns = self.config.inputs.iter().flat_map(|input| input.paths.iter().cloned()).collect();
         let resume = positions.into_iter().map(|position| position.resume).collect();
         let tail = Tail::new(TailConfig { patterns, ..TailConfig::default() }, resume)?;
@@ -133,13 +144,15 @@ impl Run<'_> {
             encoder,
             sink,
             done: HashMap::new(),
+            ended,
+            gone: Vec::new(),
             commits: Commits { number: 0, last: Instant::now(), in_flight: VecDeque::new() },
             started: Instant::now(),
         };
         if first_start {
             running.backfill();
         }
-        let followed = running.catch_up().and_then(|()| running.follow(&self.stop));
+        let followed = running.catch_up().and_then(|()| running.follow(&self.stop, &self.reopen));
         let Running { encoder, sink, correlator, .. } = running;
         drop(encoder);
         // A sink that has stopped says why here.
@@ -155,9 +168,12 @@ impl Run<'_> {
 }
 
 impl Running<'_> {
-    fn follow(&mut self, stop: &AtomicBool) -> Result<(), Stopped> {
+    fn follow(&mut self, stop: &AtomicBool, reopen: &AtomicBool) -> Result<(), Stopped> {
         loop {
             let stopping = stop.load(Ordering::Relaxed);
+            if reopen.swap(false, Ordering::Relaxed) {
+                self.encoder.reopen()?;
+            }
             let items = self.tail.poll(POLL_BYTES);
             let idle = items.is_empty() && self.underway.is_empty() && !self.tail.is_behind();
             for item in items {
@@ -275,7 +291,7 @@ impl Running<'_> {
                 continue;
             }
             self.underway.pop_front();
-            self.done.insert(file, end_offset);
+            self.done.insert(file, (end_offset, ended));
             if ended && let Some(followed) = self.followed.remove(&file) {
                 // Another file may go on with the same stream.
                 self.keys.extend(followed.keys.current().map(|key| (followed.source.stream, key)));
@@ -311,13 +327,21 @@ impl Running<'_> {
         self.commits.number += 1;
         self.commits.last = Instant::now();
         let mut changes = StateChanges::take(self.commits.number, &mut self.correlator);
+        changes.finished_inputs.append(&mut self.gone);
         let done: Vec<_> = self.done.drain().collect();
-        for (file, offset) in &done {
-            let Some(resume) = self.tail.resume_point(*file, *offset) else { continue };
-            let key = self.followed.get(file).and_then(|followed| followed.keys.current());
+        for &(file, (offset, ended)) in &done {
+            let Some(resume) = self.tail.resume_point(file, offset) else { continue };
+            let key = self.followed.get(&file).and_then(|followed| followed.keys.current());
             let key = key.or_else(|| self.keys.get(&resume.stream).copied());
-            changes.inputs.push(InputPosition { stream: resume.stream, resume, key });
+            if ended {
+                self.ended.push_back(resume.stream);
+            }
+            changes.inputs.push(InputPosition { stream: resume.stream, resume, key, ended });
         }
+        while self.ended.len() > MAX_ENDED {
+            changes.finished_inputs.extend(self.ended.pop_front());
+        }
+        let done = done.into_iter().map(|(file, (offset, _))| (file, offset)).collect();
         self.commits.in_flight.push_back((self.commits.number, done));
         self.encoder.commit(changes)
     }
@@ -364,6 +388,14 @@ impl Running<'_> {
         if self.tail.unresolved().is_empty() {
             return Ok(());
         }
+        // What was read to its end and is gone needs no continuation.
+        for stream in self.ended.clone() {
+            if self.tail.unresolved().iter().any(|point| point.stream == stream) {
+                self.tail.resolve(stream);
+                self.gone.push(stream);
+            }
+        }
+        self.ended.retain(|stream| !self.gone.contains(stream));
         let points: HashMap<StreamKey, ResumePoint> =
             self.tail.unresolved().iter().map(|point| (point.stream, point.clone())).collect();
         for path in self.archives(None) {
@@ -400,7 +432,10 @@ impl Running<'_> {
             self.encoder.commit(changes)?;
             self.tail.resolve(point.stream);
         }
-        for point in self.tail.unresolved() {
+        let lost: Vec<ResumePoint> = self.tail.unresolved().to_vec();
+        for point in lost {
+            self.gone.push(point.stream);
+            self.tail.resolve(point.stream);
             tracing::warn!(
                 path = %point.path.display(),
                 offset = point.offset,

@@ -72,6 +72,7 @@ pub(super) struct Finished {
 enum Message {
     Chunk(Ticket<Encoded>),
     Commit(Box<StateChanges>),
+    Reopen,
 }
 
 /// Records that travel together to the sink, at the most, and their text.
@@ -168,6 +169,12 @@ impl Encoder {
         self.sink.send(Message::Commit(Box::new(changes))).map_err(|_| Stopped)
     }
 
+    /// Lets the sink open its files anew, once everything before is written.
+    pub(super) fn reopen(&mut self) -> Result<(), Stopped> {
+        self.flush()?;
+        self.sink.send(Message::Reopen).map_err(|_| Stopped)
+    }
+
     /// Chunks and commits that the sink has not taken yet.
     pub(super) fn backlog(&self) -> usize {
         self.sink.len()
@@ -233,6 +240,11 @@ fn write_all(
                 }
                 committed.store(changes.number, Ordering::Release);
             }
+            // What cannot be opened anew goes on as it was: the old file still takes lines.
+            Message::Reopen => match output.reopen() {
+                Ok(()) => tracing::info!("opened the output anew"),
+                Err(error) => tracing::error!(%error, "cannot open the output anew; going on with the old file"),
+            },
         }
     }
     Ok(Finished { counts, dead_letter_path: output.dead_letter_path().map(Into::into) })

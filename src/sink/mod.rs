@@ -91,6 +91,19 @@ impl Output {
         Ok(())
     }
 
+    /// Opens the files by their names again, after somebody moved them away.
+    ///
+    /// # Errors
+    /// A file cannot be opened; the old one stays in use.
+    pub fn reopen(&mut self) -> Result<(), SinkError> {
+        if let Target::File { file, path } = &mut self.lines {
+            *file = open(path, OpenMode::Append)?;
+        }
+        // The next dead letter opens its file by its name.
+        self.dead_letters.file = None;
+        Ok(())
+    }
+
     /// Makes what was written last through a loss of power.
     ///
     /// # Errors
@@ -145,9 +158,39 @@ fn open(path: &Path, mode: OpenMode) -> Result<File, SinkError> {
     let mut options = OpenOptions::new();
     match mode {
         OpenMode::Replace => options.write(true).create(true).truncate(is_regular_or_new(path)),
-        OpenMode::Append => options.append(true).create(true),
+        OpenMode::Append => options.read(true).append(true).create(true),
     };
-    options.open(path).map_err(|source| SinkError { path: path.to_owned(), source })
+    let open = || {
+        let file = options.open(path)?;
+        if mode == OpenMode::Append && is_regular_or_new(path) {
+            cut_torn_line(&file, path)?;
+        }
+        Ok(file)
+    };
+    open().map_err(|source| SinkError { path: path.to_owned(), source })
+}
+
+/// Cuts the last line where a kill or a full disk tore it: it was never whole, and what follows must not be glued to it.
+fn cut_torn_line(file: &File, path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    const STEP: u64 = 64 * 1024;
+    let length = file.metadata()?.len();
+    let mut end = length;
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        let mut part = vec![0; (end - start) as usize];
+        file.read_exact_at(&mut part, start)?;
+        if let Some(last) = memchr::memrchr(b'\n', &part) {
+            end = start + last as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    if end < length {
+        tracing::warn!(path = %path.display(), bytes = length - end, "cut a last line that was not whole");
+        file.set_len(end)?;
+    }
+    Ok(())
 }
 
 fn sync(file: &File, path: &Path) -> Result<(), SinkError> {

@@ -47,6 +47,11 @@ impl<R: Read> LineReader<R> {
         &self.buffer
     }
 
+    /// Why the head is all that can be read, if reading failed.
+    pub fn head_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
+
     /// Whether the head is everything there is.
     pub fn head_is_all(&self) -> bool {
         self.ended

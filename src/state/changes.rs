@@ -41,6 +41,8 @@ pub struct InputPosition {
     pub resume: crate::source::tail::ResumePoint,
     /// The key of the last record, so that keys go on as they were.
     pub key: Option<EventTime>,
+    /// The input was read to its definite end: only its own file, found again, makes this of use.
+    pub ended: bool,
 }
 
 impl StateChanges {

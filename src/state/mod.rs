@@ -20,7 +20,7 @@ use std::sync::Arc;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 pub use changes::{InputPosition, StateChanges};
-pub use spill::{CertificateSpill, temporary_spill};
+pub use spill::CertificateSpill;
 
 use crate::correlate::{Clock, Correlator, Presented, StoredCertificate};
 use crate::history::{HistoryTable, Recency};
@@ -28,8 +28,13 @@ use crate::model::{CertificateId, EventTime, Id128, Sha1Digest, StreamKey};
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const CERTIFICATES: TableDefinition<'_, [u8; 16], &[u8]> = TableDefinition::new("certificates");
-const ROWS: TableDefinition<'_, (u8, [u8; 16]), (u64, bool, &[u8])> = TableDefinition::new("rows");
+const ROWS: TableDefinition<'_, RowKey, RowValue<'_>> = TableDefinition::new("rows");
 const INPUTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("inputs");
+
+/// Number of the table, and the key in it.
+type RowKey = (u8, [u8; 16]);
+/// The place in the order of recency, and the value.
+type RowValue<'a> = (u64, bool, &'a [u8]);
 
 /// Version of the format that this program reads and writes.
 const VERSION: u32 = 1;
@@ -253,7 +258,7 @@ impl StateStore {
     /// Calls `each` with the rows of one table in the order of their sequence.
     fn each_row(
         &self,
-        rows: &redb::ReadOnlyTable<(u8, [u8; 16]), (u64, bool, &'static [u8])>,
+        rows: &redb::ReadOnlyTable<RowKey, RowValue<'static>>,
         table: u8,
         mut each: impl FnMut(Id128, Recency, &[u8]) -> Result<(), StateError>,
     ) -> Result<(), StateError> {

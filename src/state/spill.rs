@@ -1,67 +1,94 @@
 //! Certificates that memory has no room for, in a file that ends with the process.
+//!
+//! The file is a plain sequence of encoded certificates; where each begins is kept in memory, 40 bytes for each. A store
+//! with transactions would be ten times slower here and promise what nobody needs.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::FileExt as _;
 
-use redb::{Database, Durability, ReadableDatabase as _};
-
-use super::{CACHE_BYTES, CERTIFICATES, FILE_NAME};
 use crate::correlate::StoredCertificate;
 use crate::model::CertificateId;
 
-/// Keeps certificates out of memory.
-pub trait CertificateSpill: Send {
-    /// Keeps certificates. What cannot be kept is forgotten, and the log says so.
-    fn write(&self, certificates: &HashMap<CertificateId, StoredCertificate>);
+/// A file of certificates that do not fit into memory.
+#[derive(Default)]
+pub struct CertificateSpill {
+    file: Option<BufWriter<File>>,
+    places: HashMap<CertificateId, (u64, u32)>,
+    length: u64,
+    failed: bool,
+    forgotten: u64,
+}
+
+/// Certificates that are kept; beyond, further ones are forgotten.
+const MAX_PLACES: usize = 2_000_000;
+
+impl CertificateSpill {
+    /// Keeps a certificate. What cannot be kept is forgotten; the log says so once.
+    pub fn write(&mut self, id: CertificateId, stored: &StoredCertificate) {
+        if self.failed || (self.places.len() >= MAX_PLACES && !self.places.contains_key(&id)) {
+            self.forgotten += 1;
+            return;
+        }
+        if let Err(error) = self.append(id, stored) {
+            tracing::warn!(%error, "no room in a temporary file: certificates beyond those in memory are forgotten");
+            self.failed = true;
+            self.forgotten += 1;
+        }
+    }
+
+    /// How many certificates could not be kept.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
 
     /// The certificate of an id; `None` when it is not kept.
-    fn read(&self, id: CertificateId) -> Option<StoredCertificate>;
-}
+    pub fn read(&mut self, id: CertificateId) -> Option<StoredCertificate> {
+        let &(start, length) = self.places.get(&id)?;
+        let file = self.file.as_mut()?;
+        file.flush().ok()?;
+        let mut encoded = vec![0; length as usize];
+        file.get_ref().read_exact_at(&mut encoded, start).ok()?;
+        postcard::from_bytes(&encoded).ok()
+    }
 
-struct TemporaryFile {
-    database: Database,
-    /// Removed with everything in it when this is dropped.
-    _folder: tempfile::TempDir,
-}
-
-/// A spill file in the system's folder for temporary files; `None`, said in the log, when there is no room for one.
-pub fn temporary_spill() -> Option<Box<dyn CertificateSpill>> {
-    let make = || -> Result<TemporaryFile, Box<dyn std::error::Error>> {
-        let folder = tempfile::Builder::new().prefix("certsift").tempdir()?;
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(folder.path().join(FILE_NAME))?;
-        Ok(TemporaryFile { database, _folder: folder })
-    };
-    match make() {
-        Ok(file) => Some(Box::new(file)),
-        Err(error) => {
-            tracing::warn!(%error, "no temporary file: certificates beyond those in memory are forgotten");
-            None
-        }
+    fn append(&mut self, id: CertificateId, stored: &StoredCertificate) -> io::Result<()> {
+        let encoded = postcard::to_allocvec(stored).map_err(io::Error::other)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(BufWriter::new(tempfile::tempfile()?)),
+        };
+        file.write_all(&encoded)?;
+        self.places.insert(id, (self.length, encoded.len() as u32));
+        self.length += encoded.len() as u64;
+        Ok(())
     }
 }
 
-impl CertificateSpill for TemporaryFile {
-    fn write(&self, certificates: &HashMap<CertificateId, StoredCertificate>) {
-        let write = || -> Result<(), redb::Error> {
-            let mut transaction = self.database.begin_write()?;
-            transaction.set_durability(Durability::None)?;
-            {
-                let mut table = transaction.open_table(CERTIFICATES)?;
-                for (id, stored) in certificates {
-                    table.insert(id.0, postcard::to_allocvec(stored).unwrap_or_default().as_slice())?;
-                }
-            }
-            Ok(transaction.commit()?)
-        };
-        if let Err(error) = write() {
-            tracing::warn!(%error, certificates = certificates.len(), "the temporary file takes no more certificates");
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Certificate, CertificateSource, Id128, Serial};
+    use std::sync::Arc;
 
-    fn read(&self, id: CertificateId) -> Option<StoredCertificate> {
-        let read = || -> Result<Option<StoredCertificate>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(CERTIFICATES)?;
-            Ok(table.get(id.0)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
+    #[test]
+    fn what_is_written_is_read_back_and_the_last_writing_counts() {
+        let stored = |serial: &str| {
+            let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+            certificate.serial = Serial::parse(serial);
+            StoredCertificate { certificate: Arc::new(certificate), host: Some(true) }
         };
-        read().ok().flatten()
+        let mut spill = CertificateSpill::default();
+        for number in 0..100u8 {
+            spill.write(Id128::of(&[number]), &stored(&format!("{number:02X}")));
+        }
+        spill.write(Id128::of(&[7]), &stored("AA"));
+        let serial = |spill: &mut CertificateSpill, number: u8| {
+            spill.read(Id128::of(&[number])).map(|stored| stored.certificate.serial.clone().unwrap().to_string())
+        };
+        assert_eq!(serial(&mut spill, 42).as_deref(), Some("2A"));
+        assert_eq!(serial(&mut spill, 7).as_deref(), Some("AA"));
+        assert_eq!(serial(&mut spill, 200), None);
     }
 }

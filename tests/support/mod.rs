@@ -1,5 +1,6 @@
 //! What tests of the whole program share.
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails, and says so")]
 
 use std::collections::HashMap;
 use std::io::Read as _;
