@@ -4,6 +4,7 @@
 //! Promise: a pure function; every line gives exactly one record, a header line none, and bad input never fails: it is a
 //! record with a fault or a dead letter.
 
+mod bounds;
 mod cache;
 mod der;
 mod detect;
@@ -15,6 +16,7 @@ mod zeek;
 mod zeek_json;
 mod zeek_tsv;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::model::{Batch, SourceInfo};
@@ -108,9 +110,18 @@ fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, format: &Format
         return;
     }
     match format {
-        Format::ZeekTsv(header) => zeek_tsv::decode_line(output, trimmed, offset, header),
-        Format::ZeekJson(log) => zeek_json::decode_line(output, trimmed, offset, *log),
-        Format::Eve => eve::decode_line(output, trimmed, offset),
         Format::Unknown => output.dead_letter(offset, trimmed.as_bytes(), "no known log format"),
+        _ => {
+            let records = output.len();
+            // Whatever a line holds, reading it costs that line and not the process. A record is added last of all.
+            let read = catch_unwind(AssertUnwindSafe(|| match format {
+                Format::ZeekTsv(header) => zeek_tsv::decode_line(output, trimmed, offset, header),
+                Format::ZeekJson(log) => zeek_json::decode_line(output, trimmed, offset, *log),
+                Format::Eve | Format::Unknown => eve::decode_line(output, trimmed, offset),
+            }));
+            if read.is_err() && output.len() == records {
+                output.dead_letter(offset, trimmed.as_bytes(), "certsift failed on it; please report it");
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Output<'a> {
 }
 
 /// Certificate references kept of one session. The longest chain seen in public data has 14.
-const MAX_REFERENCES: usize = 64;
+pub(super) const MAX_REFERENCES: usize = 64;
 
 impl<'a> Output<'a> {
     pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format) -> Self {
@@ -76,6 +76,11 @@ impl<'a> Output<'a> {
         let start = self.references.len();
         self.references.extend(references.take(MAX_REFERENCES));
         ReferenceRange { start: start as u32, len: (self.references.len() - start) as u16 }
+    }
+
+    /// Records so far.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
     }
 
     /// Adds a record.
