@@ -201,7 +201,7 @@ fn tools(all: &mut Vec<Session>) -> Result<()> {
 fn self_signed(all: &mut Vec<Session>) -> Result<()> {
     const CHAPTER: &str = "Signed by itself";
     let session = Session::new(Branch, "2026-03-09 16:27:38", "10.20.1.23", "relay", Full)?;
-    push(all, session, CHAPTER, "self-signed (DER says so), two days old, outside, on port 8443", "low or above")?;
+    push(all, session, CHAPTER, "self-signed (DER says so), two days old, outside, on port 8443", "low")?;
     all.push(Session::new(Branch, "2026-03-10 16:27:40", "10.20.1.23", "relay", Full)?);
     let twin = Session::new(Branch, "2026-03-09 09:12:20", "10.20.1.25", "nas", Full)?;
     push(all, twin, CHAPTER, "*twin:* the network storage at 10.20.10.40 signs for itself, too", "info")?;
@@ -213,7 +213,7 @@ fn rare_issuer(all: &mut Vec<Session>) -> Result<()> {
     const CHAPTER: &str = "An issuer that nobody else meets";
     let session = Session::new(Branch, "2026-03-09 11:02:55", "10.20.1.22", "kestrel-files", Full)?;
     let shows = "`CN=Kestrel Issuing CA 1`: private, never seen before, one client, one name";
-    push(all, session, CHAPTER, shows, "low or above")?;
+    push(all, session, CHAPTER, shows, "info: rare alone is not grave")?;
     all.push(Session::new(Branch, "2026-03-10 11:03:12", "10.20.1.22", "kestrel-files", Full)?);
     all.push(Session::new(Branch, "2026-03-11 11:02:47", "10.20.1.22", "kestrel-files", Full)?);
     let twin = Session::new(Branch, "2026-03-09 11:44:31", "10.20.1.21", "northwind-tracking", Full)?;
@@ -225,7 +225,7 @@ fn young_names(all: &mut Vec<Session>) -> Result<()> {
     const YOUNG: &str = "A name registered last week";
     let session = Session::new(Main, "2026-03-09 15:36:24", "10.20.0.17", "harbour", Full)?;
     let shows = "`harbour-payments.example`, registered three days ago, certificate a day old";
-    push(all, session, YOUNG, shows, "low or above")?;
+    push(all, session, YOUNG, shows, "low")?;
     let twin = Session::new(Main, "2026-03-09 12:09:13", "10.20.0.16", "oldmill", Full)?;
     push(all, twin, YOUNG, "*twin:* as new to us, but registered in 2009, certificate 60 days old", "info")?;
     let twin = Session::new(Main, "2026-03-10 08:52:37", "10.20.0.11", "morningpost", Full)?;
@@ -235,11 +235,11 @@ fn young_names(all: &mut Vec<Session>) -> Result<()> {
     const ALIKE: &str = "Somebody else's name";
     let session = Session::new(Main, "2026-03-10 14:22:46", "10.20.0.13", "login-portal", Full)?;
     let shows = "`riverton-library.example.login-portal.example`: ours on the left, theirs on the right";
-    push(all, session, ALIKE, shows, "medium or above")?;
+    push(all, session, ALIKE, shows, "high")?;
     let session = Session::new(ReadingRoom, "2026-03-10 16:48:51", "10.20.1.53", "rivert0n", Full)?;
-    push(all, session, ALIKE, "`rivert0n-library.example`, a zero for an o, five days old", "medium or above")?;
+    push(all, session, ALIKE, "`rivert0n-library.example`, a zero for an o, five days old", "high")?;
     let session = Session::new(Uplink, "2026-03-11 09:20:15", "10.20.0.13", "rivert0n", Quic)?;
-    push(all, session, ALIKE, "the same over QUIC: no certificate, the name is enough", "low or above, `quic`")?;
+    push(all, session, ALIKE, "the same over QUIC: no certificate, the name is enough", "high, `quic`")?;
     let twin = Session::new(Main, "2026-03-10 09:41:03", "10.20.0.13", "riverton-www", Full)?;
     push(all, twin, ALIKE, "*twin:* `www.riverton-library.example` itself", "info")
 }

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer as _;
@@ -21,6 +22,9 @@ pub fn certificate_from_der(der: &[u8], subject: Option<&str>, issuer: Option<&s
     catch_unwind(AssertUnwindSafe(|| read(der, subject, issuer))).ok().flatten()
 }
 
+/// Longest key identifier that is kept, in bytes; a SHA-512 has 64, and what is longer names no key.
+const MAX_KEY_ID: usize = 64;
+
 /// The attributes of a name in the order of its encoding.
 pub fn attributes_of(name: &X509Name<'_>) -> Vec<Attribute> {
     const MAX_ATTRIBUTES: usize = 256;
@@ -28,7 +32,7 @@ pub fn attributes_of(name: &X509Name<'_>) -> Vec<Attribute> {
         .take(MAX_ATTRIBUTES)
         .map(|attribute| Attribute {
             kind: AttributeKind::from_printed(&attribute.attr_type().to_id_string()),
-            value: attribute_value(attribute).into(),
+            value: bounded(&attribute_value(attribute), MAX_VALUE).into(),
         })
         .collect()
 }
@@ -42,8 +46,14 @@ fn read(der: &[u8], subject: Option<&str>, issuer: Option<&str>) -> Option<Certi
     certificate.spki_sha256 = Some(Sha256Digest::of(parsed.public_key().raw));
     certificate.version = u8::try_from(parsed.version().0.saturating_add(1)).ok();
     certificate.serial = Some(Serial::from_der_octets(parsed.raw_serial()));
-    certificate.subject = Some(DistinguishedName::from_attributes(subject, attributes_of(parsed.subject())));
-    certificate.issuer = Some(DistinguishedName::from_attributes(issuer, attributes_of(parsed.issuer())));
+    certificate.subject = Some(DistinguishedName::from_attributes(
+        subject.map(|name| bounded(name, MAX_DN)),
+        attributes_of(parsed.subject()),
+    ));
+    certificate.issuer = Some(DistinguishedName::from_attributes(
+        issuer.map(|name| bounded(name, MAX_DN)),
+        attributes_of(parsed.issuer()),
+    ));
     certificate.not_before = Some(ValidityTime(parsed.validity().not_before.timestamp()));
     certificate.not_after = Some(ValidityTime(parsed.validity().not_after.timestamp()));
     certificate.key = Some(key_of(parsed.public_key()));
@@ -57,7 +67,12 @@ fn read(der: &[u8], subject: Option<&str>, issuer: Option<&str>) -> Option<Certi
                 names.general_names.iter().for_each(|name| push_name(&mut san, name));
             }
             ParsedExtension::AuthorityKeyIdentifier(identifier) => {
-                certificate.authority_key_id = identifier.key_identifier.as_ref().map(|id| id.0.into());
+                certificate.authority_key_id = identifier
+                    .key_identifier
+                    .as_ref()
+                    .map(|id| id.0)
+                    .filter(|id| id.len() <= MAX_KEY_ID)
+                    .map(Into::into);
             }
             _ => {}
         }
@@ -120,9 +135,9 @@ fn attribute_value(attribute: &AttributeTypeAndValue<'_>) -> String {
 
 fn push_name(san: &mut SubjectAltNames, name: &GeneralName<'_>) {
     match name {
-        GeneralName::DNSName(name) => san.push_dns(name),
-        GeneralName::URI(uri) => san.push_uri(uri),
-        GeneralName::RFC822Name(address) => san.push_email(address),
+        GeneralName::DNSName(name) => san.push_dns(bounded(name, MAX_VALUE)),
+        GeneralName::URI(uri) => san.push_uri(bounded(uri, MAX_VALUE)),
+        GeneralName::RFC822Name(address) => san.push_email(bounded(address, MAX_VALUE)),
         GeneralName::IPAddress(octets) => match ip_text(octets) {
             Some(text) => san.push_ip(&text),
             None => san.push_other(),

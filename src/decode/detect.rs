@@ -85,19 +85,20 @@ fn whole_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn json_format(text: &str, name: &str) -> Option<Format> {
-    let text = text.strip_prefix("@cee:").map_or(text, str::trim_start);
+    let text = json::object_text(text);
     let mut fields = ZeekFieldSet::default();
-    let mut eve_keys = 0;
+    let (mut timestamp, mut event_type) = (false, false);
     let mut path = None;
     json::walk_object(text, &mut |key, raw| {
         fields.note(key, raw);
-        eve_keys += usize::from(matches!(key, "timestamp" | "event_type"));
+        timestamp |= key == "timestamp";
+        event_type |= key == "event_type";
         if matches!(key, "_path" | "@stream") {
             path = json::string(raw).map(|path| zeek::log_of_path(&path));
         }
     })
     .ok()?;
-    if eve_keys == 2 {
+    if timestamp && event_type {
         return Some(Format::Eve);
     }
     if let Some(log) = path {
@@ -129,6 +130,9 @@ mod tests {
         let eve = r#"@cee: {"timestamp":"2023-02-19T23:57:56.647372+0000","event_type":"dns"}"#;
         assert_eq!(log_of(eve, ""), Some(Log::SuricataOther));
         assert_eq!(log_of(r#"{"_path":"conn","ts":1}"#, ""), Some(Log::ZeekOther));
+        let repeated = r#"{"timestamp":"x","timestamp":"2023-02-19T23:57:56.647372+0000","event_type":"dns"}"#;
+        assert_eq!(log_of(repeated, ""), Some(Log::SuricataOther));
+        assert_eq!(log_of(r#"{"timestamp":"x","timestamp":"y"}"#, ""), None);
         assert_eq!(log_of("\u{feff}{\"_path\":\"ssl\",\"ts\":1}", ""), Some(Log::ZeekSsl));
         assert_eq!(log_of("#separator \\x09\n#path\tx509\n#fields\tts\tid\n", ""), Some(Log::ZeekX509));
     }

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
+use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
 use super::json;
 use super::names::name_ids;
@@ -61,12 +62,12 @@ struct Tls<'a> {
 
 /// Reads one line.
 pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64) {
-    let line = line.strip_prefix('\u{feff}').unwrap_or(line).trim();
-    let line = line.strip_prefix("@cee:").map_or(line, str::trim_start);
+    let original = line;
+    let line = json::object_text(line);
     let mut event = Event::default();
     let keys = match json::walk_object(line, &mut |key, raw| event.set(key, raw)) {
         Ok(keys) => keys,
-        Err(_) => return output.dead_letter(offset, line.as_bytes(), "not a JSON object"),
+        Err(_) => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
     let mut faults = Faults::default();
     let (log, body) = read(output, &event, &mut faults);
@@ -197,7 +198,9 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
     Session {
         client: address(client, FaultField::Client, faults),
         server: address(server, FaultField::Server, faults),
-        server_port: server.port.and_then(|raw| raw.parse().ok()),
+        server_port: server.port.and_then(|raw| {
+            raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, "not_a_port"))).ok()
+        }),
         name: server_name.as_deref().and_then(name_ids),
         server_name: server_name.map(|name| output.span(&name)),
         version: tls.version.and_then(json::string).map_or(TlsVersion::Unknown, |version| version_of(&version)),
@@ -288,8 +291,8 @@ fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>) -> Certificate {
         (Some(_), Some(_)) => Some(SelfSigned::No),
         _ => None,
     };
-    certificate.subject = subject.map(|text| DistinguishedName::from_suricata(&text));
-    certificate.issuer = issuer.map(|text| DistinguishedName::from_suricata(&text));
+    certificate.subject = subject.map(|text| DistinguishedName::from_suricata(bounded(&text, MAX_DN)));
+    certificate.issuer = issuer.map(|text| DistinguishedName::from_suricata(bounded(&text, MAX_DN)));
     let time = |raw: Option<&str>| json::string(raw?).and_then(|text| ValidityTime::parse_iso8601(&text));
     certificate.not_before = time(tls.not_before);
     certificate.not_after = time(tls.not_after);
@@ -306,13 +309,13 @@ fn alternative_names(raw: &str) -> SubjectAltNames {
         if let Some(address) = debug_bytes(&name) {
             san.push_ip(&address);
         } else if let Some(email) = name.strip_prefix("RFC822Name(").and_then(|rest| rest.strip_suffix(')')) {
-            san.push_email(email);
+            san.push_email(bounded(email, MAX_VALUE));
         } else if OTHER_KINDS.iter().any(|kind| name.starts_with(kind)) {
             san.push_other();
         } else if name.contains("://") {
-            san.push_uri(&name);
+            san.push_uri(bounded(&name, MAX_VALUE));
         } else {
-            san.push_dns(&name);
+            san.push_dns(bounded(&name, MAX_VALUE));
         }
     });
     san

@@ -20,6 +20,12 @@ pub(super) fn walk_object<'a>(text: &'a str, each: &mut dyn FnMut(&str, &'a str)
     Ok(keys)
 }
 
+/// A line without what may stand around its object: a byte order mark, white space, and the `@cee: ` of syslog.
+pub(super) fn object_text(line: &str) -> &str {
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line).trim();
+    line.strip_prefix("@cee:").map_or(line, str::trim_start)
+}
+
 /// Calls `each` with every raw element of an array; nothing when it is no array.
 pub(super) fn walk_array<'a>(raw: &'a str, mut each: impl FnMut(&'a str)) {
     if let Ok(elements) = serde_json::from_str::<Vec<&'a RawValue>>(raw) {
@@ -120,39 +126,13 @@ impl<'a> Visitor<'a> for ObjectVisitor<'_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<usize, A::Error> {
         let mut keys = 0;
-        while let Some(key) = map.next_key::<Key<'a>>()? {
+        // Keys are raw too: one that holds half a surrogate pair is valid JSON all the same, and no name that is known.
+        while let Some(key) = map.next_key::<&'a RawValue>()? {
             let value: &'a RawValue = map.next_value()?;
-            (self.each)(&key.0, value.get());
+            (self.each)(&string(key.get()).unwrap_or_default(), value.get());
             keys += 1;
         }
         Ok(keys)
-    }
-}
-
-/// A key, borrowed unless it has escapes.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'a> serde::Deserialize<'a> for Key<'a> {
-    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-
-        impl<'a> Visitor<'a> for KeyVisitor {
-            type Value = Key<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'a str) -> Result<Key<'a>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key<'a>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(KeyVisitor)
     }
 }
 
@@ -170,6 +150,7 @@ mod tests {
     fn values_stay_as_they_were_written() {
         let found = keys(r#"{"a":1.10,"a":1e400,"\u0062":"x\u0041","c":{"d":[1, 2]}}"#).unwrap();
         let raw: Vec<_> = found.iter().map(|(key, raw)| (key.as_str(), raw.as_str())).collect();
+        assert_eq!(keys(r#"{"\ud800":1}"#).unwrap(), [(String::new(), "1".to_owned())]);
         assert_eq!(raw, [("a", "1.10"), ("a", "1e400"), ("b", r#""x\u0041""#), ("c", r#"{"d":[1, 2]}"#)]);
     }
 

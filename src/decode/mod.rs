@@ -4,6 +4,7 @@
 //! Promise: a pure function; every line gives exactly one record, a header line none, and bad input never fails: it is a
 //! record with a fault or a dead letter.
 
+mod bounds;
 mod cache;
 mod der;
 mod detect;

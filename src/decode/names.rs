@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::bounds::bounded;
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::{Id128, NameIds};
 
@@ -10,7 +11,7 @@ const MAX_NAME: usize = 1024;
 
 /// The identities of a server name, or `None` when it is empty.
 pub fn name_ids(name: &str) -> Option<NameIds> {
-    let name = &name[..name.len().min(floor_char_boundary(name, MAX_NAME))];
+    let name = bounded(name, MAX_NAME);
     with_folded(name, |folded| {
         (!folded.is_empty()).then(|| NameIds {
             name: Id128::of(folded.as_bytes()),
@@ -38,14 +39,6 @@ fn with_folded<T>(name: &str, use_name: impl FnOnce(&str) -> T) -> T {
         return use_name(trimmed);
     }
     use_name(&trimmed.to_lowercase())
-}
-
-fn floor_char_boundary(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }
 
 #[cfg(test)]

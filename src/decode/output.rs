@@ -22,7 +22,7 @@ pub(super) struct Output<'a> {
 }
 
 /// Certificate references kept of one session. The longest chain seen in public data has 14.
-const MAX_REFERENCES: usize = 64;
+pub(super) const MAX_REFERENCES: usize = 64;
 
 impl<'a> Output<'a> {
     pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format) -> Self {

@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
 use super::json;
 use super::names::name_ids;
-use super::output::Output;
+use super::output::{MAX_REFERENCES, Output};
 use super::zeek_tsv::TsvHeader;
 use crate::model::{
     Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
@@ -371,7 +372,11 @@ fn references(
 ) -> crate::model::ReferenceRange {
     let mut found = Vec::new();
     if let Some(cell) = either.into_iter().find_map(|field| fields.get(field)) {
-        cell.elements(|element| found.push(reference(element)));
+        cell.elements(|element| {
+            if found.len() < MAX_REFERENCES {
+                found.push(reference(element));
+            }
+        });
     }
     output.references(found.into_iter())
 }
@@ -439,6 +444,7 @@ fn certificate_record(
         ZeekField::Der,
     ];
     check_certificate_fields(fields, clock_form, faults);
+    // The same text means another moment to a sensor in another zone.
     let zone = output.source().time_zone.as_ref().map_or("", |zone| zone.name());
     let mut key = vec![b"zeek".as_slice(), zone.as_bytes()];
     key.extend(KEY_FIELDS.map(|field| fields.get(field).map_or("", Cell::raw).as_bytes()));
@@ -496,22 +502,20 @@ fn certificate(fields: &ZeekFields<'_>, source: &SourceInfo, clock_form: ClockFo
         (Some(_), Some(_)) => Some(SelfSigned::No),
         _ => None,
     };
-    certificate.subject = subject.map(|text| DistinguishedName::from_rfc2253(&text));
-    certificate.issuer = issuer.map(|text| DistinguishedName::from_rfc2253(&text));
-    let validity = |field| {
-        let time: ValidityTime = validity_time(fields.get(field)?, clock_form)?;
-        Some(source.time_zone.as_ref().map_or(time, |zone| time.undo_local(zone)))
-    };
-    certificate.not_before = validity(ZeekField::NotBefore);
-    certificate.not_after = validity(ZeekField::NotAfter);
-    certificate.signature_algorithm =
-        fields.text(ZeekField::SignatureAlgorithm).filter(|name| !name.is_empty()).map(|name| (*name).into());
+    certificate.subject = subject.map(|text| DistinguishedName::from_rfc2253(bounded(&text, MAX_DN)));
+    certificate.issuer = issuer.map(|text| DistinguishedName::from_rfc2253(bounded(&text, MAX_DN)));
+    certificate.not_before = validity(fields, ZeekField::NotBefore, source, clock_form);
+    certificate.not_after = validity(fields, ZeekField::NotAfter, source, clock_form);
+    certificate.signature_algorithm = fields
+        .text(ZeekField::SignatureAlgorithm)
+        .filter(|name| !name.is_empty())
+        .map(|name| bounded(&name, MAX_VALUE).into());
     certificate.key = key(fields);
     certificate.ca = fields.get(ZeekField::Ca).and_then(Cell::boolean);
     let mut san = SubjectAltNames::default();
     let mut each = |field, push: fn(&mut SubjectAltNames, &str)| {
         if let Some(cell) = fields.get(field) {
-            cell.elements(|element| push(&mut san, element));
+            cell.elements(|element| push(&mut san, bounded(element, MAX_VALUE)));
         }
     };
     each(ZeekField::SanDns, SubjectAltNames::push_dns);
@@ -520,6 +524,17 @@ fn certificate(fields: &ZeekFields<'_>, source: &SourceInfo, clock_form: ClockFo
     each(ZeekField::SanIp, SubjectAltNames::push_ip);
     certificate.san = Some(san);
     certificate.with_id()
+}
+
+/// One end of the validity, in UTC.
+fn validity(
+    fields: &ZeekFields<'_>,
+    field: ZeekField,
+    source: &SourceInfo,
+    clock_form: ClockForm,
+) -> Option<ValidityTime> {
+    let time = validity_time(fields.get(field)?, clock_form)?;
+    Some(source.time_zone.as_ref().map_or(time, |zone| time.undo_local(zone)))
 }
 
 /// Zeek writes `0` for a time that it could not read, with a weird beside it.
@@ -535,18 +550,18 @@ fn validity_time(cell: Cell<'_>, clock_form: ClockForm) -> Option<ValidityTime> 
 
 fn key(fields: &ZeekFields<'_>) -> Option<Key> {
     let algorithm = match fields.text(ZeekField::KeyType) {
-        Some(kind) => kind.to_lowercase(),
+        Some(kind) => bounded(&kind, MAX_VALUE).to_lowercase(),
         None => match &*fields.text(ZeekField::KeyAlgorithm)? {
             "rsaEncryption" | "rsassaPss" => "rsa".to_owned(),
             "id-ecPublicKey" => "ecdsa".to_owned(),
             "dsaEncryption" => "dsa".to_owned(),
-            other => other.to_lowercase(),
+            other => bounded(other, MAX_VALUE).to_lowercase(),
         },
     };
     Some(Key {
         algorithm: algorithm.into(),
         bits: number(fields, ZeekField::KeyLength),
-        curve: fields.text(ZeekField::Curve).map(|curve| (*curve).into()),
+        curve: fields.text(ZeekField::Curve).map(|curve| bounded(&curve, MAX_VALUE).into()),
     })
 }
 

@@ -7,7 +7,8 @@ use crate::model::{Body, Log, Record};
 
 /// Reads one line; `default_log` is the log of a line that does not name its own.
 pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, default_log: Log) {
-    let line = line.strip_prefix('\u{feff}').unwrap_or(line).trim();
+    let original = line;
+    let line = json::object_text(line);
     let mut fields = ZeekFields::new();
     let mut enriched = false;
     let walked = json::walk_object(line, &mut |key, raw| {
@@ -21,7 +22,7 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, defa
     });
     let keys = match walked {
         Ok(keys) => keys,
-        Err(_) => return output.dead_letter(offset, line.as_bytes(), "not a JSON object"),
+        Err(_) => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
     let log = match fields.path() {
         Some(path) => zeek::log_of_path(&path),

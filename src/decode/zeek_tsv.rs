@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::json;
 use super::output::Output;
 use super::zeek::{self, Cell, ZeekField, ZeekFieldSet, ZeekFields};
-use crate::model::{Fault, FaultField, Log, Record};
+use crate::model::{Body, Fault, FaultField, Log, Record};
 
 /// The header of a tab-separated log.
 #[derive(Clone, PartialEq, Debug)]
@@ -21,7 +21,12 @@ pub struct TsvHeader {
     log: Log,
     /// The header is one line of names without a mark.
     bare: bool,
+    /// There is a column named `certsift`.
+    enriched: bool,
 }
+
+/// Longest name of a column. Zeek's own have 40 bytes at the most.
+const MAX_NAME: usize = 256;
 
 #[derive(Clone, PartialEq, Debug)]
 struct Column {
@@ -79,13 +84,18 @@ impl TsvHeader {
             }
         }
         let names = names?;
+        // What cuts rows has to be text, also where it was named last; and a name is repeated in every record.
+        let separator = String::from_utf8(separator).ok().filter(|separator| !separator.is_empty())?;
+        if names.iter().any(|name| name.len() > MAX_NAME) {
+            return None;
+        }
         let types = types.unwrap_or_default();
         let columns = names.iter().enumerate().map(|(at, name)| Column::new(name, types.get(at).copied())).collect();
         let log = match path {
             Some(path) => zeek::log_of_path(path),
             None => log_of_fields(&names, name)?,
         };
-        let separator = separator.into();
+        let separator = separator.into_bytes().into();
         let set_separator = set_separator.into();
         Some(Self {
             separator,
@@ -95,12 +105,16 @@ impl TsvHeader {
             columns,
             log,
             bare: false,
+            enriched: names.contains(&"certsift"),
         })
     }
 
     /// Reads the single header line of the `tsv` filter option: field names without a mark, and no types.
     pub(super) fn parse_bare(line: &str, name: &str) -> Option<Self> {
         let names: Vec<_> = line.split('\t').collect();
+        if names.iter().any(|name| name.len() > MAX_NAME) {
+            return None;
+        }
         if names.len() < 3 || names.iter().filter(|name| ZeekField::named(name).is_some()).count() < 3 {
             return None;
         }
@@ -113,6 +127,7 @@ impl TsvHeader {
             columns: names.iter().map(|name| Column::new(name, None)).collect(),
             log,
             bare: true,
+            enriched: names.contains(&"certsift"),
         })
     }
 
@@ -203,6 +218,10 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, head
     // A time that is no number is tagged where it is read.
     if bad_value.is_some_and(|field| field != Some(ZeekField::Time)) {
         read.faults.push(Fault::new(FaultField::Other, "not_of_its_type"));
+    }
+    // A second key of that name would be worth less than none.
+    if header.enriched {
+        read.body = Body::AlreadyEnriched;
     }
     output.push(Record {
         log,
@@ -449,6 +468,11 @@ mod tests {
         assert_eq!(header.elements("a;NONE;b").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(header.elements("EMPTY").count(), 0);
         assert_eq!(header.log(), Log::ZeekSsl);
+        // Rows could not be cut by these.
+        assert_eq!(TsvHeader::parse_block(b"#fields\tts\tuid\tcipher\n#separator \\xc3\n", ""), None);
+        assert_eq!(TsvHeader::parse_block(b"#fields\tts\tuid\tcipher\n#separator \n", ""), None);
+        let long = format!("#path\tssl\n#fields\tts\t{}\n", "n".repeat(MAX_NAME + 1));
+        assert_eq!(TsvHeader::parse_block(long.as_bytes(), ""), None);
         assert_eq!(TsvHeader::parse_block(b"#close\t2026-01-01-01-00-00\n", ""), None);
     }
 

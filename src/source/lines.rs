@@ -38,11 +38,15 @@ impl<R: Read> LineReader<R> {
     /// The beginning of the stream: at least `least` bytes or all there are, and at least one whole line unless it is
     /// longer than a line may be. To be called before [`next`](Self::next); nothing is consumed.
     pub fn head(&mut self, least: usize) -> &[u8] {
-        while !self.ended
-            && (self.buffer.len() < least || memchr::memchr(b'\n', &self.buffer).is_none())
-            && self.buffer.len() <= MAX_LINE
-        {
-            self.fill(READ_STEP);
+        let mut searched = 0;
+        let mut seen_line = false;
+        while !self.ended && self.buffer.len() <= MAX_LINE {
+            seen_line = seen_line || memchr::memchr(b'\n', &self.buffer[searched..]).is_some();
+            if seen_line && self.buffer.len() >= least {
+                break;
+            }
+            searched = self.buffer.len();
+            self.fill(self.step_within_line(READ_STEP));
         }
         &self.buffer
     }
@@ -77,7 +81,10 @@ impl<R: Read> LineReader<R> {
                 return self.pass_over().map(Some);
             }
             searched = self.buffer.len();
-            self.fill(READ_STEP.max(searched / 2));
+            self.fill(self.step_within_line(READ_STEP.max(searched / 2)));
+        }
+        if self.buffer.len() > MAX_LINE {
+            return self.pass_over().map(Some);
         }
         if !self.buffer.is_empty() {
             return Ok(Some(self.take(self.buffer.len())));
@@ -91,6 +98,12 @@ impl<R: Read> LineReader<R> {
     /// Where the next lines begin, in decompressed bytes.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// As much of `step` as a line may still grow by, and one byte more that tells that it is too long: what counts as
+    /// too long must not depend on how the reading was cut.
+    fn step_within_line(&self, step: usize) -> usize {
+        step.min((MAX_LINE + 1).saturating_sub(self.buffer.len())).max(1)
     }
 
     fn take(&mut self, end: usize) -> Lines {
@@ -174,6 +187,30 @@ mod tests {
                 prop_assert!(seen.ends_with(b"\n") || seen.len() == text.len());
             }
             prop_assert_eq!(seen, text);
+        }
+    }
+
+    #[test]
+    fn the_bound_is_exact_however_the_reading_is_cut() {
+        let line = |length: usize| [vec![b'x'; length], b"\n".to_vec()].concat();
+        for (length, too_long) in [(MAX_LINE, false), (MAX_LINE + 1, true), (MAX_LINE + READ_STEP / 2, true)] {
+            let text = [line(length), b"last\n".to_vec()].concat();
+            for looked_at_first in [false, true] {
+                let mut reader = LineReader::new(&text[..]);
+                if looked_at_first {
+                    reader.head(10);
+                }
+                let first = reader.next(6).unwrap().unwrap();
+                assert_eq!(first.oversize.is_some(), too_long, "{length} {looked_at_first}");
+                let mut offset = reader.offset();
+                while let Some(lines) = reader.next(6).unwrap() {
+                    assert_eq!(lines.oversize, None);
+                    offset = reader.offset();
+                }
+                assert_eq!(offset, text.len() as u64);
+            }
+            let mut unfinished = LineReader::new(&text[..length]);
+            assert_eq!(unfinished.next(6).unwrap().unwrap().oversize.is_some(), too_long, "{length} without an end");
         }
     }
 

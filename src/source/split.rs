@@ -43,14 +43,15 @@ impl Splitter {
 
     /// Cuts whole lines; calls `out` with the batches in their order.
     pub fn split(&mut self, lines: Lines, out: &mut dyn FnMut(RawBatch)) {
-        let Lines { mut bytes, mut offset, oversize } = lines;
+        let Lines { bytes, offset, oversize } = lines;
         if oversize.is_some() {
             let format = self.format.clone().unwrap_or(Format::Unknown);
             return out(RawBatch { bytes, offset, format, oversize });
         }
+        // Where the next part begins. Parts are copied out: each is as large as its lines, and none is moved twice.
+        let mut start = 0;
         if offset == 0 && bytes.starts_with(b"\xef\xbb\xbf") && bytes.get(3) == Some(&b'#') {
-            offset += 3;
-            bytes.drain(..3);
+            start = 3;
         }
         if self.format.is_none()
             && let Detected::Format(format) = detect(&bytes, &self.name)
@@ -62,32 +63,47 @@ impl Splitter {
             && let Some(Format::ZeekTsv(header)) = &self.format
             && header.is_bare()
         {
-            let end = memchr::memchr(b'\n', &bytes).map_or(bytes.len(), |end| end + 1);
-            bytes.drain(..end);
-            offset += end as u64;
+            start = first_lines(&bytes);
         }
-        while !bytes.is_empty() {
-            if !matches!(self.format, Some(Format::ZeekTsv(_)) | None) {
-                let format = self.format.clone().unwrap_or(Format::Unknown);
-                return out(RawBatch { bytes, offset, format, oversize: None });
-            }
-            if bytes[0] == b'#' {
-                let end = marked_lines(&bytes);
-                if self.header.len() + end <= MAX_HEADER {
-                    self.header.extend_from_slice(&bytes[..end]);
-                }
-                bytes.drain(..end);
-                offset += end as u64;
+        while start < bytes.len() {
+            let rest = &bytes[start..];
+            if rest[0] == b'#' && matches!(self.format, Some(Format::ZeekTsv(_)) | None) {
+                let end = marked_lines(rest);
+                self.note_header(&rest[..end]);
+                start += end;
                 continue;
             }
             self.finish_header();
-            let end = memchr::memmem::find(&bytes, b"\n#").map_or(bytes.len(), |at| at + 1);
-            let rest = bytes.split_off(end);
+            let end = match self.format {
+                Some(Format::ZeekTsv(_)) | None => memchr::memmem::find(rest, b"\n#").map_or(rest.len(), |at| at + 1),
+                _ => rest.len(),
+            };
             let format = self.format.clone().unwrap_or(Format::Unknown);
-            let length = bytes.len() as u64;
-            out(RawBatch { bytes, offset, format, oversize: None });
-            offset += length;
-            bytes = rest;
+            let part_offset = offset + start as u64;
+            if start == 0 && end == bytes.len() {
+                return out(RawBatch { bytes, offset: part_offset, format, oversize: None });
+            }
+            out(RawBatch { bytes: rest[..end].to_vec(), offset: part_offset, format, oversize: None });
+            start += end;
+        }
+    }
+
+    /// Keeps header lines until a row shows that they are all there. A line that names the separator begins a header:
+    /// what came before it, of parts without a row, does not matter any more.
+    fn note_header(&mut self, lines: &[u8]) {
+        let begins = |lines: &[u8]| match memchr::memmem::rfind(lines, b"\n#separator ") {
+            Some(at) => Some(at + 1),
+            None => lines.starts_with(b"#separator ").then_some(0),
+        };
+        let lines = match begins(lines) {
+            Some(at) => {
+                self.header.clear();
+                &lines[at..]
+            }
+            None => lines,
+        };
+        if self.header.len() + lines.len() <= MAX_HEADER {
+            self.header.extend_from_slice(lines);
         }
     }
 
@@ -103,6 +119,19 @@ impl Splitter {
             self.format = Some(Format::ZeekTsv(Arc::new(header)));
         }
     }
+}
+
+/// The length of the first line that is not blank, and of those before it.
+fn first_lines(bytes: &[u8]) -> usize {
+    let mut end = 0;
+    while end < bytes.len() {
+        let start = end;
+        end += memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len() - start, |at| at + 1);
+        if !bytes[start..end].trim_ascii().is_empty() {
+            break;
+        }
+    }
+    end
 }
 
 /// The length of the lines at the start that begin with `#`.
@@ -131,6 +160,38 @@ mod tests {
             });
         }
         found
+    }
+
+    #[test]
+    fn many_parts_of_one_batch_take_the_memory_of_their_own_lines() {
+        let text = format!("#fields\tts\tuid\tcipher\n{}", "1\ta\tb\n#close\n".repeat(20_000));
+        let mut splitter = Splitter::new("x.log", None);
+        let (mut parts, mut capacity) = (0, 0);
+        splitter.split(Lines { bytes: text.clone().into_bytes(), offset: 0, oversize: None }, &mut |raw| {
+            parts += 1;
+            capacity += raw.bytes.capacity();
+        });
+        assert_eq!(parts, 20_000);
+        assert!(capacity <= text.len(), "{capacity}");
+    }
+
+    #[test]
+    fn headers_of_empty_parts_do_not_crowd_out_the_one_that_counts() {
+        let empty = format!("#separator \\x09\n#path\tssl\n#fields\tts\tuid\n#close\t{}\n", "x".repeat(1000));
+        let last = "#separator \\x09\n#path\tx509\n#fields\tts\tid\n3\tc\n";
+        let text = empty.repeat(1100) + last;
+        let parts = split(&text.split_inclusive('\n').collect::<Vec<_>>());
+        assert_eq!(parts.len(), 1);
+        assert_eq!(parts[0].2, Log::ZeekX509);
+        assert_eq!(split(&[&text]), parts);
+    }
+
+    #[test]
+    fn the_only_line_of_a_bare_header_may_follow_blank_lines() {
+        let text = "\r\n\nts\tuid\tcipher\tversion\tid.orig_h\n1\ta\tb\tc\td\n";
+        let parts = split(&[text]);
+        assert_eq!(parts.len(), 1);
+        assert_eq!(&*parts[0].1, "1\ta\tb\tc\td\n");
     }
 
     #[test]
