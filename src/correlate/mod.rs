@@ -71,7 +71,7 @@ pub struct SessionContext {
     pub seen: Seen,
     /// The clock.
     pub clock: EventTime,
-    /// The record's own time as far as it can be believed: what ages are computed at.
+    /// The record's own time, which ages are computed at; the clock where it has none.
     pub at: EventTime,
 }
 
@@ -328,7 +328,8 @@ impl Correlator {
             (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
             _ => None,
         };
-        let context = SessionContext { leaf, client_certificate, direction, seen, clock, at };
+        let own = record.time.unwrap_or(clock);
+        let context = SessionContext { leaf, client_certificate, direction, seen, clock, at: own };
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
     }
 

@@ -50,7 +50,7 @@ fn name_is_new(subject: &Subject<'_>) -> bool {
     let new_here = subject.context.seen.name.is_some_and(|first| {
         first.after_learning
             && subject.context.seen.learning.is_none()
-            && subject.context.at.since(first.at) < subject.settings.new_days * DAY_NANOS
+            && subject.context.clock.since(first.at) < subject.settings.new_days * DAY_NANOS
     });
     let recent = |registration: &super::DomainRegistration| registration.age_days < subject.settings.recent_domain_days;
     new_here || subject.registrations.iter().any(recent)

@@ -86,7 +86,7 @@ pub(crate) fn is_rare(subject: &Subject<'_>) -> bool {
         issuer.clients <= most_clients(subject)
             && issuer.domains <= MAX_DOMAINS
             && issuer.first.after_learning
-            && subject.context.at.since(issuer.first.at) < subject.settings.new_days * DAY_NANOS
+            && subject.context.clock.since(issuer.first.at) < subject.settings.new_days * DAY_NANOS
     };
     seen.learning.is_none()
         && class(subject) == IssuerClass::Private
