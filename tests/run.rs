@@ -22,12 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl World {
     fn new() -> Self {
+        Self::with_wait("2s")
+    }
+
+    fn with_wait(wait: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["logs", "archive"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let config = "[[input]]\npaths = [\"logs/*.log\"]\narchives = [\"archive\"]\nsensor = \"dmz-1\"\n\
-                      [output]\npath = \"out.ndjson\"\n[state]\ndir = \"state\"\n[join]\nwait = \"2s\"\n";
+        let config = format!(
+            "[[input]]\npaths = [\"logs/*.log\"]\narchives = [\"archive\"]\nsensor = \"dmz-1\"\n\
+                      [output]\npath = \"out.ndjson\"\n[state]\ndir = \"state\"\n[join]\nwait = \"{wait}\"\n"
+        );
         std::fs::write(folder.path().join("certsift.toml"), config).unwrap();
         Self { folder, child: None }
     }
@@ -53,12 +59,22 @@ impl World {
         lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
     }
 
+    fn signal(&self, signal: &str) {
+        let process = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+    }
+
     /// SIGTERM, and the end that follows.
     fn stop(&mut self) {
+        self.signal("-TERM");
+        assert!(self.child.take().unwrap().wait().unwrap().success(), "{}", self.said());
+    }
+
+    /// SIGKILL: nothing is written or committed any more.
+    fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
-        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        assert!(child.wait().unwrap().success(), "{}", self.said());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     fn said(&self) -> String {
@@ -206,6 +222,62 @@ fn a_first_start_learns_certificates_from_archives_and_writes_none_of_them() {
     world.stop();
     assert_eq!(world.output().len(), 1);
     assert_eq!(states(&records), ["presented"]);
+}
+
+#[test]
+fn a_session_that_waits_survives_a_kill() {
+    let mut world = World::with_wait("60s");
+    world.append("logs/ssl.log", &[ssl(1_760_000_000, 1)]);
+    world.start();
+    // Two commits: the session has been read, and waits.
+    std::thread::sleep(Duration::from_secs(5));
+    world.kill();
+    assert_eq!(world.output().len(), 0);
+    world.start();
+    world.append("logs/x509.log", &[x509(1_760_000_001, 1)]);
+    let records = world.wait_for(2);
+    world.stop();
+    assert_eq!(uids(&records), ["C1760000000"]);
+    assert_eq!(states(&records), ["presented"]);
+    assert_eq!(world.output().len(), 2);
+}
+
+#[test]
+fn a_line_that_a_kill_tore_is_cut_and_written_again() {
+    let mut world = World::new();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    world.append("logs/ssl.log", &(1..=20).map(|time| ssl(1_760_000_000 + time, 1)).collect::<Vec<_>>());
+    world.start();
+    world.wait_for(21);
+    world.kill();
+    // As if the kill had come before the first commit: everything is read again, with the same ids.
+    std::fs::remove_dir_all(world.path("state")).unwrap();
+    let whole = std::fs::read(world.path("out.ndjson")).unwrap();
+    std::fs::write(world.path("out.ndjson"), &whole[..whole.len() - 7]).unwrap();
+    world.start();
+    world.wait_for(41);
+    world.stop();
+    let mut ids: Vec<String> =
+        world.output().iter().map(|record| record["certsift"]["id"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 21);
+}
+
+#[test]
+fn sighup_opens_the_output_by_its_name_again() {
+    let mut world = World::new();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    world.start();
+    world.wait_for(1);
+    std::fs::rename(world.path("out.ndjson"), world.path("out.1")).unwrap();
+    world.signal("-HUP");
+    std::thread::sleep(Duration::from_millis(500));
+    world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    world.wait_for(1);
+    world.stop();
+    assert_eq!(uids(&world.output()), ["C1760000001"]);
+    assert_eq!(support::records(&std::fs::read(world.path("out.1")).unwrap()).len(), 1);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::model::{Batch, CertificateId, EventTime};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Batch, Body, CertificateId, EventTime, Faults, Log, Record, Session, SourceInfo, Span, StreamKey};
 
 /// Bounds of waiting.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,27 @@ pub(super) struct Waiting {
     tick: u64,
 }
 
+/// A session that waits, as the state keeps it: with everything that its batch and source say of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredSession {
+    reference: CertificateId,
+    /// The end of its wait in event time.
+    end: EventTime,
+    stream: StreamKey,
+    path: Box<str>,
+    sensor: Option<Box<str>>,
+    text: String,
+    references: Vec<CertificateId>,
+    log: Log,
+    offset: u64,
+    line: Span,
+    time: Option<EventTime>,
+    empty_object: bool,
+    named_sensor: Option<Span>,
+    faults: Faults,
+    session: Session,
+}
+
 /// The sessions that wait, in the order in which their waits end.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -31,6 +54,53 @@ pub(super) struct Held {
     by_reference: HashMap<CertificateId, Vec<(EventTime, u64)>>,
     arrivals: u64,
     tick: u64,
+}
+
+impl Waiting {
+    fn store(&self, end: EventTime) -> Option<StoredSession> {
+        let record = self.batch.records.first()?;
+        let Body::Session(session) = &record.body else { return None };
+        Some(StoredSession {
+            reference: self.reference,
+            end,
+            stream: self.batch.source.stream,
+            path: self.batch.source.path.clone(),
+            sensor: self.batch.source.sensor.clone(),
+            text: self.batch.text.clone(),
+            references: self.batch.references.clone(),
+            log: record.log,
+            offset: record.offset,
+            line: record.line,
+            time: record.time,
+            empty_object: record.empty_object,
+            named_sensor: record.sensor,
+            faults: record.faults,
+            session: session.clone(),
+        })
+    }
+
+    fn restore(stored: StoredSession, tick: u64) -> Self {
+        // The zone matters to decoding only, which is done.
+        let source = SourceInfo { stream: stored.stream, path: stored.path, sensor: stored.sensor, time_zone: None };
+        let record = Record {
+            log: stored.log,
+            offset: stored.offset,
+            line: stored.line,
+            time: stored.time,
+            empty_object: stored.empty_object,
+            sensor: stored.named_sensor,
+            faults: stored.faults,
+            body: Body::Session(stored.session),
+        };
+        let batch = Batch {
+            source: Arc::new(source),
+            text: stored.text,
+            records: vec![record],
+            references: stored.references,
+            end_offset: stored.offset,
+        };
+        Self { batch: Arc::new(batch), reference: stored.reference, tick }
+    }
 }
 
 impl Default for HeldLimits {
@@ -81,6 +151,19 @@ impl Held {
     pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<Waiting> {
         let places = self.by_reference.remove(&reference).unwrap_or_default();
         places.into_iter().filter_map(|place| self.waiting.remove(&place)).collect()
+    }
+
+    /// The sessions that wait, in the order in which their waits end, to be stored.
+    pub(super) fn store(&self) -> impl Iterator<Item = StoredSession> {
+        self.waiting.iter().filter_map(|((end, _), waiting)| waiting.store(*end))
+    }
+
+    /// Lets a stored session wait on.
+    pub(super) fn restore(&mut self, stored: StoredSession) {
+        self.arrivals += 1;
+        let place = (stored.end, self.arrivals);
+        self.by_reference.entry(stored.reference).or_default().push(place);
+        self.waiting.insert(place, Waiting::restore(stored, self.tick));
     }
 
     pub(super) fn set_tick(&mut self, tick: u64) {

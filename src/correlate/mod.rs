@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use certificates::{Backing, CertificateStore, KnownCertificate, StoredCertificate};
-pub use held::HeldLimits;
+pub use held::{HeldLimits, StoredSession};
 pub use order::{Clock, KeyTracker, first_key};
 
 use held::{Held, Waiting};
@@ -227,6 +227,16 @@ impl Correlator {
     /// Says how far the wall clock has come, for sessions that begin to wait from now on.
     pub fn set_tick(&mut self, tick: u64) {
         self.held.set_tick(tick);
+    }
+
+    /// The sessions that wait, to be stored.
+    pub fn store_held(&self) -> impl Iterator<Item = StoredSession> {
+        self.held.store()
+    }
+
+    /// Lets a stored session wait on.
+    pub fn restore_held(&mut self, stored: StoredSession) {
+        self.held.restore(stored);
     }
 
     /// Number of sessions that wait.

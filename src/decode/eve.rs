@@ -16,8 +16,8 @@ use super::names::name_ids;
 use super::output::Output;
 use crate::model::{
     Address, Body, Certificate, CertificateSource, DistinguishedName, EventTime, Fault, FaultField, Faults, Id128, Log,
-    Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion, UnparsedHint,
-    ValidityTime,
+    Problem, Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion,
+    UnparsedHint, ValidityTime,
 };
 
 /// What is read of the top level of an event.
@@ -73,7 +73,10 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64) {
     let (log, body) = read(output, &event, &mut faults);
     let time = event.timestamp.and_then(json::string).and_then(|text| EventTime::parse_iso8601(&text));
     if time.is_none() {
-        faults.push(Fault::new(FaultField::Time, if event.timestamp.is_some() { "not_a_time" } else { "missing" }));
+        faults.push(Fault::new(
+            FaultField::Time,
+            if event.timestamp.is_some() { Problem::NotATime } else { Problem::Missing },
+        ));
     }
     let sensor = event.host.and_then(json::string).map(|host| output.span(&host));
     let line = output.span(line);
@@ -191,7 +194,7 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
     let (client, server) = event.endpoints(log);
     let server_name = tls.server_name.and_then(json::string).filter(|name| !name.is_empty());
     if server_name.is_none() && tls.server_name.is_some_and(|raw| raw != "\"\"") {
-        faults.push(Fault::new(FaultField::ServerName, "not_text"));
+        faults.push(Fault::new(FaultField::ServerName, Problem::NotText));
     }
     let leaf = certificate(output, tls, faults);
     let client_leaf = tls.client.and_then(|raw| certificate(output, &Tls::parse(raw), faults));
@@ -199,7 +202,7 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
         client: address(client, FaultField::Client, faults),
         server: address(server, FaultField::Server, faults),
         server_port: server.port.and_then(|raw| {
-            raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, "not_a_port"))).ok()
+            raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
         }),
         name: server_name.as_deref().and_then(name_ids),
         server_name: server_name.map(|name| output.span(&name)),
@@ -230,12 +233,12 @@ fn version_of(version: &str) -> TlsVersion {
 
 fn address(endpoint: Endpoint<'_>, fault: FaultField, faults: &mut Faults) -> Option<Address> {
     let Some(raw) = endpoint.ip else {
-        faults.push(Fault::new(fault, "missing"));
+        faults.push(Fault::new(fault, Problem::Missing));
         return None;
     };
     let address = json::string(raw).and_then(|text| Address::parse(&text));
     if address.is_none() {
-        faults.push(Fault::new(fault, "not_an_address"));
+        faults.push(Fault::new(fault, Problem::NotAnAddress));
     }
     address
 }
@@ -256,7 +259,7 @@ fn certificate(output: &mut Output<'_>, tls: &Tls<'_>, faults: &mut Faults) -> O
     let context = output.context;
     let certificate = context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref())))?;
     if encoded.is_some() && certificate.source != CertificateSource::Der {
-        faults.push(Fault::new(FaultField::Der, "unreadable"));
+        faults.push(Fault::new(FaultField::Der, Problem::Unreadable));
     }
     Some(certificate)
 }

@@ -16,8 +16,8 @@ use super::output::{MAX_REFERENCES, Output};
 use super::zeek_tsv::TsvHeader;
 use crate::model::{
     Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
-    Fault, FaultField, Faults, HashPair, Id128, Key, Log, SelfSigned, Serial, Session, Sha1Digest, Sha256Digest,
-    SourceInfo, SubjectAltNames, TlsVersion, UnparsedHint, ValidityTime,
+    Fault, FaultField, Faults, HashPair, Id128, Key, Log, Problem, SelfSigned, Serial, Session, Sha1Digest,
+    Sha256Digest, SourceInfo, SubjectAltNames, TlsVersion, UnparsedHint, ValidityTime,
 };
 
 macro_rules! zeek_fields {
@@ -282,7 +282,7 @@ enum ClockForm {
 
 fn time_of(fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, ClockForm) {
     let Some(cell) = fields.get(ZeekField::Time) else {
-        faults.push(Fault::new(FaultField::Time, "missing"));
+        faults.push(Fault::new(FaultField::Time, Problem::Missing));
         return (None, ClockForm::Seconds);
     };
     let form = clock_form(cell);
@@ -293,7 +293,7 @@ fn time_of(fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, 
         ClockForm::Seconds => EventTime::parse_epoch(text),
     });
     if time.is_none() {
-        faults.push(Fault::new(FaultField::Time, "not_a_time"));
+        faults.push(Fault::new(FaultField::Time, Problem::NotATime));
     }
     (time, form)
 }
@@ -313,10 +313,9 @@ fn session(
 ) -> Session {
     let client = address(fields, ZeekField::Client, FaultField::Client, faults);
     let server = address(fields, ZeekField::Server, FaultField::Server, faults);
-    let server_port = fields
-        .get(ZeekField::ServerPort)
-        .and_then(Cell::number)
-        .and_then(|text| text.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, "not_a_port"))).ok());
+    let server_port = fields.get(ZeekField::ServerPort).and_then(Cell::number).and_then(|text| {
+        text.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
+    });
     let server_name = text_or_fault(fields, ZeekField::ServerName, FaultField::ServerName, faults);
     let server_name = server_name.filter(|name| !name.is_empty());
     let chain_logged = fields.is_set(ZeekField::ChainFps)
@@ -393,12 +392,12 @@ fn reference(text: &str) -> CertificateId {
 
 fn address(fields: &ZeekFields<'_>, field: ZeekField, fault: FaultField, faults: &mut Faults) -> Option<Address> {
     let Some(cell) = fields.get(field) else {
-        faults.push(Fault::new(fault, "missing"));
+        faults.push(Fault::new(fault, Problem::Missing));
         return None;
     };
     let address = cell.text().and_then(|text| Address::parse(&text));
     if address.is_none() {
-        faults.push(Fault::new(fault, "not_an_address"));
+        faults.push(Fault::new(fault, Problem::NotAnAddress));
     }
     address
 }
@@ -412,7 +411,7 @@ fn text_or_fault<'a>(
     let cell = fields.get(field)?;
     let text = cell.text();
     if text.is_none() {
-        faults.push(Fault::new(fault, "not_text"));
+        faults.push(Fault::new(fault, Problem::NotText));
     }
     text
 }
@@ -454,7 +453,7 @@ fn certificate_record(
     let certificate = context.certificates.get_or_read(key, || Some(certificate(fields, output.source(), clock_form)));
     let Some(certificate) = certificate else { return Body::PassThrough };
     if fields.is_set(ZeekField::Der) && certificate.source != CertificateSource::Der {
-        faults.push(Fault::new(FaultField::Der, "unreadable"));
+        faults.push(Fault::new(FaultField::Der, Problem::Unreadable));
     }
     let name = fields.text(ZeekField::Fingerprint).or_else(|| fields.text(ZeekField::FileId));
     Body::Certificate(CertificateRecord {
@@ -469,15 +468,15 @@ fn check_certificate_fields(fields: &ZeekFields<'_>, clock_form: ClockForm, faul
     let times = [(ZeekField::NotBefore, FaultField::NotBefore), (ZeekField::NotAfter, FaultField::NotAfter)];
     for (field, fault) in times {
         if fields.get(field).is_some_and(|cell| validity_time(cell, clock_form).is_none()) {
-            faults.push(Fault::new(fault, "not_a_time"));
+            faults.push(Fault::new(fault, Problem::NotATime));
         }
     }
     if fields.get(ZeekField::Serial).is_some_and(|cell| cell.text().and_then(|text| Serial::parse(&text)).is_none()) {
-        faults.push(Fault::new(FaultField::Serial, "not_a_number"));
+        faults.push(Fault::new(FaultField::Serial, Problem::NotANumber));
     }
     for (field, fault) in [(ZeekField::Subject, FaultField::Subject), (ZeekField::Issuer, FaultField::Issuer)] {
         if fields.get(field).is_some_and(|cell| cell.text().is_none()) {
-            faults.push(Fault::new(fault, "not_text"));
+            faults.push(Fault::new(fault, Problem::NotText));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::json;
 use super::output::Output;
 use super::zeek::{self, Cell, ZeekField, ZeekFieldSet, ZeekFields};
-use crate::model::{Body, Fault, FaultField, Log, Record};
+use crate::model::{Body, Fault, FaultField, Log, Problem, Record};
 
 /// The header of a tab-separated log.
 #[derive(Clone, PartialEq, Debug)]
@@ -217,7 +217,7 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, head
     let mut read = zeek::read(output, &fields, log, Some(header));
     // A time that is no number is tagged where it is read.
     if bad_value.is_some_and(|field| field != Some(ZeekField::Time)) {
-        read.faults.push(Fault::new(FaultField::Other, "not_of_its_type"));
+        read.faults.push(Fault::new(FaultField::Other, Problem::NotOfItsType));
     }
     // A second key of that name would be worth less than none.
     if header.enriched {

@@ -24,7 +24,7 @@ use crate::enrich::{
     certificate_of, registrations_of,
 };
 use crate::knowledge::Knowledge;
-use crate::model::{Body, Fault, FaultField, Log, Record, Session};
+use crate::model::{Body, Fault, FaultField, Log, Problem, Record, Session};
 use object::{CertificateState, ObjectHead};
 
 /// How much an object says.
@@ -292,7 +292,7 @@ fn full_certificate<'a>(
 
 fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record) {
     let mut head = ObjectHead::new(judged, record, None);
-    head.faults.push(Fault::new(FaultField::Record, "failed").to_string());
+    head.faults.push(Fault::new(FaultField::Record, Problem::Failed).to_string());
     let certificate = CertificateObject::brief(CertificateState::default(), None);
     write_object(lines, &CertsiftObject::brief(head, Verdict::Unknown, certificate, None));
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::Id128;
 
 /// An IP address; IPv4 in its IPv6-mapped form, so that the two text forms of one address are equal.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Address([u8; 16]);
 
 /// Who connected to whom, by the configured local networks.

@@ -2,17 +2,19 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A field that could not be read; the record leaves with the tag `field:problem`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fault {
     /// Which field.
     pub field: FaultField,
-    /// What is wrong with it, as one short word.
-    pub problem: &'static str,
+    /// What is wrong with it.
+    pub problem: Problem,
 }
 
 /// Fields that certsift reads, by the names that both sensors have for them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum FaultField {
     /// The record's time.
     Time,
@@ -46,9 +48,32 @@ pub enum FaultField {
     Record,
 }
 
+/// What can be wrong with a field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Problem {
+    /// It is not there, and every record has it.
+    Missing,
+    /// It is no time.
+    NotATime,
+    /// It is no address.
+    NotAnAddress,
+    /// It is no port.
+    NotAPort,
+    /// It is no text, or holds half a character.
+    NotText,
+    /// It is no number.
+    NotANumber,
+    /// It does not fit the type that the header gives it.
+    NotOfItsType,
+    /// It cannot be decoded.
+    Unreadable,
+    /// Handling it failed.
+    Failed,
+}
+
 impl Fault {
     /// A fault of a field.
-    pub const fn new(field: FaultField, problem: &'static str) -> Self {
+    pub const fn new(field: FaultField, problem: Problem) -> Self {
         Self { field, problem }
     }
 }
@@ -72,6 +97,17 @@ impl fmt::Display for Fault {
             FaultField::Other => "field",
             FaultField::Record => "record",
         };
-        write!(f, "{field}:{}", self.problem)
+        let problem = match self.problem {
+            Problem::Missing => "missing",
+            Problem::NotATime => "not_a_time",
+            Problem::NotAnAddress => "not_an_address",
+            Problem::NotAPort => "not_a_port",
+            Problem::NotText => "not_text",
+            Problem::NotANumber => "not_a_number",
+            Problem::NotOfItsType => "not_of_its_type",
+            Problem::Unreadable => "unreadable",
+            Problem::Failed => "failed",
+        };
+        write!(f, "{field}:{problem}")
     }
 }

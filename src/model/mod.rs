@@ -14,7 +14,7 @@ mod time;
 
 pub use address::{Address, Direction, Networks};
 pub use certificate::{Certificate, CertificateSource, Key, SelfSigned, SubjectAltNames};
-pub use fault::{Fault, FaultField};
+pub use fault::{Fault, FaultField, Problem};
 pub(crate) use hash::hex_value;
 pub use hash::{CertificateId, Id128, RecordId, Sha1Digest, Sha256Digest, StreamKey};
 pub use name::{Attribute, AttributeKind, DistinguishedName};

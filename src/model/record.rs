@@ -38,7 +38,7 @@ pub struct Batch {
 }
 
 /// A piece of a batch's text.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Span {
     /// First byte.
     pub start: u32,
@@ -71,11 +71,11 @@ pub struct Record {
 const MAX_FAULTS: usize = 4;
 
 /// The first few faults of a record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Faults([Option<Fault>; MAX_FAULTS]);
 
 /// The logs that certsift tells apart.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Log {
     /// Zeek `x509.log`.
     ZeekX509,
@@ -128,7 +128,7 @@ pub struct DeadLetter {
 }
 
 /// A TLS session as one record tells it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Session {
     /// The client's address.
     pub client: Option<Address>,
@@ -163,7 +163,7 @@ pub struct Session {
 }
 
 /// Identities of a server name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct NameIds {
     /// The whole name, lower case, without a final dot.
     pub name: Id128,
@@ -172,7 +172,7 @@ pub struct NameIds {
 }
 
 /// A range of a batch's references.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ReferenceRange {
     /// First reference.
     pub start: u32,
@@ -181,7 +181,7 @@ pub struct ReferenceRange {
 }
 
 /// What Zeek leaves unset when a leaf does not parse.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct UnparsedHint {
     /// `sni_matches_cert` is unset though there is a name (4.1 and later).
     pub no_name_match: bool,
@@ -212,7 +212,7 @@ pub struct HashPair {
 }
 
 /// Protocol versions as far as they matter here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum TlsVersion {
     /// TLS 1.3 and its drafts: certificates are encrypted.
     Tls13,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED};
-use crate::correlate::{Correlator, StoredCertificate};
+use crate::correlate::{Correlator, StoredCertificate, StoredSession};
 use crate::history::{Learning, Recency, Table};
 use crate::model::{CertificateId, EventTime, Id128, StreamKey};
 
@@ -17,6 +17,8 @@ pub struct StateChanges {
     pub(super) rows: Vec<Row>,
     pub(super) clock: Option<EventTime>,
     pub(super) learning: Learning,
+    /// Every session that waits, not only new ones.
+    pub(super) held: Vec<StoredSession>,
     /// How far inputs have been read.
     pub inputs: Vec<InputPosition>,
     /// Inputs that are done with.
@@ -48,6 +50,7 @@ pub struct InputPosition {
 impl StateChanges {
     /// Takes what changed in a correlator since the last time.
     pub fn take(number: u64, correlator: &mut Correlator) -> Self {
+        let held = correlator.store_held().collect();
         let parts = correlator.parts_mut();
         let mut rows = Vec::new();
         parts.history.take_changes(|table, key, recency, value| {
@@ -62,6 +65,7 @@ impl StateChanges {
             rows,
             clock: parts.clock.now(),
             learning: parts.history.learning(),
+            held,
             inputs: Vec::new(),
             finished_inputs: Vec::new(),
         }

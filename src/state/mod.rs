@@ -7,6 +7,7 @@
 //! | `meta` | name | `version` (of this format), `clock`, `learning` |
 //! | `certificates` | certificate id | facts, and whether it came first in a message |
 //! | `rows` | table number, key | place in the order of recency, value |
+//! | `held` | place in their order | a session that waits for its certificate |
 //! | `inputs` | stream key | where to read on |
 //!
 //! Promise: a commit is whole or not there, and a state of a newer version is refused and not touched.
@@ -29,6 +30,7 @@ use crate::model::{CertificateId, EventTime, Id128, Sha1Digest, StreamKey};
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const CERTIFICATES: TableDefinition<'_, [u8; 16], &[u8]> = TableDefinition::new("certificates");
 const ROWS: TableDefinition<'_, RowKey, RowValue<'_>> = TableDefinition::new("rows");
+const HELD: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("held");
 const INPUTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("inputs");
 
 /// Number of the table, and the key in it.
@@ -167,7 +169,13 @@ impl StateStore {
             let presented: Presented = self.decode(value, "rows")?;
             parts.presented.restore(key, recency, presented);
             Ok(())
-        })
+        })?;
+        let held = transaction.open_table(HELD).map_err(|error| self.store_error(error))?;
+        for row in held.iter().map_err(|error| self.store_error(error))? {
+            let (_, session) = row.map_err(|error| self.store_error(error))?;
+            correlator.restore_held(self.decode(session.value(), "held")?);
+        }
+        Ok(())
     }
 
     /// Where inputs are to be read on.
@@ -218,6 +226,7 @@ impl StateStore {
             }
             transaction.open_table(CERTIFICATES).map_err(|error| self.store_error(error))?;
             transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
+            transaction.open_table(HELD).map_err(|error| self.store_error(error))?;
             transaction.open_table(INPUTS).map_err(|error| self.store_error(error))?;
         }
         transaction.commit().map_err(|error| self.store_error(error))
@@ -239,6 +248,11 @@ impl StateStore {
                     rows.remove((row.table, row.key.0))?;
                 }
             }
+        }
+        let mut held = transaction.open_table(HELD)?;
+        held.retain(|_, _| false)?;
+        for (place, session) in (0..).zip(&changes.held) {
+            held.insert(place, postcard::to_allocvec(session).unwrap_or_default().as_slice())?;
         }
         let mut inputs = transaction.open_table(INPUTS)?;
         for position in &changes.inputs {
