@@ -68,17 +68,16 @@ fn main() -> anyhow::Result<()> {
             println!("{}", extended.folder.display());
             continue;
         }
-        measure_set(&set.name, &extended, &arguments)?;
+        measure_set(&set.name, &extended, &target.join("dead.ndjson"), &arguments)?;
     }
     Ok(())
 }
 
-fn measure_set(name: &str, extended: &Extended, arguments: &Arguments) -> anyhow::Result<()> {
-    let dead_letters = extended.folder.with_extension("dead.ndjson");
+fn measure_set(name: &str, extended: &Extended, dead_letters: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let mut warm = false;
     for detail in &arguments.detail {
         for &threads in &arguments.threads {
-            let job = Job { folder: &extended.folder, detail, threads, dead_letters: &dead_letters };
+            let job = Job { folder: &extended.folder, detail, threads, dead_letters };
             if !warm {
                 // Pages of the input are in memory from here on; the first run would pay for them alone.
                 measure::run(&job)?;

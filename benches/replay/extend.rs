@@ -81,8 +81,9 @@ impl Extended {
 
 /// Makes the extended logs of a set, unless they are there from an earlier time.
 pub(super) fn make(set: &Set, target: &Path) -> anyhow::Result<Extended> {
-    let folder = target.join(format!("{}-{}", set.name, set.wanted));
-    let note = folder.with_extension("json");
+    let name = format!("{}-{}", set.name, set.wanted);
+    let folder = target.join(&name);
+    let note = target.join(name + ".json");
     let mut made_of = vec![VERSION, set.wanted];
     for path in set.sessions.iter().chain(&set.certificates) {
         made_of.push(fs::metadata(path).with_context(|| path.display().to_string())?.len());
