@@ -3,6 +3,7 @@
 //! In: judged records in their order. Out: NDJSON, and dead letters apart. Promise: a pure function; a line that came as
 //! JSON keeps its bytes, a record is never lost, and the object always has the shape that `schemas/` publishes.
 
+mod certificate;
 mod dead_letter;
 mod object;
 mod schema;
@@ -13,10 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize as _;
 
-pub use object::{
-    CertificateObject, CertsiftObject, EnrichedRecord, HistoryObject, IssuerHistory, KeyObject, NameObject, SanObject,
-    SignatureObject, StateName,
-};
+pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
+pub use object::{CertsiftObject, EnrichedRecord, HistoryObject, IssuerHistory, SignatureObject};
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
@@ -25,7 +24,8 @@ use crate::enrich::{
 };
 use crate::knowledge::Knowledge;
 use crate::model::{Body, Fault, FaultField, Log, Problem, Record, Session};
-use object::{CertificateState, ObjectHead};
+use certificate::CertificateState;
+use object::ObjectHead;
 
 /// How much an object says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum, serde::Deserialize)]
