@@ -77,15 +77,11 @@ mod tests {
     #[test]
     fn huge_certificates_do_not_fill_memory_and_are_read_again() {
         let cache = CertificateCache::default();
-        let huge = |number: usize| {
-            let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
-            certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN={number}{}", "x".repeat(1 << 16))));
-            certificate
-        };
-        for number in 0..2000_usize {
+        let mut huge = Certificate::unknown(CertificateSource::LogStrings);
+        huge.subject = Some(DistinguishedName::from_rfc2253(&format!("CN={}", "x".repeat(1 << 16))));
+        for number in 0..3000_usize {
             let key = Id128::of(&number.to_be_bytes());
-            let read = cache.get_or_read(key, || Some(huge(number)));
-            assert_eq!(read.as_deref(), Some(&huge(number)));
+            assert!(cache.get_or_read(key, || Some(huge.clone())).is_some());
         }
         let held: usize = cache.shards.iter().map(|shard| shard.lock().unwrap().bytes).sum();
         assert!(held <= SHARDS * (MAX_BYTES_PER_SHARD + (1 << 18)), "{held}");

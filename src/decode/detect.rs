@@ -47,6 +47,8 @@ impl Format {
 /// whose fields fit several.
 pub fn detect(head: &[u8], name: &str) -> Detected {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let marked = head.trim_ascii_start();
+    let head = if marked.starts_with(b"#") { marked } else { head };
     if head.starts_with(b"#") {
         return match TsvHeader::parse_head(head, name) {
             Some(header) => Detected::Format(Format::ZeekTsv(Arc::new(header))),
@@ -134,6 +136,7 @@ mod tests {
         assert_eq!(log_of(repeated, ""), Some(Log::SuricataOther));
         assert_eq!(log_of(r#"{"timestamp":"x","timestamp":"y"}"#, ""), None);
         assert_eq!(log_of("\u{feff}{\"_path\":\"ssl\",\"ts\":1}", ""), Some(Log::ZeekSsl));
+        assert_eq!(log_of("\r\n\n#separator \\x09\n#path\tx509\n#fields\tts\tid\n", ""), Some(Log::ZeekX509));
         assert_eq!(log_of("#separator \\x09\n#path\tx509\n#fields\tts\tid\n", ""), Some(Log::ZeekX509));
     }
 
