@@ -417,7 +417,7 @@ impl Correlator {
             ObservedCertificate {
                 id: certificate.id,
                 issuer: issued.map(crate::model::DistinguishedName::key),
-                organization: issued.and_then(|_| certificate.issuer_organization_key()),
+                organization: issued.and_then(|_| certificate.issuer_organization),
                 recalled,
             }
         });

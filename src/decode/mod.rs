@@ -70,6 +70,12 @@ pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) 
         String::new()
     } else {
         match String::from_utf8(bytes) {
+            // Rows leave as JSON: of their own text nothing is needed any more.
+            Ok(text) if matches!(format, Format::ZeekTsv(_)) => {
+                output.reserve(text.len() * 5 / 2);
+                decode_lines(&mut output, &text, offset, &format);
+                String::new()
+            }
             Ok(text) => {
                 output.set_base(&text);
                 decode_lines(&mut output, &text, offset, &format);

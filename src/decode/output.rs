@@ -44,6 +44,11 @@ impl<'a> Output<'a> {
         self.base_len = text.len();
     }
 
+    /// Makes room for text that is added.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.added.reserve(bytes);
+    }
+
     /// The source that the batch comes from.
     pub(super) fn source(&self) -> &SourceInfo {
         self.source
@@ -106,7 +111,11 @@ impl<'a> Output<'a> {
 
     /// The finished batch; `text` is the raw text that was named as base.
     pub(super) fn into_batch(self, mut text: String, end_offset: u64) -> Batch {
-        text.push_str(&self.added);
+        if text.is_empty() {
+            text = self.added;
+        } else {
+            text.push_str(&self.added);
+        }
         Batch { source: Arc::clone(self.source), text, records: self.records, references: self.references, end_offset }
     }
 }

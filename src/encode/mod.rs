@@ -122,12 +122,19 @@ impl Counts {
 
 /// Encodes records.
 pub fn encode(records: &[Judged], knowledge: &Knowledge, settings: &EncodeSettings) -> Encoded {
-    let mut encoded = Encoded::default();
+    let mut encoded = Encoded { lines: Vec::with_capacity(expected_bytes(records)), ..Encoded::default() };
     for judged in records {
         let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
         encode_record(judged, record, knowledge, settings, &mut encoded);
     }
     encoded
+}
+
+/// About as many bytes as the lines will have; a guess that is too small costs a copy and no more.
+fn expected_bytes(records: &[Judged]) -> usize {
+    const OBJECT: usize = 450;
+    let line = |judged: &Judged| judged.batch.records.get(judged.index as usize).map_or(0, |record| record.line.len);
+    records.iter().map(|judged| line(judged) as usize + OBJECT).sum()
 }
 
 fn encode_record(

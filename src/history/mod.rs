@@ -345,7 +345,7 @@ impl History {
                     set.observe(observer, day);
                 }
             }
-            if entry.clients.count_since(i32::MIN) > 1 {
+            if entry.clients.is_several() {
                 self.issuers.establish(key);
             }
         }
@@ -358,7 +358,7 @@ impl History {
         if let Some(client) = observation.client {
             entry.clients.observe(client, day);
         }
-        if entry.clients.count_since(i32::MIN) > 1 {
+        if entry.clients.is_several() {
             self.certificates.establish(certificate.id);
         }
         if new {

@@ -36,6 +36,11 @@ impl Recent {
         }
     }
 
+    /// Whether more than one observer was ever seen.
+    pub fn is_several(&self) -> bool {
+        self.observers.len() > 1
+    }
+
     /// How many distinct observers were seen on `from_day` or later; K stands for K or more.
     pub fn count_since(&self, from_day: i32) -> u32 {
         self.observers.iter().filter(|(_, day)| *day >= from_day).count() as u32

@@ -42,6 +42,8 @@ pub struct Certificate {
     pub ca: Option<bool>,
     /// Whether it signed itself; `None` when subject or issuer are unknown.
     pub self_signed: Option<SelfSigned>,
+    /// Identity of the issuer's organisation.
+    pub issuer_organization: Option<Id128>,
     /// Key identifier of the issuer (RFC 5280 §4.2.1.1), from DER.
     pub authority_key_id: Option<Box<[u8]>>,
 }
@@ -150,12 +152,14 @@ impl Certificate {
             san: None,
             ca: None,
             self_signed: None,
+            issuer_organization: None,
             authority_key_id: None,
         }
     }
 
-    /// Fixes the id from the best identity that is known: SHA-256, else SHA-1, else the facts themselves.
+    /// Fixes what follows from the facts, and the id from the best identity that is known: SHA-256, else SHA-1, else the facts themselves.
     pub fn with_id(mut self) -> Self {
+        self.issuer_organization = self.issuer.as_ref().and_then(organization_key);
         self.id = match (&self.sha256, &self.sha1) {
             (Some(sha256), _) => Id128::of(&sha256.0),
             (None, Some(sha1)) => Id128::of_parts(&[b"sha1", &sha1.0]),
@@ -175,13 +179,6 @@ impl Certificate {
         matches!(self.self_signed, Some(SelfSigned::Verified | SelfSigned::SameName))
     }
 
-    /// The issuer's organisation, as an identity.
-    pub fn issuer_organization_key(&self) -> Option<Id128> {
-        let organization = self.issuer.as_ref()?.first(&AttributeKind::Organization)?;
-        let folded = organization.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        Some(Id128::of_parts(&[b"organization", folded.as_bytes()]))
-    }
-
     fn id_of_facts(&self) -> CertificateId {
         let serial = self.serial.as_ref().map(ToString::to_string).unwrap_or_default();
         let subject = self.subject.as_ref().map_or("", DistinguishedName::text);
@@ -197,4 +194,11 @@ impl Certificate {
             &self.key.as_ref().and_then(|key| key.bits).unwrap_or_default().to_be_bytes(),
         ])
     }
+}
+
+/// The organisation of a name, as an identity.
+fn organization_key(name: &DistinguishedName) -> Option<Id128> {
+    let organization = name.first(&AttributeKind::Organization)?;
+    let folded = organization.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    Some(Id128::of_parts(&[b"organization", folded.as_bytes()]))
 }

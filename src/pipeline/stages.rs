@@ -159,7 +159,8 @@ impl Encoder {
             return Ok(());
         }
         self.bytes = 0;
-        let chunk = self.workers.encode(std::mem::take(&mut self.judged));
+        let next = Vec::with_capacity(self.judged.len());
+        let chunk = self.workers.encode(std::mem::replace(&mut self.judged, next));
         self.sink.send(Message::Chunk(chunk)).map_err(|_| Stopped)
     }
 
