@@ -36,7 +36,7 @@ struct Common {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Worker threads [default: one per core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = threads)]
     threads: usize,
     /// Say more on standard error: what is done, and twice for details
     #[arg(short, long, action = clap::ArgAction::Count)]
@@ -61,6 +61,15 @@ pub fn main() -> ExitCode {
         eprintln!("certsift: {}", printable(&error.to_string()));
         ExitCode::Failure
     })
+}
+
+/// A number of threads that a machine can have.
+fn threads(text: &str) -> Result<usize, String> {
+    const MAX: usize = 1024;
+    match text.parse() {
+        Ok(threads) if threads <= MAX => Ok(threads),
+        _ => Err(format!("a number from 1 to {MAX}, or 0 for one per core")),
+    }
 }
 
 /// Starts logging to standard error.

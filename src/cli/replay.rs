@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::encode::Detail;
 use crate::model::TimeZone;
 use crate::pipeline::{PipelineError, Replay};
-use crate::sink::{OpenMode, Output, default_dead_letter_path};
+use crate::sink::{OpenMode, Output, default_dead_letter_path, is_same_file};
 use crate::source::{Discovered, discover};
 use crate::state::StateStore;
 
@@ -63,7 +63,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .dead_letter
         .clone()
         .unwrap_or_else(|| default_dead_letter_path(output_path, arguments.state.as_deref()));
-    let files = inputs(&arguments.paths, output_path, &dead_letter)?;
+    let (files, unreadable) = inputs(&arguments.paths, output_path, &dead_letter)?;
     let state = arguments.state.as_deref().map(StateStore::open).transpose()?.map(Arc::new);
     let output = Output::open(output_path, dead_letter, OpenMode::Replace)?;
     let bar = progress_bar(&files, output_path.is_none());
@@ -71,6 +71,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config: &config,
         knowledge: Arc::new(knowledge),
         files,
+        unreadable,
         sensor: arguments.sensor.as_deref(),
         time_zone: arguments.time_zone.as_ref(),
         threads: arguments.common.threads,
@@ -89,22 +90,20 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(if outcome.failed.is_empty() { ExitCode::Success } else { ExitCode::Incomplete })
 }
 
-/// The files to be read, without those that are about to be written.
+/// The files to be read, without those that are about to be written, and what cannot be looked at.
 fn inputs(
     paths: &[String],
     output: Option<&std::path::Path>,
     dead_letter: &std::path::Path,
-) -> anyhow::Result<Vec<Discovered>> {
-    let mut files = discover(paths)?;
+) -> anyhow::Result<(Vec<Discovered>, Vec<String>)> {
+    let (mut files, unreadable) = discover(paths)?;
     for written in output.into_iter().chain([dead_letter]) {
-        let Ok(written) = written.canonicalize() else { continue };
-        let is_written = |file: &Discovered| file.path.canonicalize().is_ok_and(|path| path == written);
-        if let Some(file) = files.iter().find(|file| file.named && is_written(file)) {
+        if let Some(file) = files.iter().find(|file| file.named && is_same_file(&file.path, written)) {
             anyhow::bail!("{}: is an input and would be overwritten; name another output", file.path.display());
         }
-        files.retain(|file| !is_written(file));
+        files.retain(|file| !is_same_file(&file.path, written));
     }
-    Ok(files)
+    Ok((files, unreadable.iter().map(ToString::to_string).collect()))
 }
 
 fn progress_bar(files: &[Discovered], to_stdout: bool) -> ProgressBar {

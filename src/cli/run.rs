@@ -47,12 +47,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let output_path = config.output.path.as_deref();
     let dead_letter =
         config.output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output_path, Some(state_dir)));
+    let written: Vec<PathBuf> =
+        output_path.iter().map(|path| path.to_path_buf()).chain([dead_letter.clone()]).collect();
     let output = Output::open(output_path, dead_letter, OpenMode::Append)?;
     let run = Run {
         config: &config,
         knowledge: Arc::new(knowledge),
         threads: arguments.common.threads,
         state,
+        written,
         stop: Arc::clone(&stop),
         reopen,
     };

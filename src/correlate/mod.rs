@@ -120,8 +120,12 @@ pub struct Correlator {
     history: History,
     clock: Clock,
     held: Held,
+    /// The certificate that a flow showed, for alerts on it.
+    flows: Table<CertificateId>,
     /// Streams that have shown a `validation_status`, so that its absence means something.
     validating: Table<()>,
+    /// Some input is behind, so that the clock says nothing about what is still to come.
+    patient: bool,
 }
 
 /// What a server presented, and when.
@@ -133,6 +137,8 @@ pub struct Presented {
 
 /// Servers whose last certificate is remembered.
 const PRESENTED_CAPACITY: usize = 131_072;
+/// Flows whose certificate is remembered.
+const FLOW_CAPACITY: usize = 65_536;
 /// Streams that are remembered to log validation.
 const STREAM_CAPACITY: usize = 4096;
 /// A TLS 1.3 session carries a certificate of the same name for this long only: nothing says that it was resumed.
@@ -149,7 +155,9 @@ impl Correlator {
             history,
             clock: Clock::default(),
             held: Held::new(limits),
+            flows: Table::new(FLOW_CAPACITY, false),
             validating: Table::new(STREAM_CAPACITY, false),
+            patient: false,
         }
     }
 
@@ -224,6 +232,12 @@ impl Correlator {
         }
     }
 
+    /// Says whether some input is behind the others: then the clock does not end the wait of sessions, since their
+    /// certificates may be waiting there.
+    pub fn set_patient(&mut self, patient: bool) {
+        self.patient = patient;
+    }
+
     /// Says how far the wall clock has come, for sessions that begin to wait from now on.
     pub fn set_tick(&mut self, tick: u64) {
         self.held.set_tick(tick);
@@ -285,6 +299,9 @@ impl Correlator {
     }
 
     fn release_overdue(&mut self, out: &mut impl FnMut(Judged)) {
+        if self.patient {
+            return;
+        }
         let Some(now) = self.clock.now() else { return };
         while let Some(waiting) = self.held.pop_overdue(now) {
             self.judge_waiting(&waiting, out);
@@ -320,6 +337,7 @@ impl Correlator {
     ) {
         let at = self.clock.believable(record.time);
         let clock = self.clock.now().unwrap_or(at);
+        let leaf = self.of_flow(record.log, session, leaf);
         let leaf = self.carry_forward(record.log, session, leaf, at);
         let observation = self.observation(session, &leaf, at, clock);
         let seen = match record.log {
@@ -352,21 +370,47 @@ impl Correlator {
             return Found::Leaf(Leaf::Absent(absent_reason(session)));
         };
         match self.certificates.find(first) {
-            // Certificates that Zeek cannot parse are missing from the chain; then an intermediate stands first.
-            Some(known) if known.host == Some(false) => Found::Leaf(Leaf::Absent(AbsentReason::Unparsed)),
+            // Certificates that Zeek cannot parse are missing from the chain; then an intermediate stands first. But a
+            // certificate that came later in one message and first in another has two records, in either order.
+            Some(known) if known.host == Some(false) => Found::Missing(first),
             Some(known) => Found::Leaf(Leaf::Presented(known)),
             None => Found::Missing(first),
         }
     }
 
     /// Why a leaf that a session refers to has not come.
-    fn absent_leaf(&self, batch: &Batch, session: &Session) -> AbsentReason {
+    fn absent_leaf(&mut self, batch: &Batch, session: &Session) -> AbsentReason {
+        let first = session.chain.of(&batch.references).first().copied();
+        if first.and_then(|first| self.certificates.find(first)).is_some_and(|known| known.host == Some(false)) {
+            return AbsentReason::Unparsed;
+        }
         let hint = session.leaf_unparsed_hint;
         let validating = hint.validation_column || self.validating.peek(stream_id(batch.source.stream)).is_some();
         if hint.no_name_match || (hint.no_validation && validating) {
             AbsentReason::Unparsed
         } else {
             AbsentReason::NotFound
+        }
+    }
+
+    /// Remembers what a flow showed, for alerts on it that do not show it themselves.
+    fn of_flow(&mut self, log: Log, session: &Session, leaf: Leaf) -> Leaf {
+        let Some(flow) = session.flow else { return leaf };
+        match (log, leaf) {
+            (Log::SuricataTls, Leaf::Presented(known)) => {
+                self.flows.insert(flow, known.certificate.id);
+                Leaf::Presented(known)
+            }
+            (Log::SuricataAlert, Leaf::Absent(reason)) => {
+                let known = self.flows.peek(flow).copied().and_then(|id| self.certificates.find(id));
+                match (known, reason) {
+                    (Some(known), _) => Leaf::Presented(known),
+                    // An alert tells of one moment of its flow: what it does not show may have been there.
+                    (None, AbsentReason::Incomplete) => Leaf::Absent(AbsentReason::NotLogged),
+                    (None, reason) => Leaf::Absent(reason),
+                }
+            }
+            (_, leaf) => leaf,
         }
     }
 

@@ -9,79 +9,116 @@ const CONFIRMATIONS: u8 = 3;
 
 /// The key of one file's records: its times as a running maximum, which one wild time does not move.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct KeyTracker {
-    key: Option<EventTime>,
-    beyond: u8,
-    smallest_beyond: Option<EventTime>,
-}
+pub struct KeyTracker(GuardedMaximum);
 
 impl KeyTracker {
-    /// Starts at a file's first key, the smallest of its first three times.
+    /// Starts at a file's first key, or at the key of the record before.
     pub fn starting_at(first: Option<EventTime>) -> Self {
-        Self { key: first, beyond: 0, smallest_beyond: None }
+        Self(GuardedMaximum::starting_at(first))
     }
 
     /// The key of the next record; `None` until a file has shown its first time.
     pub fn next(&mut self, time: Option<EventTime>) -> Option<EventTime> {
-        let Some(time) = time else { return self.key };
-        match self.key {
-            None => self.key = Some(time),
-            Some(key) if time.since(key) <= MAX_JUMP => {
-                self.key = Some(key.max(time));
-                (self.beyond, self.smallest_beyond) = (0, None);
-            }
-            Some(_) => {
-                self.beyond += 1;
-                let smallest = self.smallest_beyond.map_or(time, |smallest| smallest.min(time));
-                self.smallest_beyond = Some(smallest);
-                if self.beyond == CONFIRMATIONS {
-                    self.key = Some(smallest);
-                    (self.beyond, self.smallest_beyond) = (0, None);
-                }
-            }
+        if let Some(time) = time {
+            self.0.advance(time);
         }
-        self.key
+        self.0.now
     }
 
     /// The key of the record before, if there was one with a time.
     pub fn current(&self) -> Option<EventTime> {
-        self.key
+        self.0.now
     }
 }
 
-/// The first key of a file: the smallest of its first three times.
+/// The first key of a file: the smallest of its first three times, unless it lies more than a week before the one in the
+/// middle and so is the wild one.
 pub fn first_key(times: impl Iterator<Item = EventTime>) -> Option<EventTime> {
-    times.take(usize::from(CONFIRMATIONS)).min()
+    let mut first: Vec<_> = times.take(usize::from(CONFIRMATIONS)).collect();
+    first.sort_unstable();
+    match first[..] {
+        [smallest, middle, _] if middle.since(smallest) > MAX_JUMP => Some(middle),
+        _ => first.first().copied(),
+    }
 }
 
-/// The largest key processed so far, which never moves back.
+/// The largest key processed so far, which never moves back once it is established. The keys of files go through the same
+/// guard here: a file may hold nothing but one wild time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Clock {
-    now: Option<EventTime>,
-}
+pub struct Clock(GuardedMaximum);
 
 impl Clock {
     /// A clock that continues from a stored time.
     pub fn starting_at(now: Option<EventTime>) -> Self {
-        Self { now }
+        Self(GuardedMaximum::starting_at(now))
     }
 
     /// Moves the clock on to a key.
     pub fn advance(&mut self, key: EventTime) {
-        self.now = Some(self.now.map_or(key, |now| now.max(key)));
+        self.0.advance(key);
     }
 
     /// The time; `None` before the first record.
     pub fn now(&self) -> Option<EventTime> {
-        self.now
+        self.0.now
     }
 
     /// A record's own time as far as it can be believed: within a week of the clock, else the clock.
     pub fn believable(&self, time: Option<EventTime>) -> EventTime {
-        let now = self.now.unwrap_or(EventTime(0));
+        let now = self.0.now.unwrap_or(EventTime(0));
         match time {
             Some(time) if time <= now && now.since(time) <= MAX_JUMP => time,
             _ => now,
+        }
+    }
+}
+
+/// A running maximum that one wild time does not move.
+///
+/// A jump of more than a week forward counts from the third consecutive time beyond it. While fewer than three times
+/// support the maximum, it may itself be the wild one: three consecutive times more than a week before it take it back.
+#[derive(Clone, Copy, Debug, Default)]
+struct GuardedMaximum {
+    now: Option<EventTime>,
+    /// Times within a week of the maximum, up to three.
+    support: u8,
+    beyond: u8,
+    smallest_beyond: Option<EventTime>,
+    behind: u8,
+    largest_behind: Option<EventTime>,
+}
+
+impl GuardedMaximum {
+    fn starting_at(now: Option<EventTime>) -> Self {
+        Self { now, support: if now.is_some() { CONFIRMATIONS } else { 0 }, ..Self::default() }
+    }
+
+    fn advance(&mut self, time: EventTime) {
+        let Some(now) = self.now else {
+            *self = Self { now: Some(time), support: 1, ..Self::default() };
+            return;
+        };
+        if time.since(now) > MAX_JUMP {
+            self.beyond += 1;
+            let smallest = self.smallest_beyond.map_or(time, |smallest| smallest.min(time));
+            self.smallest_beyond = Some(smallest);
+            if self.beyond == CONFIRMATIONS {
+                *self = Self::starting_at(Some(smallest));
+            }
+        } else if now.since(time) > MAX_JUMP {
+            (self.beyond, self.smallest_beyond) = (0, None);
+            if self.support == CONFIRMATIONS {
+                return;
+            }
+            self.behind += 1;
+            let largest = self.largest_behind.map_or(time, |largest| largest.max(time));
+            self.largest_behind = Some(largest);
+            if self.behind == CONFIRMATIONS {
+                *self = Self::starting_at(Some(largest));
+            }
+        } else {
+            let support = (self.support + 1).min(CONFIRMATIONS);
+            *self = Self { now: Some(now.max(time)), support, ..Self::default() };
         }
     }
 }
@@ -116,5 +153,21 @@ mod tests {
     #[test]
     fn a_wild_first_time_does_not_start_the_file() {
         assert_eq!(first_key([40_000, 10, 11, 1].map(day).into_iter()), Some(day(10)));
+        assert_eq!(first_key([0, 20_000, 20_001].map(day).into_iter()), Some(day(20_000)));
+    }
+
+    #[test]
+    fn a_wild_start_is_taken_back_and_an_established_time_is_not() {
+        let mut keys = KeyTracker::default();
+        for (time, key) in
+            [(40_000, 40_000), (10, 40_000), (11, 40_000), (11, 11), (12, 12), (13, 13), (1, 13), (2, 13), (3, 13)]
+        {
+            assert_eq!(keys.next(Some(day(time))), Some(day(key)), "{time}");
+        }
+        let mut clock = Clock::starting_at(Some(day(100)));
+        for key in [40_000, 40_000, 101] {
+            clock.advance(day(key));
+        }
+        assert_eq!(clock.now(), Some(day(101)));
     }
 }

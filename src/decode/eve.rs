@@ -32,6 +32,7 @@ struct Event<'a> {
     tls: Option<&'a str>,
     quic: Option<&'a str>,
     flow: Option<&'a str>,
+    flow_id: Option<&'a str>,
     enriched: bool,
 }
 
@@ -98,6 +99,7 @@ impl<'a> Event<'a> {
             "tls" => &mut self.tls,
             "quic" => &mut self.quic,
             "flow" => &mut self.flow,
+            "flow_id" => &mut self.flow_id,
             "certsift" => {
                 self.enriched = true;
                 return;
@@ -214,6 +216,7 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
         client_chain: ReferenceRange::default(),
         chain_logged: true,
         leaf_unparsed_hint: UnparsedHint::default(),
+        flow: event.flow_id.map(|id| Id128::of_parts(&[b"flow", &output.source().stream.0, id.as_bytes()])),
         validation_status: None,
         leaf,
         client_leaf,

@@ -108,6 +108,7 @@ fn decode_broken_lines(output: &mut Output<'_>, bytes: &[u8], offset: u64, forma
         let at = offset + start as u64;
         match std::str::from_utf8(line) {
             Ok(line) => decode_guarded(output, line, at, format),
+            Err(_) if line.starts_with(b"#") && matches!(format, Format::ZeekTsv(_)) => {}
             Err(_) => output.dead_letter(at, line, "not valid UTF-8"),
         }
         start = end;

@@ -126,6 +126,24 @@ impl<'a> ZeekFields<'a> {
         self.text(ZeekField::Path)
     }
 
+    /// The log that the fields belong to, where they do not fit `default`.
+    pub(super) fn log_like(&self, default: Log) -> Log {
+        let x509 =
+            self.is_set(ZeekField::Serial) || self.is_set(ZeekField::Subject) || self.is_set(ZeekField::NotAfter);
+        let ssl = self.is_set(ZeekField::Client)
+            && (self.is_set(ZeekField::Established)
+                || self.is_set(ZeekField::ChainFps)
+                || self.is_set(ZeekField::ChainFuids));
+        match default {
+            Log::ZeekX509 if !x509 && ssl => Log::ZeekSsl,
+            Log::ZeekX509 => default,
+            _ if x509 => Log::ZeekX509,
+            Log::ZeekSsl => default,
+            _ if ssl => Log::ZeekSsl,
+            _ => default,
+        }
+    }
+
     fn get(&self, field: ZeekField) -> Option<Cell<'a>> {
         self.cells[field as usize]
     }
@@ -346,6 +364,7 @@ fn session(
         client_chain: references(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
         chain_logged,
         leaf_unparsed_hint,
+        flow: None,
         validation_status: validation.map(|status| output.span(&status)),
         leaf: None,
         client_leaf: None,

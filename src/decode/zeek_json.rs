@@ -26,7 +26,8 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, defa
     };
     let log = match fields.path() {
         Some(path) => zeek::log_of_path(&path),
-        None => default_log,
+        // Without a name of its own, a line of a file that is joined from several logs is known by its fields.
+        None => fields.log_like(default_log),
     };
     let mut read = zeek::read(output, &fields, log, None);
     if enriched {

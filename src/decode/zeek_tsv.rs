@@ -19,8 +19,8 @@ pub struct TsvHeader {
     unset_marker: Box<str>,
     columns: Vec<Column>,
     log: Log,
-    /// The header is one line of names without a mark.
-    bare: bool,
+    /// The header is this one line of names, without a mark.
+    bare: Option<Box<str>>,
     /// There is a column named `certsift`.
     enriched: bool,
 }
@@ -55,6 +55,22 @@ impl TsvHeader {
             end += memchr::memchr(b'\n', &head[end..])? + 1;
         }
         Self::parse_block(&head[..end], name)
+    }
+
+    /// Whether the header is one line of names without a mark.
+    pub fn is_bare(&self) -> bool {
+        self.bare.is_some()
+    }
+
+    /// Reads the header of a file, whichever of the two forms it has.
+    pub fn parse(header: &[u8], name: &str) -> Option<Self> {
+        let bare = || Self::parse_bare(std::str::from_utf8(header).ok()?.trim_end_matches(['\n', '\r']), name);
+        Self::parse_block(header, name).or_else(bare)
+    }
+
+    /// Whether a line is a header without a mark: the one line that the `tsv` option of Zeek's writer begins a file with.
+    pub fn is_bare_header(line: &[u8]) -> bool {
+        std::str::from_utf8(line).is_ok_and(|line| Self::parse_bare(line.trim_end_matches(['\n', '\r']), "").is_some())
     }
 
     /// Reads consecutive lines that begin with `#`; `None` when they name no fields (`#close` and the like).
@@ -104,7 +120,7 @@ impl TsvHeader {
             unset_marker: unset_marker.into(),
             columns,
             log,
-            bare: false,
+            bare: None,
             enriched: names.contains(&"certsift"),
         })
     }
@@ -126,7 +142,7 @@ impl TsvHeader {
             unset_marker: "-".into(),
             columns: names.iter().map(|name| Column::new(name, None)).collect(),
             log,
-            bare: true,
+            bare: Some(line.into()),
             enriched: names.contains(&"certsift"),
         })
     }
@@ -134,11 +150,6 @@ impl TsvHeader {
     /// The log that the rows belong to.
     pub fn log(&self) -> Log {
         self.log
-    }
-
-    /// Whether the header is one line of names without a mark (the `tsv` option of Zeek's writer).
-    pub fn is_bare(&self) -> bool {
-        self.bare
     }
 
     /// Whether there is a column of this field.
@@ -170,7 +181,7 @@ impl Column {
 
 /// Reads one row.
 pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, header: &TsvHeader) {
-    if line.starts_with('#') {
+    if line.starts_with('#') || header.bare.as_deref() == Some(line) {
         return;
     }
     let mut columns = header.columns.iter();

@@ -21,7 +21,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         return findings.not_evaluated("fresh_certificate:not_logged");
     };
     // Beyond the start of its validity lies a clock or a time zone, not freshness.
-    if !(0.0..FRESH_DAYS).contains(&age) || !name_is_new(subject) {
+    let not_before = certificate.not_before.map_or(i64::MAX, |time| time.0);
+    let seconds = subject.context.at.seconds().saturating_sub(not_before);
+    if !(0..FRESH_DAYS as i64 * 86_400).contains(&seconds) || !name_is_new(subject) {
         return;
     }
     let weight = if age < VERY_FRESH_DAYS { WEIGHT_VERY_FRESH } else { WEIGHT_FRESH };

@@ -99,7 +99,7 @@ fn combine(findings: Findings) -> Assessment {
             Effect::Floor(floor) => score = score.max(lower_edge(floor)).max(percent(found.finding.weight)),
             Effect::CappedAt(cap) => {
                 let with = percent(noisy_or(findings.found.iter().filter(weighs).chain([found])));
-                score = score.max(with.min(upper_edge(cap)));
+                score = score.max(with.min(upper_edge(cap)).min(MAX_WITHOUT_FLOOR));
             }
             Effect::Weighs | Effect::Explains => {}
         }

@@ -137,7 +137,7 @@ pub struct History {
     settings: HistorySettings,
     issuers: Table<IssuerEntry>,
     certificates: Table<CertificateEntry>,
-    names: Table<FirstSeen>,
+    names: Table<NameEntry>,
     clients: Table<i32>,
     clients_per_day: BTreeMap<i32, u32>,
     learning: Learning,
@@ -146,8 +146,10 @@ pub struct History {
 /// How far learning has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Learning {
-    /// The clock at the first session.
+    /// The clock at the first session, or at the first after a pause of more than a week: what lies between says nothing.
     started: Option<EventTime>,
+    /// The clock at the last session.
+    last: Option<EventTime>,
     /// Certificates that were new.
     certificates: u64,
     /// Clients that were new.
@@ -167,6 +169,13 @@ struct IssuerEntry {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct NameEntry {
+    first: FirstSeen,
+    /// One of its clients: another one establishes the name.
+    client: Option<Id128>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct CertificateEntry {
     first: FirstSeen,
     clients: Recent,
@@ -174,6 +183,9 @@ struct CertificateEntry {
 
 /// Clients whose last day is remembered; beyond, the number of active clients saturates.
 const MAX_CLIENTS: usize = 65_536;
+
+/// A longer pause begins learning's days anew.
+const MAX_LEARNING_PAUSE: i64 = 7 * DAY_NANOS;
 
 /// Which of the tables a stored row belongs to. The numbers are part of the state's format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -214,13 +226,13 @@ impl History {
         if let Some(client) = observation.client {
             self.note_client(client, day);
         }
-        self.learning.started.get_or_insert(observation.clock);
+        self.note_learning_time(observation.clock);
         let first = FirstSeen { at: observation.at, after_learning: self.learning.ended };
         if let Some(certificate) = observation.certificate {
             self.note_certificate(observation, certificate, first, day);
         }
         if let Some(domain) = observation.domain {
-            self.names.get_or_insert_with(domain, || first);
+            self.note_name(domain, observation.client, first);
         }
         self.end_learning(observation.clock);
         self.look_up(observation)
@@ -247,7 +259,7 @@ impl History {
             certificate: certificate
                 .and_then(|certificate| self.certificates.peek(certificate.id))
                 .map(|entry| CertificateSeen { first: entry.first, clients: entry.clients.count_since(from_day) }),
-            name: observation.domain.and_then(|domain| self.names.peek(domain)).copied(),
+            name: observation.domain.and_then(|domain| self.names.peek(domain)).map(|entry| entry.first),
             learning: self.learning_reason(observation.clock),
             active_clients: self.clients_per_day.range(from_day..).map(|(_, clients)| clients).sum(),
         }
@@ -313,6 +325,15 @@ impl History {
         }
     }
 
+    fn note_name(&mut self, name: Id128, client: Option<Id128>, first: FirstSeen) {
+        let (entry, _) = self.names.get_or_insert_with(name, || NameEntry { first, client });
+        match (entry.client, client) {
+            (Some(known), Some(client)) if known != client => self.names.establish(name),
+            (None, Some(client)) => entry.client = Some(client),
+            _ => {}
+        }
+    }
+
     fn note_certificate(
         &mut self,
         observation: &Observation,
@@ -364,6 +385,17 @@ impl History {
         if new {
             self.learning.certificates += 1;
         }
+    }
+
+    fn note_learning_time(&mut self, clock: EventTime) {
+        if self.learning.ended {
+            return;
+        }
+        let gap = self.learning.last.map_or(0, |last| clock.since(last).abs());
+        if gap > MAX_LEARNING_PAUSE || self.learning.started.is_none() {
+            self.learning.started = Some(clock);
+        }
+        self.learning.last = Some(clock);
     }
 
     fn end_learning(&mut self, clock: EventTime) {

@@ -154,6 +154,8 @@ pub struct Session {
     pub chain_logged: bool,
     /// Signs that the leaf did not parse: a field that a parsed leaf always sets is missing.
     pub leaf_unparsed_hint: UnparsedHint,
+    /// The flow, where the sensor names it (EVE `flow_id`).
+    pub flow: Option<Id128>,
     /// The sensor's own verdict on the chain.
     pub validation_status: Option<Span>,
     /// The leaf, where the record itself holds its facts (EVE).

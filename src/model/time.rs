@@ -125,11 +125,16 @@ impl ValidityTime {
 
     /// Reads ISO 8601; see [`EventTime::parse_iso8601`]. Years after 9999 have five digits.
     pub fn parse_iso8601(text: &str) -> Option<Self> {
-        let five_digits = text.len() > 5 && text.as_bytes()[5] == b'-' && text.as_bytes()[..5].is_ascii();
-        if five_digits && digits(text.as_bytes(), 0, 5).is_some() {
-            return Some(Self(Self::MAX_PRINTED + 1));
+        // The calendar repeats every 400 years.
+        const YEARS: i64 = 10_000;
+        const DAYS: i64 = YEARS / 400 * 146_097;
+        match text.as_bytes() {
+            [b'1', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'-', ..] => {
+                let nanos = iso8601_nanos(&text[1..])?;
+                Some(Self(Self::from_nanos(nanos).0.saturating_add(DAYS * 86_400)))
+            }
+            _ => iso8601_nanos(text).map(Self::from_nanos),
         }
-        iso8601_nanos(text).map(Self::from_nanos)
     }
 
     /// Whether the text of this time is not the time itself, since it lies beyond the years 0 to 9999.
@@ -139,7 +144,9 @@ impl ValidityTime {
 
     /// The time a sensor meant that took the fields of a UTC time for local time of `zone` (Zeek before 8.0).
     pub fn undo_local(self, zone: &TimeZone) -> Self {
-        let Ok(timestamp) = jiff::Timestamp::from_second(self.0) else { return self };
+        // Beyond what the calendar library knows, the zone's last rule holds.
+        let known = self.0.clamp(jiff::Timestamp::MIN.as_second() + 1, jiff::Timestamp::MAX.as_second() - 1);
+        let Ok(timestamp) = jiff::Timestamp::from_second(known) else { return self };
         Self(self.0.saturating_add(i64::from(zone.zone.to_offset(timestamp).seconds())))
     }
 

@@ -31,7 +31,7 @@ pub(super) struct PeekedInput {
     pub(super) first_key: Option<EventTime>,
     /// Rank of the first record.
     pub(super) rank: u8,
-    /// Standard input, which cannot be opened twice.
+    /// An input that cannot be opened twice.
     pub(super) reader: Option<LineReader<Reader>>,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn peek(file: &Discovered, context: &DecodeContext, sensors: &Sensors
         return Peeked::Failed(OpenError { path: file.path.clone(), source });
     }
     let format = match detect(&head, &name) {
-        Detected::Format(format) if format.log() == Log::ZeekOther => {
+        Detected::Format(format) if format.log() == Log::ZeekOther && !file.named && is_one_log(&head, &name) => {
             return Peeked::Skipped(Skipped { path: file.path.clone(), why: SkipReason::OtherZeekLog });
         }
         Detected::Format(format) => format,
@@ -97,7 +97,9 @@ pub(super) fn peek(file: &Discovered, context: &DecodeContext, sensors: &Sensors
     let Some(first) = records.first() else { return Peeked::Empty };
     let rank = first.log.rank();
     let first_key = first_key(records.iter().filter_map(|record| record.time));
-    let reader = stdin.then_some(reader);
+    // What is read once is read here: standard input, a FIFO, what a shell substitutes for a process.
+    let once = stdin || !file.path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let reader = once.then_some(reader);
     Peeked::Records(Box::new(PeekedInput { path: file.path.clone(), source, format, first_key, rank, reader }))
 }
 
@@ -163,6 +165,17 @@ fn is_among(path: &std::path::Path, real: &std::path::Path, pattern: &str) -> bo
             .is_ok_and(|pattern| pattern.matches_path_with(path, OPTIONS) || pattern.matches_path_with(real, OPTIONS))
     };
     real.starts_with(&folder) || matches(pattern) || resolved.is_ok_and(|pattern| matches(&pattern))
+}
+
+/// Whether a file of another log of Zeek holds that log alone: it is named for it. Joined and mixed files are not.
+pub(super) fn is_one_log(head: &[u8], name: &str) -> bool {
+    let value_of = |key: &[u8], end: u8| {
+        let start = memchr::memmem::find(head, key)? + key.len();
+        let length = head[start..].iter().position(|&byte| byte == end || byte == b'\r')?;
+        std::str::from_utf8(&head[start..start + length]).ok()
+    };
+    let path = value_of(b"#path\t", b'\n').or_else(|| value_of(b"\"_path\":\"", b'"'));
+    path.is_none_or(|path| name.contains(path))
 }
 
 /// A file's name without its folder.

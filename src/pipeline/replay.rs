@@ -33,6 +33,8 @@ pub struct Replay<'a> {
     pub knowledge: Arc<Knowledge>,
     /// The files.
     pub files: Vec<Discovered>,
+    /// What could not even be looked at, for the outcome.
+    pub unreadable: Vec<String>,
     /// A name for the sensor of all files.
     pub sensor: Option<&'a str>,
     /// A zone for the sensor of all files.
@@ -143,7 +145,7 @@ impl Replay<'_> {
         let (context, files) = (workers.decode_context(), &self.files);
         let peeked: Vec<Peeked> =
             workers.install(|| files.par_iter().map(|file| peek(file, context, &sensors)).collect());
-        let mut looked = Looked::default();
+        let mut looked = Looked { failed: self.unreadable.clone(), ..Looked::default() };
         for peeked in peeked {
             match peeked {
                 Peeked::Records(input) => looked.inputs.push(*input),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::peek::{Sensors, file_name};
+use super::peek::{Sensors, file_name, is_one_log};
 use super::stages::{Encoder, PipelineError, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
@@ -19,7 +19,7 @@ use crate::encode::Counts;
 use crate::history::History;
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, Body, EventTime, Log, SourceInfo, StreamKey};
-use crate::sink::Output;
+use crate::sink::{Output, is_same_file};
 use crate::source::tail::{Chunk, FileId, Item, ResumePoint, Tail, TailConfig, stream_key};
 use crate::source::{LineReader, Lines, Splitter, discover, is_named_like_a_log, open};
 use crate::state::{InputPosition, StateChanges, StateStore};
@@ -34,6 +34,8 @@ pub struct Run<'a> {
     pub threads: usize,
     /// The state.
     pub state: Arc<StateStore>,
+    /// Files that are written, which are never read as inputs.
+    pub written: Vec<PathBuf>,
     /// Set when it is to end: what was written by then is read, written and committed.
     pub stop: Arc<AtomicBool>,
     /// Set when the output is to be opened by its name again.
@@ -65,6 +67,8 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// once a day.
 const BACKFILL: Duration = Duration::from_secs(48 * 3600);
 
+/// How long a session waits by the wall clock, at the most, while inputs are behind.
+const PATIENCE_MILLIS: u64 = 60_000;
 /// Streams that were read to their end and are remembered.
 const MAX_ENDED: usize = 1024;
 
@@ -87,6 +91,7 @@ struct Underway {
 
 struct Running<'a> {
     config: &'a Config,
+    written: &'a [PathBuf],
     workers: Workers,
     tail: Tail,
     followed: HashMap<FileId, Followed>,
@@ -135,6 +140,7 @@ impl Run<'_> {
         let (sink, encoder) = SinkThread::start(&workers, output, Some(Arc::clone(&self.state)))?;
         let mut running = Running {
             config: self.config,
+            written: &self.written,
             workers,
             tail,
             followed: HashMap::new(),
@@ -152,6 +158,7 @@ impl Run<'_> {
         if first_start {
             running.backfill();
         }
+        running.correlator.set_patient(true);
         let followed = running.catch_up().and_then(|()| running.follow(&self.stop, &self.reopen));
         let Running { encoder, sink, correlator, .. } = running;
         drop(encoder);
@@ -247,6 +254,11 @@ impl Running<'_> {
     fn meet(&mut self, chunk: &Chunk) -> bool {
         let name = file_name(&chunk.path);
         if !self.followed.contains_key(&chunk.file) {
+            if self.written.iter().any(|written| is_same_file(written, &chunk.path)) {
+                tracing::warn!(path = %chunk.path.display(), "skipped: certsift itself writes this file");
+                self.tail.ignore(chunk.file);
+                return false;
+            }
             let sensors = Sensors { inputs: &self.config.inputs, sensor: None, time_zone: None };
             let source = Arc::new(sensors.source(&chunk.path, chunk.stream));
             let mut splitter = Splitter::new(&name, None);
@@ -261,9 +273,8 @@ impl Running<'_> {
             return true;
         }
         let unwanted = match detect(&chunk.bytes, &name) {
-            Detected::Format(format) => {
-                (format.log() == Log::ZeekOther).then_some("another log of Zeek, which is not read")
-            }
+            Detected::Format(format) => (format.log() == Log::ZeekOther && is_one_log(&chunk.bytes, &name))
+                .then_some("another log of Zeek, which is not read"),
             Detected::NotALog if chunk.header.is_some() || is_named_like_a_log(&name) => None,
             Detected::NotALog => Some("no log that certsift knows"),
             Detected::Undecided => None,
@@ -312,7 +323,11 @@ impl Running<'_> {
     fn release_held(&mut self) -> Result<(), Stopped> {
         let tick = self.started.elapsed().as_millis() as u64;
         self.correlator.set_tick(tick);
+        // While an input is behind, the certificates that sessions wait for may be waiting there.
+        let behind = self.tail.is_behind();
+        self.correlator.set_patient(behind);
         let wait = (self.config.join.wait.max(0) / 1_000_000) as u64;
+        let wait = if behind { wait.max(PATIENCE_MILLIS) } else { wait };
         let mut stopped = Ok(());
         let encoder = &mut self.encoder;
         self.correlator.release_held_before(tick.saturating_sub(wait), &mut |judged| {
@@ -398,8 +413,15 @@ impl Running<'_> {
         self.ended.retain(|stream| !self.gone.contains(stream));
         let points: HashMap<StreamKey, ResumePoint> =
             self.tail.unresolved().iter().map(|point| (point.stream, point.clone())).collect();
-        for path in self.archives(None) {
-            let Ok(mut archive) = Archive::open(&path, self.config) else { continue };
+        let mut archives: Vec<_> = self
+            .archives(None)
+            .into_iter()
+            .filter_map(|path| Some((Archive::open(&path, self.config).ok()?, path)))
+            .filter(|(archive, _)| archive.source.as_ref().is_some_and(|source| points.contains_key(&source.stream)))
+            .collect();
+        // What others refer to comes first.
+        archives.sort_by_key(|(archive, _)| archive.log.rank());
+        for (mut archive, path) in archives {
             let Some(point) = archive.source.as_ref().and_then(|source| points.get(&source.stream)) else { continue };
             if self.tail.unresolved().iter().all(|unresolved| unresolved.stream != point.stream) {
                 continue;
@@ -451,7 +473,7 @@ impl Running<'_> {
         let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
         for pattern in patterns {
             match discover(&[pattern]) {
-                Ok(found) => files.extend(found.into_iter().filter_map(|file| {
+                Ok((found, _)) => files.extend(found.into_iter().filter_map(|file| {
                     let changed = file.path.metadata().ok()?.modified().ok()?;
                     (since.is_none_or(|since| changed >= since)).then_some((changed, file.path))
                 })),

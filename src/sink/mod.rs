@@ -57,13 +57,19 @@ impl Output {
     /// # Errors
     /// A file cannot be opened.
     pub fn open(path: Option<&Path>, dead_letters: PathBuf, mode: OpenMode) -> Result<Self, SinkError> {
+        if path.is_some_and(|path| path == dead_letters || is_same_file(path, &dead_letters))
+            && is_regular_or_new(&dead_letters)
+        {
+            let source =
+                io::Error::new(io::ErrorKind::InvalidInput, "is the output as well; name another dead-letter file");
+            return Err(SinkError { path: dead_letters, source });
+        }
         let lines = match path {
             None => Target::Stdout(io::stdout()),
             Some(path) => Target::File { file: open(path, mode)?, path: path.to_owned() },
         };
-        if mode == OpenMode::Replace && dead_letters.exists() {
-            // What it holds is of another run; left there it would be taken for this one's.
-            std::fs::remove_file(&dead_letters).map_err(|source| SinkError { path: dead_letters.clone(), source })?;
+        if mode == OpenMode::Replace {
+            remove_older(&dead_letters).map_err(|source| SinkError { path: dead_letters.clone(), source })?;
         }
         let dead_letters = DeadLetters { path: dead_letters, mode, file: None };
         Ok(Self { lines, dead_letters })
@@ -147,6 +153,35 @@ pub fn default_dead_letter_path(output: Option<&Path>, state: Option<&Path>) -> 
         (_, Some(state)) => state.join(NAME),
         _ => PathBuf::from(NAME),
     }
+}
+
+/// Whether two paths lead to one file, by whatever names.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+/// Removes the dead letters of another run; left there they would be taken for this one's. Nothing else is removed.
+fn remove_older(path: &Path) -> io::Result<()> {
+    use io::Read as _;
+    const BEGINNING: &[u8] = b"{\"file\":";
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        // Devices and pipes are written to; what is not there need not go.
+        _ => return Ok(()),
+    }
+    let mut beginning = Vec::new();
+    File::open(path)?.take(BEGINNING.len() as u64).read_to_end(&mut beginning)?;
+    if !beginning.is_empty() && beginning != BEGINNING {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "is there and holds no dead letters; move it away, or name another dead-letter file",
+        ));
+    }
+    std::fs::remove_file(path)
 }
 
 /// A device or pipe is no place to put a file beside.

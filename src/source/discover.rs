@@ -48,21 +48,23 @@ const MAX_DEPTH: usize = 64;
 ///
 /// # Errors
 /// A path leads nowhere: a mistyped name must not pass for an empty archive.
-pub fn discover<S: AsRef<str>>(paths: &[S]) -> Result<Vec<Discovered>, DiscoverError> {
+/// What lies below a named path and cannot be read is given beside the files: it costs itself only.
+pub fn discover<S: AsRef<str>>(paths: &[S]) -> Result<(Vec<Discovered>, Vec<DiscoverError>), DiscoverError> {
     let mut found = Vec::new();
+    let mut unreadable = Vec::new();
     for path in paths.iter().map(AsRef::as_ref) {
         if path == "-" {
             found.push(Discovered { path: PathBuf::from(path), named: true });
-        } else if Path::new(path).exists() {
-            add(Path::new(path), true, &mut found)?;
+        } else if Path::new(path).symlink_metadata().is_ok() {
+            add(Path::new(path), true, &mut found, &mut unreadable);
         } else if path.contains(['*', '?', '[']) {
             let matches =
                 glob::glob(path).map_err(|source| DiscoverError::Pattern { pattern: path.to_owned(), source })?;
             let before = found.len();
             for path in matches.flatten() {
-                add(&path, false, &mut found)?;
+                add(&path, false, &mut found, &mut unreadable);
             }
-            if found.len() == before {
+            if found.len() == before && unreadable.is_empty() {
                 return Err(DiscoverError::NoMatch(path.to_owned()));
             }
         } else {
@@ -71,24 +73,25 @@ pub fn discover<S: AsRef<str>>(paths: &[S]) -> Result<Vec<Discovered>, DiscoverE
     }
     let mut seen = HashSet::new();
     found.retain(|file| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone())));
-    Ok(found)
+    Ok((found, unreadable))
 }
 
-fn add(path: &Path, named: bool, found: &mut Vec<Discovered>) -> Result<(), DiscoverError> {
+fn add(path: &Path, named: bool, found: &mut Vec<Discovered>, unreadable: &mut Vec<DiscoverError>) {
     if path.is_dir() {
-        return walk(path, 0, found);
+        walk(path, 0, found, unreadable);
+    } else {
+        found.push(Discovered { path: path.to_owned(), named });
     }
-    found.push(Discovered { path: path.to_owned(), named });
-    Ok(())
 }
 
-fn walk(directory: &Path, depth: usize, found: &mut Vec<Discovered>) -> Result<(), DiscoverError> {
-    let error = |source| DiscoverError::Directory { path: directory.to_owned(), source };
-    let mut entries = std::fs::read_dir(directory)
-        .map_err(error)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(error)?;
+fn walk(directory: &Path, depth: usize, found: &mut Vec<Discovered>, unreadable: &mut Vec<DiscoverError>) {
+    let list = || -> std::io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect()
+    };
+    let mut entries = match list() {
+        Ok(entries) => entries,
+        Err(source) => return unreadable.push(DiscoverError::Directory { path: directory.to_owned(), source }),
+    };
     entries.sort_unstable();
     for path in entries {
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
@@ -98,13 +101,12 @@ fn walk(directory: &Path, depth: usize, found: &mut Vec<Discovered>) -> Result<(
         let Ok(kind) = path.symlink_metadata() else { continue };
         if kind.is_dir() {
             if depth < MAX_DEPTH {
-                walk(&path, depth + 1, found)?;
+                walk(&path, depth + 1, found, unreadable);
             }
         } else if path.is_file() {
             found.push(Discovered { path, named: false });
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -122,7 +124,9 @@ mod tests {
         };
         let (one, two, _) = (file("a/ssl.log"), file("b.log"), file(".hidden"));
         let root = folder.path().to_string_lossy().into_owned();
-        let found = discover(&[root.clone(), format!("{root}/*.log"), two.to_string_lossy().into_owned()]).unwrap();
+        let (found, unreadable) =
+            discover(&[root.clone(), format!("{root}/*.log"), two.to_string_lossy().into_owned()]).unwrap();
+        assert!(unreadable.is_empty());
         assert_eq!(found.iter().map(|file| file.path.clone()).collect::<Vec<_>>(), [one, two]);
         assert!(matches!(discover(&[format!("{root}/*.nothing")]), Err(DiscoverError::NoMatch(_))));
         assert!(matches!(discover(&[format!("{root}/nothing")]), Err(DiscoverError::Missing(_))));

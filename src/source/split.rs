@@ -30,7 +30,7 @@ impl Splitter {
     /// Takes the header lines of a file that is read from its middle on.
     pub fn set_header(&mut self, header: &[u8]) {
         if self.format.is_none()
-            && let Some(header) = TsvHeader::parse_block(header, &self.name)
+            && let Some(header) = TsvHeader::parse(header, &self.name)
         {
             self.format = Some(Format::ZeekTsv(Arc::new(header)));
         }
@@ -57,13 +57,6 @@ impl Splitter {
             && let Detected::Format(format) = detect(&bytes, &self.name)
         {
             self.format = Some(format);
-        }
-        // The one line that names the columns of the `tsv` form is a header without a mark.
-        if offset == 0
-            && let Some(Format::ZeekTsv(header)) = &self.format
-            && header.is_bare()
-        {
-            start = first_lines(&bytes);
         }
         while start < bytes.len() {
             let rest = &bytes[start..];
@@ -121,19 +114,6 @@ impl Splitter {
     }
 }
 
-/// The length of the first line that is not blank, and of those before it.
-fn first_lines(bytes: &[u8]) -> usize {
-    let mut end = 0;
-    while end < bytes.len() {
-        let start = end;
-        end += memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len() - start, |at| at + 1);
-        if !bytes[start..end].trim_ascii().is_empty() {
-            break;
-        }
-    }
-    end
-}
-
 /// The length of the lines at the start that begin with `#`.
 fn marked_lines(bytes: &[u8]) -> usize {
     let mut end = 0;
@@ -184,14 +164,6 @@ mod tests {
         assert_eq!(parts.len(), 1);
         assert_eq!(parts[0].2, Log::ZeekX509);
         assert_eq!(split(&[&text]), parts);
-    }
-
-    #[test]
-    fn the_only_line_of_a_bare_header_may_follow_blank_lines() {
-        let text = "\r\n\nts\tuid\tcipher\tversion\tid.orig_h\n1\ta\tb\tc\td\n";
-        let parts = split(&[text]);
-        assert_eq!(parts.len(), 1);
-        assert_eq!(&*parts[0].1, "1\ta\tb\tc\td\n");
     }
 
     #[test]

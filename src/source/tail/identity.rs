@@ -10,12 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
 
+use crate::decode::TsvHeader;
 use crate::model::{Sha256Digest, StreamKey};
 
 /// The key of the stream whose file begins with `head`, once it is certain.
 ///
 /// `head` is the file from byte 0, of which the first 64 KiB matter. The key covers everything up to and including the
-/// `\n` of the first line that does not start with `#`, or all 64 KiB when that line does not end within them. `whole`
+/// `\n` of the first line behind the header, or all 64 KiB when that line does not end within them. `whole`
 /// says that the file will not grow, so that a line without `\n` is complete. None while the line is not complete, and
 /// for a file that holds only a header.
 pub fn stream_key(head: &[u8], whole: bool) -> Option<StreamKey> {
@@ -34,8 +35,15 @@ pub(super) fn key_len(head: &[u8], whole: bool) -> Option<usize> {
     }
 }
 
-/// The length of the complete lines at the start of `head` that start with `#`.
+/// The length of the complete header lines at the start of `head`: those that start with `#`, or the one line of names
+/// that Zeek's `tsv` option writes instead.
 pub fn header_len(head: &[u8]) -> usize {
+    if head.first().is_some_and(|&first| first != b'#' && first != b'{')
+        && let Some(end) = memchr::memchr(b'\n', head)
+        && TsvHeader::is_bare_header(&head[..end])
+    {
+        return end + 1;
+    }
     let mut end = 0;
     while head.get(end) == Some(&b'#') {
         match memchr::memchr(b'\n', &head[end..]) {
