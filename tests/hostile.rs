@@ -311,8 +311,8 @@ fn validity_times_beyond_belief_are_clamped() {
         .collect();
     let outcome = World::replay_file_with("x509.log", rows.join("\n"), &["--detail", "full"]);
     outcome.assert_counts(0, rows.len(), 0);
-    for line in 0..rows.len() {
-        outcome.assert_spliced(line, &rows[line]);
+    for (line, row) in rows.iter().enumerate() {
+        outcome.assert_spliced(line, row);
         for end in ["not_before", "not_after"] {
             let date = &outcome.object(line)["certificate"][end];
             assert!(date.is_null() || date.as_str().is_some_and(|date| date.len() == 20), "{date}");

@@ -1,5 +1,6 @@
 //! Files that nobody would leave: odd line ends, joined, cut and damaged archives. What can be read is read, and what
 //! cannot is said.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test says why it cannot go on")]
 
 mod common;
 

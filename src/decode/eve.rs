@@ -75,7 +75,7 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64) {
     if time.is_none() {
         faults.push(Fault::new(FaultField::Time, if event.timestamp.is_some() { "not_a_time" } else { "missing" }));
     }
-    let sensor = event.host.and_then(json::string).map(|host| output.span_of(&host));
+    let sensor = event.host.and_then(json::string).map(|host| output.span(&host));
     let line = output.span(line);
     let body = if event.enriched { Body::AlreadyEnriched } else { body };
     output.push(Record { log, offset, line, time, empty_object: keys == 0, sensor, faults, body });
@@ -202,7 +202,7 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
             raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, "not_a_port"))).ok()
         }),
         name: server_name.as_deref().and_then(name_ids),
-        server_name: server_name.map(|name| output.span_of(&name)),
+        server_name: server_name.map(|name| output.span(&name)),
         version: tls.version.and_then(json::string).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: tls.resumed.and_then(json::boolean).unwrap_or(false),
         // Suricata writes the event when the handshake is done, but also when the flow ends before that.

@@ -1,6 +1,5 @@
 //! Where decoders put what they read.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::detect::Format;
@@ -57,11 +56,6 @@ impl<'a> Output<'a> {
             return Span { start: start as u32, len: text.len() as u32 };
         }
         self.added_span(|added| added.push_str(text))
-    }
-
-    /// The place of a value that may have been unescaped.
-    pub(super) fn span_of(&mut self, text: &Cow<'_, str>) -> Span {
-        self.span(text)
     }
 
     /// Adds what `write` appends, and gives its place.

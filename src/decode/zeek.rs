@@ -262,7 +262,7 @@ pub(super) struct Read {
 pub(super) fn read(output: &mut Output<'_>, fields: &ZeekFields<'_>, log: Log, header: Option<&TsvHeader>) -> Read {
     let mut faults = Faults::default();
     let (time, clock_form) = time_of(fields, &mut faults);
-    let sensor = fields.text(ZeekField::System).map(|name| output.span_of(&name));
+    let sensor = fields.text(ZeekField::System).map(|name| output.span(&name));
     let body = match log {
         Log::ZeekSsl => Body::Session(session(output, fields, &mut faults, header)),
         Log::ZeekX509 => certificate_record(output, fields, &mut faults, clock_form),
@@ -339,7 +339,7 @@ fn session(
         server,
         server_port,
         name: server_name.as_deref().and_then(name_ids),
-        server_name: server_name.map(|name| output.span_of(&name)),
+        server_name: server_name.map(|name| output.span(&name)),
         version: fields.text(ZeekField::Version).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: fields.get(ZeekField::Resumed).and_then(Cell::boolean).unwrap_or(false),
         established: fields.get(ZeekField::Established).and_then(Cell::boolean),
@@ -347,7 +347,7 @@ fn session(
         client_chain: references(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
         chain_logged,
         leaf_unparsed_hint,
-        validation_status: validation.map(|status| output.span_of(&status)),
+        validation_status: validation.map(|status| output.span(&status)),
         leaf: None,
         client_leaf: None,
     }
