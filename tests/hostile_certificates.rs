@@ -1,4 +1,5 @@
 //! Certificates whose holders mean harm: the record leaves, and what stands in the certificate stays text.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
 mod common;
 
@@ -149,7 +150,6 @@ fn escapes_of_zeek_rows_become_what_zeek_json_would_say() {
 
 /// Two hundred thousand pieces took minutes when each piece moved all before it.
 #[test]
-#[ignore = "waits for the fix in model/name.rs; until then only the bound of decode keeps the time down"]
 fn names_of_many_pieces_take_linear_time() {
     let started = std::time::Instant::now();
     let pieces = "a, ".repeat(200_000);

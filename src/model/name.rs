@@ -54,6 +54,8 @@ pub enum AttributeKind {
     Other(Box<str>),
 }
 
+/// Longest printed attribute type, in bytes; dotted numbers are the longest of them.
+const MAX_TYPE: usize = 64;
 /// Attributes of one name that are kept; what follows is in the raw text only.
 const MAX_ATTRIBUTES: usize = 256;
 
@@ -183,18 +185,19 @@ impl AttributeKind {
 fn expand_slashes(attributes: Vec<Attribute>) -> Vec<Attribute> {
     let [Attribute { value, .. }] = &attributes[..] else { return attributes };
     let Some(rest) = value.strip_prefix('/').filter(|rest| starts_with_type(rest, true)) else { return attributes };
-    let mut expanded: Vec<Attribute> = Vec::new();
-    for part in rest.split('/').take(MAX_ATTRIBUTES) {
+    let mut parts: Vec<(&str, String)> = Vec::new();
+    for part in rest.split('/') {
         match part.split_once('=').filter(|_| starts_with_type(part, true)) {
-            Some((printed, value)) => expanded.push(Attribute::new(AttributeKind::from_printed(printed), value)),
-            None => {
-                if let Some(last) = expanded.last_mut() {
-                    last.value = format!("{}/{part}", last.value).into();
+            Some((printed, value)) if parts.len() < MAX_ATTRIBUTES => parts.push((printed, value.to_owned())),
+            _ => {
+                if let Some((_, value)) = parts.last_mut() {
+                    value.push('/');
+                    value.push_str(part);
                 }
             }
         }
     }
-    expanded
+    attributes_of(parts)
 }
 
 fn forward_text(attributes: &[Attribute]) -> String {
@@ -240,23 +243,29 @@ fn folded(value: &str) -> String {
 
 /// The attributes of RFC 2253 text in the order in which they are printed.
 fn split_rfc2253(text: &str) -> Vec<Attribute> {
-    let mut attributes = Vec::new();
+    let mut parts: Vec<(&str, String)> = Vec::new();
     let mut rest = text;
-    while !rest.is_empty() && attributes.len() < MAX_ATTRIBUTES {
+    while !rest.is_empty() && parts.len() < MAX_ATTRIBUTES {
         let end = unescaped_separator(rest).unwrap_or(rest.len());
         let part = &rest[..end];
         rest = rest.get(end + 1..).unwrap_or_default();
         if let Some((printed, value)) = part.split_once('=') {
-            attributes.push(Attribute {
-                kind: AttributeKind::from_printed(printed.trim()),
-                value: unescape_rfc2253(value).into(),
-            });
-        } else if let Some(last) = attributes.last_mut() {
+            parts.push((printed.trim(), unescape_rfc2253(value)));
+        } else if let Some((_, value)) = parts.last_mut() {
             // No type: a separator that some version did not escape. It belongs to the value before it.
-            last.value = format!("{},{}", last.value, unescape_rfc2253(part)).into();
+            value.push(',');
+            value.push_str(&unescape_rfc2253(part));
         }
     }
-    attributes
+    attributes_of(parts)
+}
+
+fn attributes_of(parts: Vec<(&str, String)>) -> Vec<Attribute> {
+    let attribute = |(printed, value): (&str, String)| Attribute {
+        kind: AttributeKind::from_printed(printed),
+        value: value.into(),
+    };
+    parts.into_iter().map(attribute).collect()
 }
 
 fn unescaped_separator(text: &str) -> Option<usize> {
@@ -342,7 +351,9 @@ fn next_suricata_boundary(text: &str, from: usize) -> Option<(usize, usize)> {
 /// Whether text begins with an attribute type and `=`; behind `/` only with one of the few that old Suricata knew.
 fn starts_with_type(text: &str, old_form: bool) -> bool {
     const OLD_TYPES: [&str; 9] = ["C", "ST", "L", "O", "OU", "CN", "emailAddress", "DC", "unknown"];
-    let Some((printed, _)) = text.split_once('=') else { return false };
+    // A type is short: looking further would make a long value without one cost its square.
+    let Some(end) = text.bytes().take(MAX_TYPE + 1).position(|byte| byte == b'=') else { return false };
+    let printed = &text[..end];
     if old_form {
         return OLD_TYPES.contains(&printed);
     }
@@ -351,7 +362,7 @@ fn starts_with_type(text: &str, old_form: bool) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
     let numbered = printed.contains('.') && printed.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let unknown = printed.starts_with("OID(") && printed.ends_with(')');
-    printed.len() <= 64 && (named || numbered || unknown)
+    named || numbered || unknown
 }
 
 #[cfg(test)]

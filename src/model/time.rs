@@ -238,7 +238,7 @@ fn decimal_nanos(text: &[u8]) -> Option<i128> {
         Some(at) => (&text[..at], std::str::from_utf8(&text[at + 1..]).ok()?.parse::<i32>().ok()?),
         None => (text, 0),
     };
-    if exponent.abs() > 64 {
+    if exponent.unsigned_abs() > 64 {
         return None;
     }
     let mut value: i128 = 0;

@@ -57,8 +57,9 @@ pub(super) struct Sensors<'a> {
     pub(super) time_zone: Option<&'a TimeZone>,
 }
 
-/// How much of a head is looked at.
+/// How much of a head is looked at, and how much where that shows no record.
 const HEAD: usize = StreamKey::MAX_HEAD;
+const MAX_HEAD: usize = 16 * 1024 * 1024;
 
 /// Looks at an input without consuming it.
 pub(super) fn peek(file: &Discovered, context: &DecodeContext, sensors: &Sensors<'_>) -> Peeked {
@@ -71,44 +72,88 @@ pub(super) fn peek(file: &Discovered, context: &DecodeContext, sensors: &Sensors
     let mut reader = LineReader::new(reader);
     let name = file_name(&file.path);
     let wanted = file.named || is_named_like_a_log(&name);
-    let head = reader.head(HEAD).to_vec();
-    let whole = reader.head_is_all();
+    let mut size = HEAD;
+    let look = loop {
+        let look = Look::at(&mut reader, size, file, context, sensors);
+        // A file may begin with megabytes of blank lines, or of headers of hours without a record.
+        if look.is_enough() || size >= MAX_HEAD {
+            break look;
+        }
+        size *= 16;
+    };
     // What breaks later in the file is reported where the reading gets there.
-    if head.is_empty()
+    if look.head.is_empty()
         && let Some(source) = reader.head_error()
     {
         return Peeked::Failed(OpenError { path: file.path.clone(), source });
     }
-    let format = match detect(&head, &name) {
-        Detected::Format(format) if format.log() == Log::ZeekOther && !file.named && is_one_log(&head, &name) => {
-            return Peeked::Skipped(Skipped { path: file.path.clone(), why: SkipReason::OtherZeekLog });
+    let skipped = |why| Peeked::Skipped(Skipped { path: file.path.clone(), why });
+    let format = match &look.detected {
+        Detected::Format(format) if format.log() == Log::ZeekOther && !file.named && is_one_log(&look.head, &name) => {
+            return skipped(SkipReason::OtherZeekLog);
         }
-        Detected::Format(format) => format,
-        Detected::NotALog if wanted => Format::Unknown,
-        Detected::NotALog => {
-            return Peeked::Skipped(Skipped { path: file.path.clone(), why: SkipReason::NotALog });
-        }
-        Detected::Undecided if whole => return Peeked::Empty,
-        Detected::Undecided => Format::Unknown,
+        Detected::Format(format) => format.clone(),
+        Detected::NotALog if !wanted => return skipped(SkipReason::NotALog),
+        Detected::Undecided if look.whole => return Peeked::Empty,
+        Detected::NotALog | Detected::Undecided => Format::Unknown,
     };
-    let Some(stream) = stream_key(&head, whole) else { return Peeked::Empty };
-    let source = Arc::new(sensors.source(&file.path, stream));
-    let records = first_records(&head, whole, &name, &format, &source, context);
-    let Some(first) = records.first() else { return Peeked::Empty };
-    let rank = first.log.rank();
-    let first_key = first_key(records.iter().filter_map(|record| record.time));
+    let Some(source) = look.source else { return Peeked::Empty };
+    if look.whole && look.records.is_empty() {
+        return Peeked::Empty;
+    }
+    let rank = look.records.first().map_or(format.log(), |first| first.log).rank();
+    let first_key = first_key(look.records.iter().filter_map(|record| record.time));
     // What is read once is read here: standard input, a FIFO, what a shell substitutes for a process.
     let once = stdin || !file.path.metadata().is_ok_and(|metadata| metadata.is_file());
     let reader = once.then_some(reader);
     Peeked::Records(Box::new(PeekedInput { path: file.path.clone(), source, format, first_key, rank, reader }))
 }
 
-/// The records of the head; none where it holds a header only.
+/// What the head of an input shows.
+struct Look {
+    head: Vec<u8>,
+    /// The head is everything there is.
+    whole: bool,
+    detected: Detected,
+    source: Option<Arc<SourceInfo>>,
+    /// The first few records of the head; none where it holds a header only.
+    records: Vec<Record>,
+}
+
+impl Look {
+    fn at(
+        reader: &mut LineReader<Reader>,
+        size: usize,
+        file: &Discovered,
+        context: &DecodeContext,
+        sensors: &Sensors<'_>,
+    ) -> Self {
+        let name = file_name(&file.path);
+        let head = reader.head(size).to_vec();
+        let whole = reader.head_is_all();
+        let detected = detect(&head, &name);
+        let source = stream_key(&head, whole).map(|stream| Arc::new(sensors.source(&file.path, stream)));
+        let format = match &detected {
+            Detected::Format(format) => format.clone(),
+            Detected::NotALog | Detected::Undecided => Format::Unknown,
+        };
+        let records = match &source {
+            Some(source) => first_records(&head, whole, &name, format, source, context),
+            None => Vec::new(),
+        };
+        Self { head, whole, detected, source, records }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.whole || (!matches!(self.detected, Detected::Undecided) && !self.records.is_empty())
+    }
+}
+
 fn first_records(
     head: &[u8],
     whole: bool,
     name: &str,
-    format: &Format,
+    format: Format,
     source: &Arc<SourceInfo>,
     context: &DecodeContext,
 ) -> Vec<Record> {
@@ -118,7 +163,7 @@ fn first_records(
     };
     let lines = crate::source::Lines { bytes: head[..end].to_vec(), offset: 0, oversize: None };
     let mut records = Vec::new();
-    Splitter::new(name, Some(format.clone())).split(lines, &mut |raw| {
+    Splitter::new(name, Some(format)).split(lines, &mut |raw| {
         if records.len() < 3 {
             records.extend(decode(context, source, raw).records);
         }

@@ -46,6 +46,10 @@ impl Splitter {
         let Lines { bytes, offset, oversize } = lines;
         if oversize.is_some() {
             let format = self.format.clone().unwrap_or(Format::Unknown);
+            // A first line that is too long shows nothing of the lines that follow.
+            if matches!(self.format, Some(Format::Unknown)) {
+                self.format = None;
+            }
             return out(RawBatch { bytes, offset, format, oversize });
         }
         // Where the next part begins. Parts are copied out: each is as large as its lines, and none is moved twice.
