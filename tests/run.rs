@@ -281,6 +281,55 @@ fn sighup_opens_the_output_by_its_name_again() {
 }
 
 #[test]
+fn a_backlog_finds_its_certificates_however_its_files_are_read() {
+    let mut world = World::new();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    world.append("logs/ssl.log", &[ssl(1_760_000_000, 1)]);
+    world.start();
+    world.wait_for(2);
+    world.stop();
+    let numbers = 2..3000;
+    world
+        .append("logs/ssl.log", &numbers.clone().map(|number| ssl(1_760_000_000 + number, number)).collect::<Vec<_>>());
+    world.append("logs/x509.log", &numbers.map(|number| x509(1_760_000_000 + number, number)).collect::<Vec<_>>());
+    world.start();
+    let records = world.wait_for(2 * 2999);
+    world.stop();
+    assert_eq!(states(&records).iter().filter(|state| **state != "presented").count(), 0);
+}
+
+#[test]
+fn a_file_with_one_wild_time_does_not_move_the_clock() {
+    let mut world = World::new();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    world.append("logs/ssl.log", &(0..5).map(|time| ssl(1_760_000_000 + time, 1)).collect::<Vec<_>>());
+    world.start();
+    world.wait_for(6);
+    world.append("logs/ssl2.log", &[ssl(4_102_444_800, 2)]);
+    world.wait_for(7);
+    world.append("logs/x509.log", &[x509(1_760_000_010, 3)]);
+    world.append("logs/ssl.log", &[ssl(1_760_000_011, 3)]);
+    let records = world.wait_for(9);
+    world.stop();
+    let of = |uid: &str| records.iter().find(|record| record["uid"] == uid).unwrap()["certsift"].clone();
+    assert_eq!(of("C1760000011")["issuer_history"]["first_seen"], "2025-10-09T08:53:20Z");
+}
+
+#[test]
+fn what_certsift_writes_is_never_its_input() {
+    let mut world = World::new();
+    let config = "[[input]]\npaths = [\"logs\"]\n[output]\npath = \"logs/ssl-out.log\"\n[state]\ndir = \"state\"\n";
+    std::fs::write(world.path("certsift.toml"), config).unwrap();
+    world.append("logs/ssl.log", &[ssl(1_760_000_000, 1)]);
+    world.start();
+    std::thread::sleep(Duration::from_secs(4));
+    world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    std::thread::sleep(Duration::from_secs(2));
+    world.stop();
+    assert_eq!(support::records(&std::fs::read(world.path("logs/ssl-out.log")).unwrap()).len(), 2);
+}
+
+#[test]
 fn a_second_process_on_one_state_is_refused() {
     let mut world = World::new();
     world.append("logs/ssl.log", &[ssl(1_760_000_000, 1)]);

@@ -298,7 +298,8 @@ impl Correlator {
         }
     }
 
-    fn release_overdue(&mut self, out: &mut impl FnMut(Judged)) {
+    /// Releases sessions whose wait the clock has ended, unless some input is behind.
+    pub fn release_overdue(&mut self, out: &mut impl FnMut(Judged)) {
         if self.patient {
             return;
         }

@@ -183,11 +183,15 @@ impl Running<'_> {
             }
             let items = self.tail.poll(POLL_BYTES);
             let idle = items.is_empty() && self.underway.is_empty() && !self.tail.is_behind();
+            // What one poll brings was written side by side: until all of it is correlated, the clock of one input says
+            // nothing about what another still holds.
+            self.correlator.set_patient(true);
             for item in items {
                 self.begin(item);
                 self.correlate_ready(MAX_UNDERWAY)?;
             }
-            self.correlate_ready(if idle || stopping { 0 } else { MAX_UNDERWAY })?;
+            // Only where there is more to read do workers go on with what is under way.
+            self.correlate_ready(if self.tail.is_behind() { MAX_UNDERWAY } else { 0 })?;
             self.release_held()?;
             if self.sink.has_stopped() {
                 return Err(Stopped);
@@ -203,12 +207,8 @@ impl Running<'_> {
             if stopping && idle {
                 return self.finish();
             }
-            if idle && !stopping {
+            if idle {
                 self.tail.wait(IDLE_WAIT);
-            } else if !self.tail.is_behind() {
-                // Workers have a moment to finish what is under way.
-                self.correlate_ready(0)?;
-                self.encoder.flush()?;
             }
         }
     }
@@ -324,17 +324,19 @@ impl Running<'_> {
         let tick = self.started.elapsed().as_millis() as u64;
         self.correlator.set_tick(tick);
         // While an input is behind, the certificates that sessions wait for may be waiting there.
-        let behind = self.tail.is_behind();
+        let behind = self.tail.is_behind() || !self.underway.is_empty();
         self.correlator.set_patient(behind);
         let wait = (self.config.join.wait.max(0) / 1_000_000) as u64;
         let wait = if behind { wait.max(PATIENCE_MILLIS) } else { wait };
         let mut stopped = Ok(());
         let encoder = &mut self.encoder;
-        self.correlator.release_held_before(tick.saturating_sub(wait), &mut |judged| {
+        let mut push = |judged| {
             if stopped.is_ok() {
                 stopped = encoder.push(judged);
             }
-        });
+        };
+        self.correlator.release_overdue(&mut push);
+        self.correlator.release_held_before(tick.saturating_sub(wait), &mut push);
         stopped
     }
 

@@ -61,11 +61,6 @@ impl<R: Read> LineReader<R> {
         self.ended
     }
 
-    /// Why the stream ended, if it failed: then a head is not all that there should be.
-    pub fn failure(&self) -> Option<&io::Error> {
-        self.error.as_ref()
-    }
-
     /// The next lines, about `target` bytes of them; `None` at the end.
     ///
     /// # Errors
