@@ -14,6 +14,8 @@ pub struct HeldLimits {
     pub wait: i64,
     /// How many sessions wait at the most; the one that has waited longest makes room.
     pub sessions: usize,
+    /// How many bytes of lines wait at the most, likewise: a name chosen by a client may be long.
+    pub bytes: usize,
 }
 
 /// A session that waits, alone in a batch of its own.
@@ -52,6 +54,7 @@ pub(super) struct Held {
     /// By the end of the wait in event time, then by arrival.
     waiting: BTreeMap<(EventTime, u64), Waiting>,
     by_reference: HashMap<CertificateId, Vec<(EventTime, u64)>>,
+    bytes: usize,
     arrivals: u64,
     tick: u64,
 }
@@ -105,22 +108,28 @@ impl Waiting {
 
 impl Default for HeldLimits {
     fn default() -> Self {
-        Self { wait: super::DEFAULT_WAIT, sessions: 65_536 }
+        Self { wait: super::DEFAULT_WAIT, sessions: 65_536, bytes: 64 * 1024 * 1024 }
     }
 }
 
 impl Held {
     pub(super) fn new(limits: HeldLimits) -> Self {
-        Self { limits, waiting: BTreeMap::new(), by_reference: HashMap::new(), arrivals: 0, tick: 0 }
+        Self { limits, waiting: BTreeMap::new(), by_reference: HashMap::new(), bytes: 0, arrivals: 0, tick: 0 }
     }
 
-    /// Lets a session wait from `since` on; gives the one that has to make room, if any.
-    pub(super) fn push(&mut self, batch: Batch, reference: CertificateId, since: EventTime) -> Option<Waiting> {
+    /// Lets a session wait from `since` on.
+    pub(super) fn push(&mut self, batch: Batch, reference: CertificateId, since: EventTime) {
         self.arrivals += 1;
         let place = (since.plus(self.limits.wait), self.arrivals);
         self.by_reference.entry(reference).or_default().push(place);
+        self.bytes += batch.text.len();
         self.waiting.insert(place, Waiting { batch: Arc::new(batch), reference, tick: self.tick });
-        if self.waiting.len() > self.limits.sessions { self.pop_first() } else { None }
+    }
+
+    /// The next session that has to make room, if any.
+    pub(super) fn pop_overflow(&mut self) -> Option<Waiting> {
+        let full = self.waiting.len() > self.limits.sessions || self.bytes > self.limits.bytes;
+        if full { self.pop_first() } else { None }
     }
 
     /// The next session whose wait ended before `now`.
@@ -138,6 +147,7 @@ impl Held {
     /// The next session, whether its wait has ended or not.
     pub(super) fn pop_first(&mut self) -> Option<Waiting> {
         let (place, waiting) = self.waiting.pop_first()?;
+        self.bytes -= waiting.batch.text.len();
         if let Some(places) = self.by_reference.get_mut(&waiting.reference) {
             places.retain(|known| *known != place);
             if places.is_empty() {
@@ -150,7 +160,9 @@ impl Held {
     /// All sessions that wait for a certificate, in the order of their waits.
     pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<Waiting> {
         let places = self.by_reference.remove(&reference).unwrap_or_default();
-        places.into_iter().filter_map(|place| self.waiting.remove(&place)).collect()
+        let found: Vec<_> = places.into_iter().filter_map(|place| self.waiting.remove(&place)).collect();
+        self.bytes -= found.iter().map(|waiting| waiting.batch.text.len()).sum::<usize>();
+        found
     }
 
     /// The sessions that wait, in the order in which their waits end, to be stored.

@@ -291,7 +291,8 @@ impl Correlator {
                     let leaf = Leaf::Absent(self.absent_leaf(batch, session));
                     return self.judge(batch, index, record, session, leaf, out);
                 };
-                if let Some(overflow) = self.held.push(batch.extract(index), reference, since) {
+                self.held.push(batch.extract(index), reference, since);
+                while let Some(overflow) = self.held.pop_overflow() {
                     self.judge_waiting(&overflow, out);
                 }
             }

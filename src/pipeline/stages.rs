@@ -10,7 +10,7 @@ use crate::correlate::Judged;
 use crate::decode::{DecodeContext, RawBatch, decode};
 use crate::encode::{Counts, EncodeSettings, Encoded, encode};
 use crate::knowledge::Knowledge;
-use crate::model::{Batch, SourceInfo};
+use crate::model::{Batch, Body, SourceInfo};
 use crate::sink::{Output, SinkError};
 use crate::state::{StateChanges, StateError, StateStore};
 
@@ -144,8 +144,13 @@ impl Encoder {
     /// # Errors
     /// The sink has stopped; its thread says why.
     pub(super) fn push(&mut self, judged: Judged) -> Result<(), Stopped> {
-        let line = judged.batch.records.get(judged.index as usize).map_or(0, |record| record.line.len as usize);
-        self.bytes += line;
+        // A batch lives as long as one of its records: each counts for its share, of blank lines as well.
+        let share = judged.batch.text.len() / judged.batch.records.len().max(1);
+        let letter = match judged.batch.records.get(judged.index as usize).map(|record| &record.body) {
+            Some(Body::DeadLetter(letter)) => letter.bytes.len(),
+            _ => 0,
+        };
+        self.bytes += share + letter;
         self.judged.push(judged);
         if self.judged.len() >= MAX_CHUNK_RECORDS || self.bytes >= MAX_CHUNK_BYTES {
             return self.flush();
