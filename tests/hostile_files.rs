@@ -132,6 +132,12 @@ fn a_header_that_cannot_cut_rows_is_no_header() {
 }
 
 #[test]
+fn one_line_without_an_end_behind_blank_lines_is_a_record() {
+    World::replay_file("ssl.log", format!("\n\r\n{}", ssl_json(1))).assert_counts(0, 1, 0);
+    World::replay_file("ssl.log", format!("\n{}{}", ssl_header(), ssl_row(1).trim_end())).assert_counts(0, 1, 0);
+}
+
+#[test]
 fn files_without_a_record_are_empty_and_nothing_is_made_of_them() {
     let world = World::new();
     world.file("empty/ssl.log", "");
