@@ -1,6 +1,6 @@
 //! Files that nobody would leave: odd line ends, joined, cut and damaged archives. What can be read is read, and what
 //! cannot is said.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test says why it cannot go on")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it cannot go on")]
 
 mod common;
 
@@ -132,6 +132,12 @@ fn a_header_that_cannot_cut_rows_is_no_header() {
 }
 
 #[test]
+fn one_line_without_an_end_behind_blank_lines_is_a_record() {
+    World::replay_file("ssl.log", format!("\n\r\n{}", ssl_json(1))).assert_counts(0, 1, 0);
+    World::replay_file("ssl.log", format!("\n{}{}", ssl_header(), ssl_row(1).trim_end())).assert_counts(0, 1, 0);
+}
+
+#[test]
 fn files_without_a_record_are_empty_and_nothing_is_made_of_them() {
     let world = World::new();
     world.file("empty/ssl.log", "");
@@ -241,7 +247,7 @@ fn what_cannot_be_opened_is_said_and_the_rest_is_read() {
     let closed = world.file("closed/ssl.log", ssl_json(2));
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&closed).is_ok() {
-        eprintln!("SKIPPED: this user may read everything");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: this user may read everything");
         return;
     }
     let outcome = world.replay(&[good, closed]);

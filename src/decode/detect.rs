@@ -74,7 +74,13 @@ pub fn detect(head: &[u8], name: &str) -> Detected {
             return Detected::Format(format);
         }
     }
-    if seen_line { Detected::NotALog } else { Detected::Undecided }
+    if seen_line {
+        return Detected::NotALog;
+    }
+    // Nothing but blank lines before a line without an end, which may be all there is or may be cut.
+    let rest = memchr::memrchr(b'\n', head).map_or(head, |end| &head[end + 1..]);
+    let format = std::str::from_utf8(rest).ok().and_then(|text| json_format(text.trim(), name));
+    format.map_or(Detected::Undecided, Detected::Format)
 }
 
 /// The lines of the head; the last one, which may be cut, only when there is no other.
@@ -150,6 +156,8 @@ mod tests {
         assert!(matches!(detect(b"[knowledge]\nfeeds = []\n", "certsift.toml"), Detected::NotALog));
         assert!(matches!(detect(b"domain,registered\na.example,2026-01-01\n", "x.csv"), Detected::NotALog));
         assert!(matches!(detect(b"", "ssl.log"), Detected::Undecided));
+        assert!(matches!(detect(b"\n{\"_path\":\"ssl\"", "ssl.log"), Detected::Undecided));
+        assert_eq!(log_of("\n\n{\"_path\":\"ssl\"}", ""), Some(Log::ZeekSsl));
         assert!(matches!(detect(b"{\"key\":1}\n", "x.json"), Detected::NotALog));
     }
 }
