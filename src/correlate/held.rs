@@ -175,6 +175,7 @@ impl Held {
         self.arrivals += 1;
         let place = (stored.end, self.arrivals);
         self.by_reference.entry(stored.reference).or_default().push(place);
+        self.bytes += stored.text.len();
         self.waiting.insert(place, Waiting::restore(stored, self.tick));
     }
 
