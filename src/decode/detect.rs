@@ -86,8 +86,8 @@ pub fn detect(head: &[u8], name: &str) -> Detected {
 /// The lines of the head; the last one, which may be cut, only when there is no other.
 fn whole_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     let whole = match memchr::memrchr(b'\n', head) {
-        Some(end) if !head[..=end].trim_ascii().is_empty() => &head[..=end],
-        _ => head,
+        Some(end) => &head[..=end],
+        None => head,
     };
     whole.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
 }
