@@ -272,7 +272,11 @@ fn sighup_opens_the_output_by_its_name_again() {
     world.wait_for(1);
     std::fs::rename(world.path("out.ndjson"), world.path("out.1")).unwrap();
     world.signal("-HUP");
-    std::thread::sleep(Duration::from_millis(500));
+    let started = Instant::now();
+    while !world.path("out.ndjson").exists() {
+        assert!(started.elapsed() < PATIENCE, "{}", world.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
     world.wait_for(1);
     world.stop();
