@@ -182,8 +182,4 @@ impl Held {
     pub(super) fn set_tick(&mut self, tick: u64) {
         self.tick = tick;
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
-    }
 }

@@ -253,11 +253,6 @@ impl Correlator {
         self.held.restore(stored);
     }
 
-    /// Number of sessions that wait.
-    pub fn held(&self) -> usize {
-        self.held.len()
-    }
-
     /// Entries forgotten so far to stay within bounds.
     pub fn evicted(&self) -> u64 {
         self.history.evicted() + self.presented.evicted() + self.certificates.forgotten()

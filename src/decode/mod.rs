@@ -24,7 +24,7 @@ use crate::model::{Batch, SourceInfo};
 pub use cache::CertificateCache;
 pub use der::{attributes_of, certificate_from_der};
 pub use detect::{Detected, Format, detect};
-pub use names::{is_ip_literal, name_ids, registrable};
+pub use names::{name_ids, registrable};
 pub use zeek_tsv::TsvHeader;
 
 use output::Output;

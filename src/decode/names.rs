@@ -1,7 +1,5 @@
 //! Server names as identities.
 
-use std::net::IpAddr;
-
 use super::bounds::bounded;
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::{Id128, NameIds};
@@ -25,11 +23,6 @@ pub fn registrable(name: &str) -> Option<(Id128, String)> {
     with_folded(name, |folded| {
         registrable_domain(folded).map(|domain| (Id128::of(domain.as_bytes()), domain.to_owned()))
     })
-}
-
-/// Whether a name is an IP address.
-pub fn is_ip_literal(name: &str) -> bool {
-    name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
 }
 
 /// Runs `use_name` with the name in lower case and without a final dot, without an allocation for ordinary names.

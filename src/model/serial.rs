@@ -77,11 +77,6 @@ impl Serial {
     pub fn digits(&self) -> &str {
         &self.digits
     }
-
-    /// Whether the number is below zero.
-    pub fn is_negative(&self) -> bool {
-        self.negative
-    }
 }
 
 /// Whole octets in upper case with a minus sign where the number is negative, as Zeek prints it; zero is `00`.

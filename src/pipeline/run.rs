@@ -428,10 +428,7 @@ impl Running<'_> {
             if self.tail.unresolved().iter().all(|unresolved| unresolved.stream != point.stream) {
                 continue;
             }
-            if let Err(error) = archive.skip_to(point.offset) {
-                tracing::warn!(path = %path.display(), %error, "cannot read on in an archive");
-                continue;
-            }
+            archive.skip = point.offset;
             let mut keys = KeyTracker::starting_at(self.keys.get(&point.stream).copied());
             loop {
                 match archive.next(&self.workers) {
@@ -494,7 +491,7 @@ struct Archive {
     splitter: Splitter,
     source: Option<Arc<SourceInfo>>,
     log: Log,
-    /// Bytes that are not wanted.
+    /// Where the wanted lines begin.
     skip: u64,
 }
 
@@ -512,11 +509,6 @@ impl Archive {
         let source = stream_key(&head, reader.head_is_all()).map(|stream| Arc::new(sensors.source(path, stream)));
         let log = format.as_ref().map_or(Log::Unknown, Format::log);
         Ok(Self { reader, splitter: Splitter::new(&name, format), source, log, skip: 0 })
-    }
-
-    fn skip_to(&mut self, offset: u64) -> Result<(), std::io::Error> {
-        self.skip = offset;
-        Ok(())
     }
 
     /// The next lines, on their way through the workers; `None` at the end.
