@@ -17,6 +17,7 @@ use crate::knowledge::registrations::ListReport;
 use crate::knowledge::signatures::SignatureError;
 use crate::knowledge::{Knowledge, PublicCas, Registrations, Signatures, WatchNames};
 use crate::model::{Networks, TimeZone};
+use crate::sink::Rotation;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub history: HistorySettings,
     /// Where the state is kept.
     pub state_dir: Option<PathBuf>,
+    /// Wall time between two commits of `run`.
+    pub commit_interval: Duration,
     /// The user's own knowledge.
     pub knowledge: KnowledgePaths,
 }
@@ -59,6 +62,8 @@ pub struct OutputConfig {
     pub detail: Detail,
     /// What becomes of events that are not enriched.
     pub other_events: OtherEvents,
+    /// When `run` begins another file.
+    pub rotation: Rotation,
 }
 
 /// Files with the user's own knowledge.
@@ -128,6 +133,8 @@ pub enum KnowledgeError {
 
 /// Entries that a table of the history holds in each of its two segments, some 600 bytes each.
 const HISTORY_CAPACITY: usize = 32_768;
+/// Commits that follow each other faster cost more than they save.
+const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
 /// Days for which an issuer, a name or a certificate is new.
 const NEW_DAYS: i64 = 7;
 /// Days after its registration for which a domain is recent.
@@ -257,6 +264,11 @@ impl raw::RawConfig {
                 dead_letter: output.dead_letter.map(|path| PathBuf::from(place(path))),
                 detail: output.detail,
                 other_events: output.other_events,
+                rotation: Rotation {
+                    size: output.rotate_size.map(|size| size.0),
+                    interval: output.rotate_interval.map(|interval| interval.0),
+                    compression: output.rotate_compress,
+                },
             },
             join: JoinSettings {
                 wait: nanos(self.join.wait.0),
@@ -274,6 +286,7 @@ impl raw::RawConfig {
                 table_capacity: HISTORY_CAPACITY,
             },
             state_dir: self.state.dir.map(|path| PathBuf::from(place(path))),
+            commit_interval: self.state.commit_interval.0.max(MIN_COMMIT_INTERVAL),
             knowledge: KnowledgePaths {
                 feeds: places(self.knowledge.feeds),
                 signatures: places(self.knowledge.signatures),

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::value::{Interval, NetworkList, ZoneName};
+use super::value::{ByteSize, Interval, NetworkList, ZoneName};
 use crate::encode::{Detail, OtherEvents};
+use crate::sink::Compression;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +35,9 @@ pub(super) struct RawOutput {
     pub(super) dead_letter: Option<String>,
     pub(super) detail: Detail,
     pub(super) other_events: OtherEvents,
+    pub(super) rotate_size: Option<ByteSize>,
+    pub(super) rotate_interval: Option<Interval>,
+    pub(super) rotate_compress: Compression,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,10 +47,11 @@ pub(super) struct RawJoin {
     pub(super) carry: Interval,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawState {
     pub(super) dir: Option<String>,
+    pub(super) commit_interval: Interval,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,6 +87,12 @@ pub(super) struct RawLearning {
 impl Default for RawJoin {
     fn default() -> Self {
         Self { wait: Interval::seconds(5), carry: Interval::days(7) }
+    }
+}
+
+impl Default for RawState {
+    fn default() -> Self {
+        Self { dir: None, commit_interval: Interval::seconds(2) }
     }
 }
 

@@ -11,6 +11,10 @@ use crate::model::{Networks, TimeZone};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Interval(pub(super) Duration);
 
+/// A number of bytes, such as `512MiB` or `10GB`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ByteSize(pub(super) u64);
+
 /// Networks in CIDR notation.
 #[derive(Clone, Debug)]
 pub(super) struct NetworkList(pub(super) Networks);
@@ -41,6 +45,32 @@ impl Interval {
             _ => return None,
         };
         number.checked_mul(millis).map(|millis| Self(Duration::from_millis(millis)))
+    }
+}
+
+impl ByteSize {
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().ok()?;
+        let bytes = match unit.trim() {
+            "B" | "" => 1,
+            "kB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return None,
+        };
+        number.checked_mul(bytes).filter(|bytes| *bytes > 0).map(Self)
+    }
+}
+
+impl<'a> Deserialize<'a> for ByteSize {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no number of bytes; write `512MiB`")))
     }
 }
 

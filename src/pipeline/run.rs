@@ -59,8 +59,6 @@ const POLL_BYTES: usize = 1024 * 1024;
 const ARCHIVE_BYTES: usize = 512 * 1024;
 /// Items that are read and not correlated yet, at the most.
 const MAX_UNDERWAY: usize = 8;
-/// Wall time between two commits.
-const COMMIT_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest sleep when nothing happens: how late a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// How long a finished archive may have been written before a first start to be of use: Zeek logs a certificate about
@@ -201,7 +199,7 @@ impl Running<'_> {
                 self.encoder.flush()?;
             }
             self.note_committed();
-            if self.commits.last.elapsed() >= COMMIT_INTERVAL {
+            if self.commits.last.elapsed() >= self.config.commit_interval {
                 self.commit()?;
             }
             if stopping && idle {

@@ -16,6 +16,30 @@ pub enum OpenMode {
     Append,
 }
 
+/// When an output file is moved away and another one begun. It happens at a commit, so between whole lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rotation {
+    /// Once it holds this many bytes.
+    pub size: Option<u64>,
+    /// Once its first line is this old by the wall clock.
+    pub interval: Option<std::time::Duration>,
+    /// What becomes of files that were moved away.
+    pub compression: Compression,
+}
+
+/// How files that were moved away are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    None,
+    /// With gzip.
+    Gzip,
+    /// With zstd.
+    Zstd,
+}
+
 /// An output that lines are written to.
 pub struct Output {
     lines: Target,
