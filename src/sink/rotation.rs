@@ -1,6 +1,6 @@
 //! Output files that are full or old: moved away, and compressed beside the pipeline.
 //!
-//! `enriched.ndjson` becomes `enriched.20261124T085052Z.ndjson`, by the wall clock in UTC, and then perhaps
+//! `enriched.ndjson` becomes `enriched.20261124T085052123Z.ndjson`, by the wall clock in UTC, and then perhaps
 //! `….ndjson.gz`. Promise: at no moment is a line in no file, whenever the process ends: the compressed file gets its
 //! name when it is whole and synced, and only then the other one goes.
 
@@ -91,25 +91,21 @@ impl Compressor {
 
 /// Moves an output away; gives its new name.
 pub(super) fn rotate(path: &Path) -> Result<PathBuf, SinkError> {
-    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let mut number = 0;
     let rotated = loop {
-        let candidate = rotated_name(path, &stamp, number);
-        let taken = [None, Some("gz"), Some("zst")].iter().any(|extension| match extension {
-            None => candidate.exists(),
-            Some(extension) => with_extension(&candidate, extension).exists(),
-        });
-        if !taken {
+        let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string();
+        let candidate = rotated_name(path, &stamp);
+        let packed = ["gz", "zst"].map(|extension| with_extension(&candidate, extension));
+        if !candidate.exists() && !packed.iter().any(|packed| packed.exists()) {
             break candidate;
         }
-        number += 1;
+        // Names shall sort by age.
+        std::thread::sleep(Duration::from_millis(1));
     };
     std::fs::rename(path, &rotated).map_err(|source| SinkError { path: path.to_owned(), source })?;
     Ok(rotated)
 }
 
-fn rotated_name(path: &Path, stamp: &str, number: u32) -> PathBuf {
-    let stamp = if number == 0 { stamp.to_owned() } else { format!("{stamp}-{number}") };
+fn rotated_name(path: &Path, stamp: &str) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let name = match path.extension() {
         Some(extension) => format!("{stem}.{stamp}.{}", extension.to_string_lossy()),
@@ -133,10 +129,9 @@ fn stamp_of<'a>(path: &'a Path, output: &Path) -> Option<&'a str> {
         Some(extension) => rest.strip_suffix(extension.to_str()?)?.strip_suffix('.')?,
         None => rest,
     };
-    let time = stamp.split('-').next()?;
     let digits = |part: &str, count| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
-    let (day, clock) = time.strip_suffix('Z')?.split_once('T')?;
-    (digits(day, 8) && digits(clock, 6)).then_some(stamp)
+    let (day, clock) = stamp.strip_suffix('Z')?.split_once('T')?;
+    (digits(day, 8) && digits(clock, 9)).then_some(stamp)
 }
 
 /// Files that were moved away and not compressed yet; what is half done is removed.
@@ -210,12 +205,12 @@ mod tests {
     #[test]
     fn a_file_that_was_moved_away_keeps_its_extension_and_is_known_by_its_name() {
         let output = Path::new("/var/log/enriched.ndjson");
-        let rotated = rotated_name(output, "20261124T085052Z", 0);
-        assert_eq!(rotated, Path::new("/var/log/enriched.20261124T085052Z.ndjson"));
-        for name in ["enriched.20261124T085052Z.ndjson", "enriched.20261124T085052Z-2.ndjson.gz"] {
+        let rotated = rotated_name(output, "20261124T085052123Z");
+        assert_eq!(rotated, Path::new("/var/log/enriched.20261124T085052123Z.ndjson"));
+        for name in ["enriched.20261124T085052123Z.ndjson", "enriched.20261124T085053000Z.ndjson.gz"] {
             assert!(stamp_of(Path::new(name), output).is_some(), "{name}");
         }
-        for name in ["enriched.ndjson", "enriched.old.ndjson", "ssl.20261124T085052Z.log", "enriched.2026Z.ndjson"] {
+        for name in ["enriched.ndjson", "enriched.old.ndjson", "ssl.20261124T085052123Z.log", "enriched.2026Z.ndjson"] {
             assert!(stamp_of(Path::new(name), output).is_none(), "{name}");
         }
     }
