@@ -30,6 +30,7 @@ pub(super) struct Ledger {
     rotation: Rotation,
     compressor: Option<Compressor>,
     unaccounted: Unaccounted,
+    unaccounted_letters: Unaccounted,
 }
 
 /// Why the output is not what the state says that it is.
@@ -106,7 +107,7 @@ impl Ledger {
         if entries > 0 {
             tracing::info!(chunks = entries, "went through the journal of what was written since the last commit");
         }
-        let unaccounted = redo.unaccounted()?;
+        let (unaccounted, unaccounted_letters) = redo.unaccounted()?;
         let mut output = Output::open(config.path.as_deref(), dead_letters, OpenMode::Append, patience.clone())?;
         output.write(&redo.uncertain(), &[])?;
         let journal =
@@ -115,7 +116,16 @@ impl Ledger {
             Some(path) => Some(Compressor::start(path, config.rotation.compression).map_err(PipelineError::Thread)?),
             None => None,
         };
-        let ledger = Self { output, journal, state, patience, rotation: config.rotation, compressor, unaccounted };
+        let ledger = Self {
+            output,
+            journal,
+            state,
+            patience,
+            rotation: config.rotation,
+            compressor,
+            unaccounted,
+            unaccounted_letters,
+        };
         // What was redone is committed before anything new is written.
         let mut changes = StateChanges::take(0, correlator);
         changes.inputs = positions.values().cloned().collect();
@@ -131,6 +141,7 @@ impl Ledger {
     /// Something cannot be written.
     pub(super) fn step(&mut self, encoded: &mut Encoded, step: &Step) -> Result<(), PipelineError> {
         self.unaccounted.drop_from(&mut encoded.lines);
+        self.unaccounted_letters.drop_from(&mut encoded.dead_letters);
         let positions = self.output.positions(!encoded.dead_letters.is_empty())?;
         self.journal.append(positions, step, &encoded.lines, &encoded.dead_letters, &self.patience)?;
         crash::point("journal-written");
@@ -234,8 +245,9 @@ struct Redo {
     output: Previous,
     dead_letters: Option<AppendFile>,
     dead_letter_path: PathBuf,
-    /// Where the journal's last line ends.
+    /// Where the journal's last line ends, and its last dead letter.
     end: u64,
+    dead_letters_end: u64,
     /// The last entry's lines, where they cannot be looked for.
     last: Vec<u8>,
     patience: Patience,
@@ -248,6 +260,7 @@ impl Redo {
             dead_letters: None,
             dead_letter_path,
             end: written.output.as_ref().map_or(0, |mark| mark.length),
+            dead_letters_end: written.dead_letters.as_ref().map_or(0, |mark| mark.length),
             last: Vec::new(),
             patience: patience.clone(),
         })
@@ -268,20 +281,26 @@ impl Redo {
                 none => none.insert(AppendFile::open(&self.dead_letter_path)?),
             };
             complete(file, entry.dead_letters_at, &entry.dead_letters, &self.patience)?;
+            self.dead_letters_end = entry.dead_letters_at + entry.dead_letters.len() as u64;
         }
         crash::point("redone");
         Ok(())
     }
 
     /// What lies beyond the journal: a torn line, which is cut, and whole ones, which nobody has counted.
-    fn unaccounted(&mut self) -> Result<Unaccounted, SinkError> {
-        if let Some(file) = &self.dead_letters {
-            file.sync()?;
+    fn unaccounted(&mut self) -> Result<(Unaccounted, Unaccounted), SinkError> {
+        let lines = match &mut self.output {
+            Previous::File(file) => Unaccounted::read(file, self.end)?,
+            Previous::Gone => Unaccounted::default(),
+        };
+        if self.dead_letters.is_none() && self.dead_letter_path.is_file() {
+            self.dead_letters = Some(AppendFile::open(&self.dead_letter_path)?);
         }
-        let Previous::File(file) = &mut self.output else { return Ok(Unaccounted::default()) };
-        file.cut_torn_line(self.end)?;
-        file.sync()?;
-        Unaccounted::read(file, self.end)
+        let letters = match &mut self.dead_letters {
+            Some(file) => Unaccounted::read(file, self.dead_letters_end)?,
+            None => Unaccounted::default(),
+        };
+        Ok((lines, letters))
     }
 
     /// Lines of which nobody can say whether they were written.
@@ -354,8 +373,10 @@ fn moved(mark: &FileMark) -> Option<PathBuf> {
 }
 
 impl Unaccounted {
-    fn read(file: &AppendFile, from: u64) -> Result<Self, SinkError> {
+    fn read(file: &mut AppendFile, from: u64) -> Result<Self, SinkError> {
         const PIECE: usize = 1024 * 1024;
+        file.cut_torn_line(from)?;
+        file.sync()?;
         let mut found = Self::default();
         let (mut at, mut rest) = (from, Vec::new());
         while at < file.written() && found.len() < MAX_UNACCOUNTED {
@@ -370,7 +391,7 @@ impl Unaccounted {
             tracing::warn!(
                 lines = found.len(),
                 path = %file.path().display(),
-                "the output holds lines that the journal does not know; they are not written again"
+                "this file holds lines that the journal does not know; they are not written again"
             );
         }
         Ok(found)
