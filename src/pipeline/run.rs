@@ -546,7 +546,10 @@ impl Stopping {
             }
             std::thread::sleep(FINISH_PAUSE);
         }
-        sink.finish()
+        let finished = sink.finish();
+        // Whatever the sink failed of then, it had long been failing.
+        let abandoned = self.abandoned.load(Ordering::Relaxed);
+        finished.map_err(|error| if abandoned { PipelineError::Unfinished(STOP_PATIENCE) } else { error })
     }
 }
 
