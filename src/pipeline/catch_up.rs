@@ -32,17 +32,38 @@ struct Work {
 
 impl Running {
     /// Learns certificates from recent archives, so that the sessions to come find what was logged before the start.
+    /// Nothing of what was there before the first start is ever written.
     pub(super) fn backfill(&mut self) -> Result<(), Stopped> {
-        let found = candidates(&self.config, SystemTime::now().checked_sub(BACKFILL), &[]);
-        for candidate in self.looks.due(found, true) {
-            // Live files are read as they are.
+        let since = SystemTime::now().checked_sub(BACKFILL);
+        for candidate in self.looks.due(candidates(&self.config, None, &[]), true) {
+            if since.is_some_and(|since| candidate.changed < since) || self.is_followed(&candidate.path) {
+                continue;
+            }
             if let Ok(archive) = Archive::open(&candidate.path, &self.config)
-                && archive.source.as_ref().is_some_and(|source| !self.tail.is_following(source.stream))
+                && let Some(stream) = archive.source.as_ref().map(|source| source.stream)
             {
                 self.learn_archive(&candidate.path, archive)?;
+                self.note_archive(stream, None, KeyTracker::default(), 0, true);
+                self.flush()?;
             }
         }
-        self.flush()
+        Ok(())
+    }
+
+    fn is_followed(&self, path: &Path) -> bool {
+        path.metadata().is_ok_and(|metadata| self.tail.handles(&metadata))
+    }
+
+    /// Says how far an archive was read, with the next step.
+    fn note_archive(
+        &mut self,
+        stream: StreamKey,
+        resume: Option<ResumePoint>,
+        keys: KeyTracker,
+        applied: u64,
+        ended: bool,
+    ) {
+        self.archive = Some(InputPosition { stream, resume, keys, applied, ended });
     }
 
     /// Reads on in archives what was rotated and compressed while nobody followed it, and what began and ended then.
@@ -75,7 +96,7 @@ impl Running {
     /// What is to be done with a file of the archives.
     fn judge(&mut self, candidate: &Candidate) -> Result<Option<Work>, Stopped> {
         let path = candidate.path.clone();
-        if self.is_own(&path) {
+        if self.is_own(&path) || self.is_followed(&path) {
             return Ok(None);
         }
         let Ok(mut archive) = Archive::open(&path, &self.config) else { return Ok(None) };
@@ -108,6 +129,9 @@ impl Running {
                 } else {
                     tracing::info!(path = %path.display(), "older than what was read; skipped");
                 }
+                // Once is enough.
+                self.note_archive(stream, None, KeyTracker::default(), 0, true);
+                self.flush()?;
                 Ok(None)
             }
         }
@@ -152,9 +176,6 @@ impl Running {
         let mut applied = position.as_ref().map_or(0, |position| position.applied);
         let resume = position.and_then(|position| position.resume);
         let from = applied;
-        let place = |keys: KeyTracker, applied: u64, ended: bool| {
-            Some(InputPosition { stream, resume: resume.clone(), keys, applied, ended })
-        };
         let whole = loop {
             match archive.next(&self.workers) {
                 Ok(Some(batches)) => {
@@ -162,7 +183,7 @@ impl Running {
                         let batch = Arc::new(ticket.redeem().map_err(|_| Stopped)?);
                         for index in 0..batch.records.len() as u32 {
                             if self.correlate_record(&batch, index, &mut keys, &mut applied) {
-                                self.archive = place(keys, applied, false);
+                                self.note_archive(stream, resume.clone(), keys, applied, false);
                             }
                             if self.encoder.is_full() {
                                 self.flush()?;
@@ -178,7 +199,7 @@ impl Running {
                 }
             }
         };
-        self.archive = place(keys, applied, whole);
+        self.note_archive(stream, resume, keys, applied, whole);
         tracing::info!(path = %path.display(), from, "read on in an archive");
         self.tail.resolve(stream);
         self.commit(false)

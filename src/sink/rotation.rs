@@ -223,7 +223,7 @@ mod tests {
         let rotated = rotate(&output).unwrap();
         let half_done = with_extension(&with_extension(&rotated, "gz"), "tmp");
         std::fs::write(&half_done, "half").unwrap();
-        assert_eq!(left_undone(&output), [rotated.clone()]);
+        assert_eq!(left_undone(&output).as_slice(), std::slice::from_ref(&rotated));
         assert!(!half_done.exists());
         compress(&rotated, Compression::Gzip, "gz").unwrap();
         let mut text = String::new();

@@ -215,6 +215,13 @@ impl Tail {
         self.files.iter().any(|file| file.stream == Some(stream))
     }
 
+    /// Whether a file is the tail's own affair: it is followed, or was and is finished with. Archives are not.
+    pub fn handles(&self, metadata: &std::fs::Metadata) -> bool {
+        let node = Node::of(metadata);
+        let done = self.done.get(&node).is_some_and(|done| done.kind != DoneKind::Compressed);
+        done || self.files.iter().any(|file| file.node == node)
+    }
+
     /// Follows other files from the next poll on. What is followed and no longer wanted is read to its end.
     ///
     /// # Errors
