@@ -46,8 +46,8 @@ pub(super) struct Candidate {
 }
 
 impl Looks {
-    /// Files that are new or have changed; while others may still be written (`settled`), only such as look the same
-    /// twice.
+    /// Files that are new or have changed. Unless all are finished (`settled`), a plain file has to look the same twice:
+    /// somebody may still write to it. A compressed one says itself where it ends.
     pub(super) fn due(&mut self, candidates: Vec<Candidate>, settled: bool) -> Vec<Candidate> {
         let mut next = HashMap::with_capacity(candidates.len());
         let mut due = Vec::new();
@@ -60,7 +60,7 @@ impl Looks {
                     }
                     true
                 }
-                _ if settled => {
+                _ if settled || is_packed(&candidate.path) => {
                     due.push(candidate.clone());
                     true
                 }
@@ -96,6 +96,10 @@ pub(super) fn candidates(config: &Config, since: Option<SystemTime>, lost: &[Pat
     files.sort();
     files.dedup();
     files
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz" || extension == "zst")
 }
 
 /// An event time on the clock on the wall, and some time before it.

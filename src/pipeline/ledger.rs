@@ -19,7 +19,9 @@ use crate::model::{Id128, StreamKey};
 use crate::sink::{
     AppendFile, Compressor, FileMark, OpenMode, Output, Patience, Rotation, SinkError, is_full, sync_folder_of,
 };
-use crate::state::{Entry, InputPosition, Journal, JournalReader, StateChanges, StateError, StateStore, Step, Written};
+use crate::state::{
+    Entry, InputPosition, Journal, JournalReader, Newest, StateChanges, StateError, StateStore, Step, Written,
+};
 
 /// The output, the journal and the state, which are only written together.
 pub(super) struct Ledger {
@@ -51,6 +53,12 @@ pub struct OutputChanged {
 
 /// Where reading goes on.
 pub(super) type Positions = HashMap<StreamKey, InputPosition>;
+
+/// What a restart knows of the inputs.
+pub(super) struct Known {
+    pub(super) positions: Positions,
+    pub(super) newest: Newest,
+}
 
 /// Lines in the output that no journal knows: a loss of power took the journal and left them. They are not written again.
 #[derive(Default)]
@@ -84,10 +92,11 @@ impl Ledger {
         state: Arc<StateStore>,
         patience: Patience,
         correlator: &mut Correlator,
-    ) -> Result<(Self, Positions), PipelineError> {
+    ) -> Result<(Self, Known), PipelineError> {
         state.restore(correlator)?;
         let mut positions: Positions =
             state.input_positions()?.into_iter().map(|position| (position.stream, position)).collect();
+        let mut newest = state.newest()?;
         let written = state.written()?;
         let number = written.as_ref().map_or(0, |written| written.journal);
         let mut redo = Redo::begin(&written.unwrap_or_default(), dead_letters.clone(), &patience)?;
@@ -102,6 +111,7 @@ impl Ledger {
             for stream in entry.step.forgotten {
                 positions.remove(&stream);
             }
+            newest = entry.step.newest.unwrap_or(newest);
             correlator.apply(entry.step.effects);
         }
         if entries > 0 {
@@ -129,10 +139,11 @@ impl Ledger {
         // What was redone is committed before anything new is written.
         let mut changes = StateChanges::take(0, correlator);
         changes.inputs = positions.values().cloned().collect();
+        changes.newest = Some(newest.clone());
         ledger.store(&changes)?;
         ledger.journal.remove_others();
         sync_folder_of(&ledger.state.directory().join("journal"))?;
-        Ok((ledger, positions))
+        Ok((ledger, Known { positions, newest }))
     }
 
     /// Writes a chunk, and what it did to the state.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::archives::Looks;
-use super::ledger::{Ledger, Positions};
+use super::ledger::{Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
 use super::stages::{Encoder, Finished, PipelineError, Sink, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
@@ -68,8 +68,9 @@ const MAX_JOURNAL: u64 = 64 * 1024 * 1024;
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// How long the output may take nothing after a signal to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks into the archives.
-const ARCHIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks into the archives, unless a look takes long: then so many times as long.
+const ARCHIVE_INTERVAL: Duration = Duration::from_secs(5);
+const ARCHIVE_SHARE: u32 = 100;
 
 /// How long a session waits by the wall clock, at the most, while inputs are behind.
 const PATIENCE_MILLIS: u64 = 60_000;
@@ -118,6 +119,8 @@ pub(super) struct Running {
     /// Streams that the next step forgets.
     gone: Vec<StreamKey>,
     pub(super) newest: Newest,
+    /// They changed since the last step.
+    newest_changed: bool,
     pub(super) looks: Looks,
     commits: Commits,
     started: Instant,
@@ -153,12 +156,11 @@ impl Run<'_> {
         let history = History::new(self.config.history, true);
         let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
-        let newest = self.state.newest()?;
         let mut stopping = Stopping { stop: Arc::clone(&self.stop), since: None, abandoned: Arc::default() };
         let patience = Patience::until(Arc::clone(&stopping.abandoned));
         let output = self.config.output.path.clone();
         let written = output.into_iter().chain([self.dead_letters.clone()]).collect();
-        let (ledger, positions) =
+        let (ledger, Known { positions, newest }) =
             Ledger::open(&self.config.output, self.dead_letters, self.state, patience, &mut correlator)?;
         correlator.note_effects();
         let first_start = correlator.parts_mut().clock.now().is_none();
@@ -183,6 +185,7 @@ impl Run<'_> {
             ended,
             gone: Vec::new(),
             newest,
+            newest_changed: false,
             looks: Looks::default(),
             commits: Commits {
                 number: 0,
@@ -218,7 +221,7 @@ impl Running {
         reload: &AtomicBool,
         read_again: &dyn Fn() -> Option<(Config, Knowledge)>,
     ) -> Result<(), Stopped> {
-        let mut last_look = Instant::now();
+        let mut next_look = Instant::now() + ARCHIVE_INTERVAL;
         loop {
             let stopping = self.stopping.look();
             if reload.swap(false, Ordering::Relaxed) {
@@ -251,9 +254,10 @@ impl Running {
             if stopping && idle {
                 return self.finish();
             }
-            if idle && last_look.elapsed() >= ARCHIVE_INTERVAL {
+            let look = Instant::now();
+            if !self.tail.is_behind() && look >= next_look {
                 self.catch_up(false)?;
-                last_look = Instant::now();
+                next_look = Instant::now() + ARCHIVE_INTERVAL.max(look.elapsed() * ARCHIVE_SHARE);
             }
             if idle {
                 self.tail.wait(IDLE_WAIT);
@@ -433,6 +437,7 @@ impl Running {
         let sensor = batch.source.sensor.as_deref().unwrap_or_default().to_owned();
         let newest = self.newest.entry((sensor, record.log.rank())).or_insert(key);
         *newest = (*newest).max(key);
+        self.newest_changed = true;
     }
 
     /// Releases sessions that have waited for as long by the wall clock as they may by the event clock.
@@ -493,7 +498,8 @@ impl Running {
             self.positions.remove(stream);
             self.commits.forgotten.push(*stream);
         }
-        Step { effects, inputs, forgotten }
+        let newest = std::mem::take(&mut self.newest_changed).then(|| self.newest.clone());
+        Step { effects, inputs, forgotten, newest }
     }
 
     pub(super) fn commit(&mut self, reopen: bool) -> Result<(), Stopped> {

@@ -20,6 +20,8 @@ pub struct Step {
     pub inputs: Vec<InputPosition>,
     /// Inputs that are done with.
     pub forgotten: Vec<StreamKey>,
+    /// The newest events, where that changed.
+    pub newest: Option<Newest>,
 }
 
 /// Everything that one commit writes.
