@@ -2,7 +2,10 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails, and says so")]
 
+pub(crate) mod process;
 pub(crate) mod sidecar;
+pub(crate) mod small_disk;
+pub(crate) mod traffic;
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -42,6 +45,11 @@ pub(crate) fn replay(paths: &[PathBuf], options: &[&str]) -> Vec<u8> {
     assert!(output.status.success(), "{said}");
     assert!(!folder.path().join("certsift.dead.ndjson").exists(), "dead letters: {said}");
     output.stdout
+}
+
+/// Whether the long forms of tests are wanted, which take minutes.
+pub(crate) fn full_tests() -> bool {
+    std::env::var_os("CERTSIFT_FULL_TESTS").is_some_and(|value| value == "1")
 }
 
 /// Lines as JSON.
