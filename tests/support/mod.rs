@@ -5,7 +5,10 @@
 pub(crate) mod oracle;
 pub(crate) mod random;
 pub(crate) mod sensor;
+pub(crate) mod process;
 pub(crate) mod sidecar;
+pub(crate) mod small_disk;
+pub(crate) mod traffic;
 
 use std::collections::HashMap;
 use std::io::Read as _;
@@ -45,6 +48,11 @@ pub(crate) fn replay(paths: &[PathBuf], options: &[&str]) -> Vec<u8> {
     assert!(output.status.success(), "{said}");
     assert!(!folder.path().join("certsift.dead.ndjson").exists(), "dead letters: {said}");
     output.stdout
+}
+
+/// Whether the long forms of tests are wanted, which take minutes.
+pub(crate) fn full_tests() -> bool {
+    std::env::var_os("CERTSIFT_FULL_TESTS").is_some_and(|value| value == "1")
 }
 
 /// Lines as JSON.
