@@ -548,15 +548,19 @@ impl Stopping {
             self.look();
             let abandoned = self.abandoned.load(Ordering::Relaxed);
             if abandoned && self.since.is_some_and(|since| since.elapsed() > STOP_PATIENCE + GRACE) {
-                return Err(PipelineError::Unfinished(STOP_PATIENCE));
+                return Err(unfinished("the output takes nothing".to_owned()));
             }
             std::thread::sleep(FINISH_PAUSE);
         }
         let finished = sink.finish();
         // Whatever the sink failed of then, it had long been failing.
         let abandoned = self.abandoned.load(Ordering::Relaxed);
-        finished.map_err(|error| if abandoned { PipelineError::Unfinished(STOP_PATIENCE) } else { error })
+        finished.map_err(|error| if abandoned { unfinished(error.to_string()) } else { error })
     }
+}
+
+fn unfinished(why: String) -> PipelineError {
+    PipelineError::Unfinished { patience: STOP_PATIENCE, why }
 }
 
 /// For the sink to say itself that it has given up.

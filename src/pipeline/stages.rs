@@ -33,10 +33,15 @@ pub enum PipelineError {
     Output(#[from] OutputChanged),
     /// The output takes nothing, and certsift was told to stop.
     #[error(
-        "the output did not take everything within {} s of the signal to stop; the rest is written at the next start",
-        .0.as_secs()
+        "not everything could be written within {} s of the signal to stop; the rest is written at the next start: {why}",
+        .patience.as_secs()
     )]
-    Unfinished(Duration),
+    Unfinished {
+        /// How long it was waited for.
+        patience: Duration,
+        /// What is in the way.
+        why: String,
+    },
     /// Live files cannot be followed.
     #[error(transparent)]
     Tail(#[from] crate::source::tail::TailError),
