@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails, and says so")]
 
+pub(crate) mod files;
 pub(crate) mod oracle;
 pub(crate) mod random;
+pub(crate) mod scene;
 pub(crate) mod sensor;
 pub(crate) mod sidecar;
 
