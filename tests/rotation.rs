@@ -9,19 +9,17 @@
 
 mod support;
 
-use std::collections::HashSet;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write};
+use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt as _, symlink};
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::oracle::{assert_each_once, assert_history};
-use support::random::{Random, seed};
-use support::sensor::{Format, Sensor};
-use support::sidecar::{PATIENCE, World};
+use support::files::{copy, gzip, make_with_inode, swap_link, truncate, wait_until_closed, zstd};
+use support::random::Random;
+use support::scene::Scene;
+use support::sensor::Format;
+use support::sidecar::World;
 
 /// What happens to a log.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -95,11 +93,157 @@ fn a_log_may_get_the_inode_of_the_one_before() {
     at_every_moment(Event::InodeReuse);
 }
 
+#[test]
+fn every_file_may_move_on_by_one() {
+    // As the package json-streaming-logs does.
+    let log = "logs/json_streaming_ssl.log";
+    let old = |number: usize| format!("logs/json_streaming_ssl.{number}.log");
+    let scene = Scene::new("moved on", Format::Json, "logs/*.log", "archive");
+    live_a_day(scene, &|_| vec![log.to_owned()], &|scene, hour| {
+        for number in (1..=hour).rev() {
+            fs::rename(scene.world.path(&old(number)), scene.world.path(&old(number + 1))).unwrap();
+        }
+        fs::rename(scene.world.path(log), scene.world.path(&old(1))).unwrap();
+    });
+}
+
+#[test]
+fn every_hour_may_have_a_file_of_its_own() {
+    // As Suricata does with `filename: eve-%Y-%m-%d-%H:%M.json`.
+    let scene = Scene::new("dated names", Format::Eve, "logs/eve-*.json", "archive");
+    live_a_day(scene, &|hour| vec![format!("logs/eve-2026-11-24-1{hour}:00.json")], &|_, _| ());
+}
+
+#[test]
+fn every_thread_may_have_a_file_of_its_own() {
+    // As Suricata does with `threaded: true`; both are moved into the archive as they are.
+    let scene = Scene::new("threads", Format::Eve, "logs/eve.*.json", "archive");
+    let logs = ["logs/eve.1.json", "logs/eve.2.json"].map(str::to_owned).to_vec();
+    live_a_day(scene, &|_| logs.clone(), &|scene, hour| {
+        for log in &logs {
+            let old = format!("{}.{hour}", log.replace("logs", "archive"));
+            fs::rename(scene.world.path(log), scene.world.path(&old)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn sessions_and_certificates_may_be_archived_by_the_day_and_the_hour() {
+    // As zeekctl does, which archives next to the folder that is followed.
+    let mut scene = Scene::new("zeekctl", Format::Tsv, "zeek/current/*.log", "zeek/20*/*");
+    for folder in ["zeek/current", "zeek/2026-11-24"] {
+        fs::create_dir_all(scene.world.path(folder)).unwrap();
+    }
+    scene.sensor.x509 = scene.world.path("zeek/current/x509.log");
+    live_a_day(scene, &|_| vec!["zeek/current/ssl.log".to_owned()], &|scene, hour| {
+        for log in ["x509", "ssl"] {
+            let live = scene.world.path(&format!("zeek/current/{log}.log"));
+            let closed = live.with_file_name(format!("{log}-26-11-24_1{hour}.00.00.log"));
+            let archive = format!("zeek/2026-11-24/{log}.1{hour}:00:00-1{}:00:00.log.gz", hour + 1);
+            scene.sensor.close(&live);
+            fs::rename(live, &closed).unwrap();
+            gzip(&closed, &scene.world.path(&archive), || ());
+            fs::remove_file(closed).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_link_may_lead_to_where_no_path_looks() {
+    let scene = Scene::new("link", Format::Tsv, "logs/*.log", "spool");
+    fs::create_dir(scene.world.path("spool")).unwrap();
+    let lead = |scene: &Scene, hour: usize| {
+        let target = scene.world.path(&format!("spool/ssl.{hour}"));
+        File::create(&target).unwrap();
+        swap_link(&scene.world.path(LOG), &target);
+    };
+    lead(&scene, 0);
+    live_a_day(scene, &|_| vec![LOG.to_owned()], &|scene, hour| lead(scene, hour + 1));
+}
+
+#[test]
+fn a_log_that_its_writer_closed_is_not_waited_for() {
+    let scene = Scene::new("closed", Format::Tsv, "logs/*.log", "archive");
+    live_a_day(scene, &|_| vec![LOG.to_owned()], &|scene, hour| {
+        let old = scene.world.path(&format!("logs/ssl.{hour}.log"));
+        fs::rename(scene.world.path(LOG), &old).unwrap();
+        scene.sensor.close(&old);
+        let closed = Instant::now();
+        wait_until_closed(&scene.world, &old);
+        assert!(closed.elapsed() < Duration::from_secs(4), "it was followed for the grace of a renamed file");
+    });
+}
+
+#[test]
+fn what_began_and_was_archived_while_certsift_was_down_is_read_whole_unless_it_is_old() {
+    let mut scene = Scene::new("archived while down", Format::Tsv, "logs/*.log", "archive");
+    let mut archived = 0;
+    let mut archive = |scene: &Scene, log: &str| {
+        archived += 1;
+        let log = scene.world.path(log);
+        gzip(&log, &scene.world.path(&format!("archive/{archived}.log.gz")), || ());
+        fs::remove_file(log).unwrap();
+    };
+    fs::create_dir(scene.world.path("elsewhere")).unwrap();
+    let x509 = std::mem::replace(&mut scene.sensor.x509, scene.world.path("elsewhere/x509.log"));
+    // Hours before: of these, certificates are of use.
+    scene.write("elsewhere/old.log", 30);
+    scene.sensor.written.clear();
+    // Half an hour before: late, but not old.
+    scene.sensor.rest(150);
+    scene.sensor.x509 = x509;
+    scene.write("elsewhere/late.log", 30);
+    scene.sensor.rest(30);
+    let late = std::mem::take(&mut scene.sensor.written);
+
+    scene.world.start();
+    scene.write(LOG, 30);
+    scene.wait_for_all();
+    scene.world.stop();
+    scene.sensor.written.extend(late);
+    scene.write(LOG, 30);
+    archive(&scene, LOG);
+    scene.write(LOG, 30);
+    archive(&scene, LOG);
+    for log in ["elsewhere/x509.log", "elsewhere/old.log", "elsewhere/late.log"] {
+        archive(&scene, log);
+    }
+    scene.write(LOG, 30);
+    let from_before = scene.sensor.session_from_before();
+    scene.append(LOG, &[from_before]);
+    scene.world.start();
+    scene.end(LOG);
+}
+
+/// Rotates every hour, in turns while certsift is running and while it is down with lines in the old files that it has
+/// not seen.
+fn live_a_day(mut scene: Scene, logs: &dyn Fn(usize) -> Vec<String>, rotate: &dyn Fn(&mut Scene, usize)) {
+    const HOURS: usize = 6;
+    scene.world.start();
+    for hour in 0..HOURS {
+        for log in &logs(hour) {
+            scene.write(log, 10);
+            scene.write_and_wait(log);
+        }
+        let down = hour % 2 == 1;
+        if down {
+            scene.world.stop();
+        }
+        logs(hour).iter().for_each(|log| scene.write(log, 15));
+        rotate(&mut scene, hour);
+        if down {
+            logs(hour + 1).iter().for_each(|log| scene.write(log, 5));
+            scene.world.start();
+        }
+    }
+    scene.end(&logs(HOURS)[0]);
+}
+
 /// Tells the six stories of an event side by side: most of their time is waiting.
 fn at_every_moment(event: Event) {
     let failed: Vec<Cell> = thread::scope(|scope| {
         let cells = MOMENTS.into_iter().flat_map(|moment| FORMATS.map(|format| Cell { event, moment, format }));
-        let told: Vec<_> = cells.map(|cell| (cell, scope.spawn(move || Story::begin(cell, seed()).tell()))).collect();
+        let told: Vec<_> = cells.map(|cell| (cell, scope.spawn(move || Story::tell(cell)))).collect();
         told.into_iter().filter_map(|(cell, told)| told.join().is_err().then_some(cell)).collect()
     });
     assert!(failed.is_empty(), "{failed:?}");
@@ -142,14 +286,10 @@ impl fmt::Debug for Cell {
     }
 }
 
-/// A sensor, certsift beside it, and what happens to them.
+/// A cell as it is told.
 struct Story {
     cell: Cell,
-    seed: u64,
-    random: Random,
-    world: World,
-    sensor: Sensor,
-    output: Output,
+    scene: Scene,
     /// Files that the log was so far.
     rotations: usize,
     /// What was written before the current file began.
@@ -158,54 +298,36 @@ struct Story {
     size_before: usize,
 }
 
-impl Story {
-    fn begin(cell: Cell, seed: u64) -> Self {
-        let mut random = Random::from_seed(seed);
-        let world = World::new();
-        // Most kills shall meet commits; some meet the interval that users have.
-        let interval = if random.one_in(4) { "" } else { "commit_interval = \"100ms\"\n" };
-        let config = format!(
-            "[[input]]\npaths = [\"logs/*.log\"]\narchives = [\"archive\"]\n\
-             [output]\npath = \"out.ndjson\"\ndetail = \"full\"\n[join]\nwait = \"60s\"\n[state]\ndir = \"state\"\n{interval}"
-        );
-        fs::write(world.path("certsift.toml"), config).unwrap();
-        if cell.event == Event::SymlinkSwap {
-            File::create(world.path("logs/ssl.0.log")).unwrap();
-            symlink("ssl.0.log", world.path("logs/ssl.log")).unwrap();
-        }
-        let sensor = Sensor::new(cell.format, world.path("logs/x509.log"), seed);
-        let output = Output::default();
-        Self { cell, seed, random, world, sensor, output, rotations: 0, before_file: 0, size_before: 0 }
-    }
+const LOG: &str = "logs/ssl.log";
 
-    fn tell(mut self) {
+impl Story {
+    fn tell(cell: Cell) {
+        let scene = Scene::new(&format!("{cell:?}"), cell.format, "logs/*.log", "archive");
+        let mut story = Self { cell, scene, rotations: 0, before_file: 0, size_before: 0 };
+        if cell.event == Event::SymlinkSwap {
+            File::create(story.scene.world.path("logs/ssl.0.log")).unwrap();
+            symlink("ssl.0.log", story.scene.world.path(LOG)).unwrap();
+        }
         // A first start that was never committed takes nothing from archives: this is not that story.
-        self.world.start();
-        self.write(20);
-        self.wait_for_all();
-        self.restart();
-        self.take(Precaution::Open);
-        for round in 0..rounds(self.cell) {
-            match self.cell.moment {
-                Moment::Running => self.rotate_while_running(round),
-                Moment::Killed => self.rotate_among_kills(round),
-                Moment::Down => self.rotate_while_down(round),
+        story.scene.world.start();
+        story.scene.write(LOG, 20);
+        story.scene.wait_for_all();
+        story.scene.restart();
+        story.take(Precaution::Open);
+        for round in 0..rounds(cell) {
+            match cell.moment {
+                Moment::Running => story.rotate_while_running(round),
+                Moment::Killed => story.rotate_among_kills(round),
+                Moment::Down => story.rotate_while_down(round),
             }
         }
-        self.wait_for_all();
-        // What is asked last is answered from what was committed.
-        self.restart();
-        let probes = self.sensor.probes();
-        self.append(&probes);
-        self.wait_for_all();
-        self.world.stop();
-        self.check();
+        story.scene.end(LOG);
     }
 
     fn rotate_while_running(&mut self, round: usize) {
         for _ in 0..3 {
-            self.write(20);
-            self.random.pause(MOMENT);
+            self.scene.write(LOG, 20);
+            self.scene.random.pause(MOMENT);
         }
         self.take(self.cell.precaution(true));
         self.rotate(|_, _| ());
@@ -216,25 +338,25 @@ impl Story {
         let precaution = self.cell.precaution(false);
         self.take(Precaution::Open);
         self.take(precaution);
-        self.world.stop();
+        self.scene.world.stop();
         if precaution == Precaution::None {
             // Nobody has seen these yet.
-            self.write(20);
+            self.scene.write(LOG, 20);
         }
         self.rotate(|_, _| ());
         self.write_after_rotation(round);
-        self.world.start();
+        self.scene.world.start();
     }
 
     fn rotate_among_kills(&mut self, round: usize) {
         self.write_and_kill();
-        if self.cell.precaution(false) == Precaution::Written || self.random.one_in(2) {
+        if self.cell.precaution(false) == Precaution::Written || self.scene.random.one_in(2) {
             self.start_again();
         }
-        if self.world.child.is_some() {
+        if self.scene.is_running() {
             self.take(self.cell.precaution(true).max(self.cell.precaution(false)));
-            if self.cell.event == Event::InodeReuse || self.random.one_in(2) {
-                self.world.kill();
+            if self.cell.event == Event::InodeReuse || self.scene.random.one_in(2) {
+                self.scene.world.kill();
             }
         }
         self.rotate(|world, random| match &world.child {
@@ -251,10 +373,10 @@ impl Story {
     /// Writes a large batch, and kills certsift at some instant of it.
     fn write_and_kill(&mut self) {
         const PIECES: usize = 20;
-        let lines = self.sensor.sessions(250);
-        let at = self.random.below(PIECES);
-        let (world, random) = (&mut self.world, &mut self.random);
-        self.sensor.append(&world.path("logs/ssl.log"), &lines, PIECES, |piece| {
+        let lines = self.scene.sensor.sessions(250);
+        let at = self.scene.random.below(PIECES);
+        let Scene { world, sensor, random, .. } = &mut self.scene;
+        sensor.append(&world.path(LOG), &lines, PIECES, |piece| {
             random.pause(MOMENT);
             if piece == at && world.child.is_some() {
                 world.kill();
@@ -267,20 +389,15 @@ impl Story {
 
     /// Starts certsift if it is not running, sometimes after a start that did not get far.
     fn start_again(&mut self) {
-        if self.world.child.is_some() {
+        if self.scene.is_running() {
             return;
         }
-        self.world.start();
-        if self.random.one_in(2) {
-            self.random.pause(10 * MOMENT);
-            self.world.kill();
-            self.world.start();
+        self.scene.world.start();
+        if self.scene.random.one_in(2) {
+            self.scene.random.pause(10 * MOMENT);
+            self.scene.world.kill();
+            self.scene.world.start();
         }
-    }
-
-    fn restart(&mut self) {
-        self.world.stop();
-        self.world.start();
     }
 
     /// Waits until the event may come.
@@ -288,209 +405,77 @@ impl Story {
         match precaution {
             Precaution::None => {}
             Precaution::Open => {
-                self.write(1);
-                let last = self.sensor.written.last().cloned();
-                self.output.wait_for(&self.world, last.as_slice());
-                self.write(20);
+                self.scene.write_and_wait(LOG);
+                self.scene.write(LOG, 20);
             }
-            Precaution::Written => self.wait_for_all(),
+            Precaution::Written => self.scene.wait_for_all(),
         }
-    }
-
-    fn wait_for_all(&mut self) {
-        self.output.wait_for(&self.world, &self.sensor.written);
     }
 
     /// The sessions in the current file.
     fn in_file(&self) -> impl Iterator<Item = &String> {
-        self.sensor.written[self.before_file..].iter().filter(|name| name.starts_with('C'))
-    }
-
-    fn write(&mut self, number: usize) {
-        let lines = self.sensor.sessions(number);
-        self.append(&lines);
-    }
-
-    fn append(&mut self, lines: &[String]) {
-        let pieces = 1 + self.random.below(lines.len());
-        self.sensor.append(&self.world.path("logs/ssl.log"), lines, pieces, |_| ());
+        self.scene.sensor.written[self.before_file..].iter().filter(|name| name.starts_with('C'))
     }
 
     /// Something happens to the log; `meanwhile` comes between any two steps of it.
     fn rotate(&mut self, mut meanwhile: impl FnMut(&mut World, &mut Random)) {
         self.rotations += 1;
-        let (log, old) =
-            (self.world.path("logs/ssl.log"), self.world.path(&format!("logs/ssl.{}.log", self.rotations)));
-        let archive = self.world.path(&format!("archive/ssl.{}.log", self.rotations));
         self.size_before = self.in_file().count();
-        let mut meanwhile = |world: &mut World| meanwhile(world, &mut self.random);
+        let Scene { world, sensor, random, .. } = &mut self.scene;
+        let (log, old) = (world.path(LOG), world.path(&format!("logs/ssl.{}.log", self.rotations)));
+        let archive = world.path(&format!("archive/ssl.{}.log", self.rotations));
         match self.cell.event {
             Event::Rename => {
                 fs::rename(&log, &old).unwrap();
-                meanwhile(&mut self.world);
-                let late = self.sensor.sessions(3);
-                self.sensor.append(&old, &late, 1, |_| ());
+                meanwhile(world, random);
+                let late = sensor.sessions(3);
+                sensor.append(&old, &late, 1, |_| ());
             }
             Event::RenameAndGzip | Event::RenameAndZstd => {
                 fs::rename(&log, &old).unwrap();
-                meanwhile(&mut self.world);
+                meanwhile(world, random);
                 match self.cell.event {
-                    Event::RenameAndGzip => {
-                        let target = File::create(archive.with_extension("log.gz")).unwrap();
-                        let mut encoder = flate2::write::GzEncoder::new(target, flate2::Compression::default());
-                        copy(&old, &mut encoder, || meanwhile(&mut self.world));
-                        encoder.finish().unwrap();
-                    }
-                    _ => {
-                        let target = File::create(archive.with_extension("log.zst")).unwrap();
-                        let mut encoder = zstd::Encoder::new(target, 0).unwrap();
-                        copy(&old, &mut encoder, || meanwhile(&mut self.world));
-                        encoder.finish().unwrap();
-                    }
+                    Event::RenameAndGzip => gzip(&old, &archive.with_extension("log.gz"), || meanwhile(world, random)),
+                    _ => zstd(&old, &archive.with_extension("log.zst"), || meanwhile(world, random)),
                 }
-                meanwhile(&mut self.world);
+                meanwhile(world, random);
                 fs::remove_file(&old).unwrap();
             }
             Event::CopyAndTruncate => {
-                copy(&log, &mut File::create(&old).unwrap(), || meanwhile(&mut self.world));
-                meanwhile(&mut self.world);
+                copy(&log, &mut File::create(&old).unwrap(), || meanwhile(world, random));
+                meanwhile(world, random);
                 truncate(&log);
             }
             Event::DeleteAndRecreate => fs::remove_file(&log).unwrap(),
             Event::SymlinkSwap => {
                 File::create(&old).unwrap();
-                meanwhile(&mut self.world);
-                let link = self.world.path("logs/.ssl.log");
-                symlink(&old, &link).unwrap();
-                fs::rename(link, &log).unwrap();
+                meanwhile(world, random);
+                swap_link(&log, &old);
             }
             Event::TruncateInPlace => truncate(&log),
             Event::InodeReuse => {
                 let inode = log.metadata().unwrap().ino();
-                self.sensor.close(&log);
+                sensor.close(&log);
                 fs::remove_file(&log).unwrap();
-                // The number is free when nobody has the file open any more.
-                let started = Instant::now();
-                while has_open(&self.world, &log) {
-                    assert!(started.elapsed() < PATIENCE, "certsift keeps a deleted file open");
-                    thread::sleep(Duration::from_millis(1));
-                }
+                wait_until_closed(world, &log);
                 if !make_with_inode(&log, inode) {
                     eprintln!("{:?}: the file system did not use inode {inode} again", self.cell);
                 }
             }
         }
-        meanwhile(&mut self.world);
-        self.before_file = self.sensor.written.len();
+        meanwhile(world, random);
+        self.before_file = sensor.written.len();
     }
 
     /// The new content is longer than the old, or shorter, or as long.
     fn write_after_rotation(&mut self, round: usize) {
-        self.write(match round % 3 {
+        let sessions = match round % 3 {
             0 => 2 * self.size_before + 5,
             1 => self.size_before / 3 + 1,
             _ => self.size_before,
-        });
+        };
+        self.scene.write(LOG, sessions);
     }
-
-    fn check(&self) {
-        let records = self.world.output();
-        assert_each_once(&records, &self.sensor.written);
-        assert_history(&records);
-        let absent = records.iter().find(|record| {
-            let shows = record["cert_chain_fps"].as_array().is_some_and(|chain| !chain.is_empty());
-            shows && record["certsift"]["certificate"]["state"] != "presented"
-        });
-        assert_eq!(absent, None, "its certificate was written before it");
-        assert!(!self.world.path("out.ndjson.dead.ndjson").exists(), "dead letters");
-    }
-}
-
-impl Drop for Story {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("{:?} with CERTSIFT_SEED={}:\n{}", self.cell, self.seed, self.world.said());
-        }
-    }
-}
-
-/// What is in the output so far.
-#[derive(Default)]
-struct Output {
-    seen: HashSet<String>,
-    read: u64,
-}
-
-/// What a record calls itself.
-#[derive(serde::Deserialize)]
-struct Name {
-    uid: Option<String>,
-    fingerprint: Option<String>,
-}
-
-impl Output {
-    fn wait_for(&mut self, world: &World, names: &[String]) {
-        let started = Instant::now();
-        loop {
-            self.look(world);
-            let missing: Vec<_> = names.iter().filter(|name| !self.seen.contains(*name)).collect();
-            if missing.is_empty() {
-                return;
-            }
-            let some = &missing[..missing.len().min(10)];
-            assert!(started.elapsed() < PATIENCE, "{} records do not come, such as {some:?}", missing.len());
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// Takes note of the lines that are complete.
-    fn look(&mut self, world: &World) {
-        let Ok(mut file) = File::open(world.path("out.ndjson")) else { return };
-        let size = file.metadata().unwrap().len();
-        assert!(size >= self.read, "complete lines were taken back: {size} bytes, of which {} were read", self.read);
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(self.read)).unwrap();
-        file.read_to_end(&mut bytes).unwrap();
-        let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        self.read += complete as u64;
-        for line in bytes[..complete].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let name: Name = serde_json::from_slice(line).unwrap();
-            self.seen.extend(name.uid.or(name.fingerprint));
-        }
-    }
-}
-
-/// Copies a file; `half_way` comes when a part of it is in the target.
-fn copy(from: &Path, to: &mut impl Write, half_way: impl FnOnce()) {
-    let bytes = fs::read(from).unwrap();
-    let (first, rest) = bytes.split_at(bytes.len() / 2);
-    to.write_all(first).unwrap();
-    to.flush().unwrap();
-    half_way();
-    to.write_all(rest).unwrap();
-}
-
-fn truncate(log: &Path) {
-    OpenOptions::new().write(true).open(log).unwrap().set_len(0).unwrap();
-}
-
-/// Whether certsift, if it is running, has a deleted file open.
-fn has_open(world: &World, deleted: &Path) -> bool {
-    let Some(certsift) = &world.child else { return false };
-    let name = format!("{} (deleted)", deleted.display());
-    let Ok(open) = fs::read_dir(format!("/proc/{}/fd", certsift.id())) else { return false };
-    open.flatten().any(|open| fs::read_link(open.path()).is_ok_and(|path| path == Path::new(&name)))
-}
-
-/// Makes a file that has the number of another, which was deleted; tells whether it has.
-fn make_with_inode(path: &Path, inode: u64) -> bool {
-    let name = |number: usize| path.with_file_name(format!(".new{number}"));
-    let made = |number: &usize| File::create(name(*number)).unwrap().metadata().unwrap().ino() == inode;
-    // Those that have another number keep it meanwhile.
-    let found = (0..200).find(made);
-    fs::rename(name(found.unwrap_or(0)), path).unwrap();
-    (0..200).for_each(|number| fs::remove_file(name(number)).unwrap_or_default());
-    found.is_some()
 }
 
 /// How often a log is rotated in a cell.

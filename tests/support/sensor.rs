@@ -1,4 +1,4 @@
-//! A Zeek that writes numbered sessions, and their certificates before them, as TSV or as JSON.
+//! A sensor that writes numbered sessions: a Zeek, with their certificates before them, or a Suricata.
 //!
 //! The numbers are chosen so that every few sessions a new issuer, certificate, domain, server or client comes, and sets
 //! of observers stay small enough to be told apart: a session that counts wrongly shows on those that follow it.
@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::random::Random;
 use super::sidecar::fingerprint;
@@ -17,6 +17,8 @@ use super::sidecar::fingerprint;
 pub(crate) enum Format {
     Tsv,
     Json,
+    /// Suricata's, which has the certificate's fields in the session.
+    Eve,
 }
 
 /// A log by its name, and its columns by name and Zeek type.
@@ -68,12 +70,15 @@ const CURRENT: usize = 12;
 /// The sensor: what it has written so far, and what comes next.
 pub(crate) struct Sensor {
     format: Format,
-    x509: PathBuf,
+    /// Where certificates go.
+    pub(crate) x509: PathBuf,
     random: Random,
     micros: u64,
     sessions: usize,
     certificates: usize,
-    /// What was written calls itself so: uids and fingerprints.
+    /// The first certificate that sessions still show.
+    oldest: usize,
+    /// What was written calls itself so: uids and fingerprints, or flow ids.
     pub(crate) written: Vec<String>,
 }
 
@@ -81,31 +86,42 @@ impl Sensor {
     /// A sensor that writes its certificates to `x509`.
     pub(crate) fn new(format: Format, x509: PathBuf, seed: u64) -> Self {
         let (random, written) = (Random::from_seed(seed), Vec::new());
-        Self { format, x509, random, micros: 1_760_000_000_000_000, sessions: 0, certificates: 0, written }
+        Self { format, x509, random, micros: 1_760_000_000_000_000, sessions: 0, certificates: 0, oldest: 0, written }
     }
 
     /// The lines of the next sessions. The certificates that are new in them are in their log when this returns.
     pub(crate) fn sessions(&mut self, number: usize) -> Vec<String> {
         let known = self.certificates;
         self.certificates = (self.sessions + number).div_ceil(SESSIONS);
-        let new: Vec<_> = (known..self.certificates).map(|certificate| self.certificate(certificate)).collect();
-        if !new.is_empty() {
+        if self.format != Format::Eve && known < self.certificates {
+            let new: Vec<_> = (known..self.certificates).map(|certificate| self.certificate(certificate)).collect();
             self.write(&self.x509, &X509, &new, 1, |_| ());
         }
         (0..number)
             .map(|_| {
                 // Only what had its turn by now.
                 let known = self.sessions / SESSIONS + 1;
-                let certificate = known - 1 - self.random.below(known.min(CURRENT));
+                let certificate = known - 1 - self.random.below(CURRENT.min(known - self.oldest));
                 self.session(certificate)
             })
             .collect()
     }
 
+    /// Lets event time go by, and certificates be renewed.
+    pub(crate) fn rest(&mut self, minutes: u64) {
+        self.micros += minutes * 60_000_000;
+        self.oldest = self.certificates;
+    }
+
+    /// A session that shows a certificate from before a rest.
+    pub(crate) fn session_from_before(&mut self) -> String {
+        self.session(0)
+    }
+
     /// One session more for each issuer: they state what the history is in the end.
     pub(crate) fn probes(&mut self) -> Vec<String> {
         let last: BTreeMap<_, _> =
-            (0..self.certificates).map(|certificate| (certificate / ISSUED, certificate)).collect();
+            (self.oldest..self.certificates).map(|certificate| (certificate / ISSUED, certificate)).collect();
         last.into_values().map(|certificate| self.session(certificate)).collect()
     }
 
@@ -137,25 +153,29 @@ impl Sensor {
     fn session(&mut self, certificate: usize) -> String {
         self.sessions += 1;
         self.micros += STEP;
-        let uid = format!("C{:07}", self.sessions);
-        self.written.push(uid.clone());
         // One household of an IPv6 network is one client.
         let client = match (self.random.below(20), self.random.one_in(9)) {
             (client, true) => format!("2001:db8:0:{client:x}::{:x}", self.sessions),
             (client, false) => format!("10.0.0.{}", client + 1),
         };
         let resumed = self.random.one_in(11);
+        let name =
+            if self.format == Format::Eve { self.sessions.to_string() } else { format!("C{:07}", self.sessions) };
+        self.written.push(name.clone());
+        if self.format == Format::Eve {
+            return self.event(certificate, &client, resumed);
+        }
         self.line(
             &SSL,
             &[
                 &self.time(),
-                &uid,
+                &name,
                 &client,
                 "50000",
-                &format!("192.0.2.{}", certificate % 250),
+                &server(certificate),
                 "443",
                 "TLSv12",
-                &format!("www{certificate}.{}", domain(certificate)),
+                &host(certificate),
                 if resumed { "T" } else { "F" },
                 "T",
                 &if resumed { "(empty)".to_owned() } else { fingerprint(certificate as u32) },
@@ -164,17 +184,31 @@ impl Sensor {
         )
     }
 
+    fn event(&self, certificate: usize, client: &str, resumed: bool) -> String {
+        let time = jiff::Timestamp::from_microsecond(self.micros as i64).unwrap();
+        let host = host(certificate);
+        let tls = if resumed {
+            json!({"sni": host, "version": "TLS 1.2", "session_resumed": true})
+        } else {
+            json!({
+                "subject": subject(certificate), "issuerdn": issuer(certificate), "serial": format!("0{certificate:X}"),
+                "fingerprint": vec![format!("{certificate:02x}"); 20].join(":"), "sni": host, "version": "TLS 1.2",
+                "notbefore": "2023-11-14T22:13:20", "notafter": "2027-01-15T08:00:00",
+            })
+        };
+        let event = json!({
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S%.6f+0000").to_string(), "flow_id": self.sessions,
+            "event_type": "tls", "src_ip": client, "src_port": 50000, "dest_ip": server(certificate), "dest_port": 443,
+            "tls": tls,
+        });
+        event.to_string()
+    }
+
     fn certificate(&mut self, number: usize) -> String {
         let fingerprint = fingerprint(number as u32);
         self.written.push(fingerprint.clone());
-        let subject = format!("CN=www{number}.{}", domain(number));
-        let issuer = match number % 13 {
-            // Its own issuer.
-            7 => subject.clone(),
-            _ => format!("CN=Some CA {0},O=Some CA {0}", number / ISSUED),
-        };
-        let serial = format!("0{number:X}");
-        let (from, until) = ("1700000000.000000", "1800000000.000000");
+        let (from, until, serial) = ("1700000000.000000", "1800000000.000000", format!("0{number:X}"));
+        let (subject, issuer) = (subject(number), issuer(number));
         self.line(&X509, &[&self.time(), &fingerprint, "3", &serial, &subject, &issuer, from, until, "T", "F"])
     }
 
@@ -184,20 +218,34 @@ impl Sensor {
 
     /// A line from the values that TSV has.
     fn line(&self, (_, columns): &Log, values: &[&str]) -> String {
-        match self.format {
-            Format::Tsv => values.join("\t"),
-            Format::Json => {
-                let set = columns.iter().zip(values).filter(|(_, value)| **value != "-");
-                let object: Map<String, Value> =
-                    set.map(|((name, kind), value)| ((*name).to_owned(), json_value(kind, value))).collect();
-                Value::from(object).to_string()
-            }
+        if self.format == Format::Tsv {
+            return values.join("\t");
         }
+        let set = columns.iter().zip(values).filter(|(_, value)| **value != "-");
+        let object: Map<String, Value> =
+            set.map(|((name, kind), value)| ((*name).to_owned(), json_value(kind, value))).collect();
+        Value::from(object).to_string()
     }
 }
 
-fn domain(certificate: usize) -> String {
-    format!("site{}.example", certificate / 3)
+fn host(certificate: usize) -> String {
+    format!("www{certificate}.site{}.example", certificate / 3)
+}
+
+fn server(certificate: usize) -> String {
+    format!("192.0.2.{}", certificate % 250)
+}
+
+fn subject(certificate: usize) -> String {
+    format!("CN={}", host(certificate))
+}
+
+fn issuer(certificate: usize) -> String {
+    match certificate % 13 {
+        // Its own issuer.
+        7 => subject(certificate),
+        _ => format!("CN=Some CA {0},O=Some CA {0}", certificate / ISSUED),
+    }
 }
 
 fn json_value(kind: &str, value: &str) -> Value {
