@@ -12,6 +12,7 @@
 pub mod cli;
 pub mod config;
 pub mod correlate;
+mod crash;
 pub mod decode;
 pub mod encode;
 pub mod enrich;

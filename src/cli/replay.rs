@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::encode::Detail;
 use crate::model::TimeZone;
 use crate::pipeline::{PipelineError, Replay};
-use crate::sink::{OpenMode, Output, default_dead_letter_path, is_same_file};
+use crate::sink::{OpenMode, Output, Patience, default_dead_letter_path, is_same_file};
 use crate::source::{Discovered, discover};
 use crate::state::StateStore;
 
@@ -65,7 +65,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .unwrap_or_else(|| default_dead_letter_path(output_path, arguments.state.as_deref()));
     let (files, unreadable) = inputs(&arguments.paths, output_path, &dead_letter)?;
     let state = arguments.state.as_deref().map(StateStore::open).transpose()?.map(Arc::new);
-    let output = Output::open(output_path, dead_letter, OpenMode::Replace)?;
+    let output = Output::open(output_path, dead_letter, OpenMode::Replace, Patience::none())?;
     let bar = progress_bar(&files, output_path.is_none());
     let replay = Replay {
         config: &config,

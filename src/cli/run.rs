@@ -1,6 +1,6 @@
 //! `certsift run`: live logs, as a sidecar.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,8 +8,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Common, ExitCode, start_logging, summary};
 use crate::config::Config;
+use crate::knowledge::Knowledge;
 use crate::pipeline::Run;
-use crate::sink::{OpenMode, Output, default_dead_letter_path};
+use crate::sink::default_dead_letter_path;
 use crate::state::StateStore;
 
 #[derive(clap::Args, Debug)]
@@ -30,37 +31,36 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if config.inputs.iter().all(|input| input.paths.is_empty()) {
         anyhow::bail!("{}: no input is configured; add [[input]] with paths = [\"…/*.log\"]", path.display());
     }
-    let Some(state_dir) = arguments.state.as_deref().or(config.state_dir.as_deref()) else {
+    let Some(state_dir) = arguments.state.clone().or_else(|| config.state_dir.clone()) else {
         anyhow::bail!("{}: no state directory; add [state] with dir = \"…\", or give --state DIR", path.display());
     };
+    let state_dir = state_dir.as_path();
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // The second signal finds the first one noted, and ends the process at once.
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let reopen = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGHUP, Arc::clone(&reopen))?;
+    let reload = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
     let (knowledge, reports) = config.load_knowledge()?;
     summary::report_lists(&reports);
     let state = Arc::new(StateStore::open(state_dir)?);
     let output_path = config.output.path.as_deref();
-    let dead_letter =
+    let dead_letters =
         config.output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output_path, Some(state_dir)));
-    let written: Vec<PathBuf> =
-        output_path.iter().map(|path| path.to_path_buf()).chain([dead_letter.clone()]).collect();
-    let output = Output::open(output_path, dead_letter, OpenMode::Append)?;
+    tracing::info!(state = %state_dir.display(), "following");
     let run = Run {
-        config: &config,
         knowledge: Arc::new(knowledge),
         threads: arguments.common.threads,
         state,
-        written,
+        dead_letters,
         stop: Arc::clone(&stop),
-        reopen,
+        reload,
+        read_again: &|| read_again(path),
+        config,
     };
-    tracing::info!(state = %state_dir.display(), "following");
-    let outcome = run.run(output)?;
+    let outcome = run.run()?;
     tracing::info!(
         written = outcome.counts.total_written(),
         dead_letters = outcome.counts.dead_letters,
@@ -69,4 +69,21 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         "drained and committed"
     );
     Ok(ExitCode::Success)
+}
+
+/// The configuration and knowledge as they are now; what cannot be used is said, and changes nothing.
+fn read_again(path: &Path) -> Option<(Config, Knowledge)> {
+    let read = || -> anyhow::Result<_> {
+        let config = Config::load(path)?;
+        let (knowledge, reports) = config.load_knowledge()?;
+        summary::report_lists(&reports);
+        Ok((config, knowledge))
+    };
+    match read() {
+        Ok(read) => Some(read),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "cannot use the configuration; going on with the one before");
+            None
+        }
+    }
 }

@@ -38,7 +38,23 @@ pub struct CertificateStore {
     /// New since the last commit; what a commit has taken and may not have written yet is kept beside it.
     pending: HashMap<CertificateId, StoredCertificate>,
     in_flight: Vec<(u64, Arc<HashMap<CertificateId, StoredCertificate>>)>,
+    /// What happened since it was taken last, where that is wanted.
+    effects: Option<CertificateEffects>,
     backing: Backing,
+}
+
+/// What happened to the certificates, so that it can be done again.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct CertificateEffects {
+    learnt: Vec<(CertificateId, StoredCertificate)>,
+    links: Vec<(CertificateId, CertificateId)>,
+    pairs: Vec<(CertificateId, Sha1Digest)>,
+}
+
+impl CertificateEffects {
+    pub(super) fn is_empty(&self) -> bool {
+        self.learnt.is_empty() && self.links.is_empty() && self.pairs.is_empty()
+    }
 }
 
 /// Where certificates are that are not in memory.
@@ -66,8 +82,36 @@ impl CertificateStore {
             pairs: Table::new(PAIR_CAPACITY, tracking),
             pending: HashMap::new(),
             in_flight: Vec::new(),
+            effects: None,
             backing,
         }
+    }
+
+    /// Notes from now on what happens.
+    pub(super) fn note_effects(&mut self) {
+        self.effects = Some(CertificateEffects::default());
+    }
+
+    pub(super) fn take_effects(&mut self) -> CertificateEffects {
+        self.effects.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Does again what happened.
+    pub(super) fn apply(&mut self, effects: CertificateEffects) {
+        for (id, stored) in effects.learnt {
+            self.put(id, stored.certificate, stored.host);
+        }
+        for (name, id) in effects.links {
+            self.links.insert(name, id);
+        }
+        for (id, sha1) in effects.pairs {
+            self.pairs.insert(id, sha1);
+        }
+    }
+
+    /// Forgets what followed from knowledge, which has changed.
+    pub(super) fn forget_analyses(&mut self) {
+        self.cache = Table::new(CACHE_CAPACITY, false);
     }
 
     /// Learns a certificate; better facts replace poorer ones of the same certificate.
@@ -110,6 +154,9 @@ impl CertificateStore {
         let id = Id128::of(&sha256.0);
         self.link(Id128::of_parts(&[b"sha1", &sha1.0]), id);
         self.pairs.insert(id, sha1);
+        if let Some(effects) = &mut self.effects {
+            effects.pairs.push((id, sha1));
+        }
         if let Some(known) = self.known(id).filter(|known| known.certificate.sha1.is_none()) {
             let certificate = self.with_known_sha1(&known.certificate);
             self.put(id, certificate, known.host);
@@ -118,7 +165,13 @@ impl CertificateStore {
 
     /// The certificate that a session refers to.
     pub fn find(&mut self, reference: CertificateId) -> Option<Arc<KnownCertificate>> {
-        let id = self.links.get(reference).map_or(reference, |id| *id);
+        let id = match self.links.get(reference) {
+            Some(&mut id) => {
+                self.note_link(reference, id);
+                id
+            }
+            None => reference,
+        };
         self.known(id)
     }
 
@@ -155,8 +208,16 @@ impl CertificateStore {
     }
 
     fn link(&mut self, name: CertificateId, id: CertificateId) {
+        // What is there already counts as used, which is an effect as well.
         if self.links.get(name).map(|known| *known) != Some(id) {
             self.links.insert(name, id);
+        }
+        self.note_link(name, id);
+    }
+
+    fn note_link(&mut self, name: CertificateId, id: CertificateId) {
+        if let Some(effects) = &mut self.effects {
+            effects.links.push((name, id));
         }
     }
 
@@ -181,7 +242,11 @@ impl CertificateStore {
 
     fn put(&mut self, id: CertificateId, certificate: Arc<Certificate>, host: Option<bool>) -> Arc<KnownCertificate> {
         if matches!(self.backing, Backing::State(_)) {
-            self.pending.insert(id, StoredCertificate { certificate: Arc::clone(&certificate), host });
+            let stored = StoredCertificate { certificate: Arc::clone(&certificate), host };
+            if let Some(effects) = &mut self.effects {
+                effects.learnt.push((id, stored.clone()));
+            }
+            self.pending.insert(id, stored);
         }
         let known = Arc::new(KnownCertificate { certificate, host, analysis: OnceLock::new() });
         self.remember(id, &known);

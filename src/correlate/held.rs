@@ -1,6 +1,6 @@
 //! Sessions that wait for their certificate.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,6 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredSession {
     reference: CertificateId,
-    /// The end of its wait in event time.
-    end: EventTime,
     stream: StreamKey,
     path: Box<str>,
     sensor: Option<Box<str>>,
@@ -47,25 +45,34 @@ pub struct StoredSession {
     session: Session,
 }
 
+/// Where a session stands among those that wait: by the end of its wait in event time, then by arrival.
+pub type Place = (EventTime, u64);
+
 /// The sessions that wait, in the order in which their waits end.
 #[derive(Debug)]
 pub(super) struct Held {
     limits: HeldLimits,
-    /// By the end of the wait in event time, then by arrival.
-    waiting: BTreeMap<(EventTime, u64), Waiting>,
-    by_reference: HashMap<CertificateId, Vec<(EventTime, u64)>>,
+    waiting: BTreeMap<Place, Waiting>,
+    by_reference: HashMap<CertificateId, Vec<Place>>,
     bytes: usize,
     arrivals: u64,
     tick: u64,
+    /// Places that changed since the last step and since the last commit, where that is wanted.
+    changes: Option<Changes>,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
+    step: BTreeSet<Place>,
+    commit: BTreeSet<Place>,
 }
 
 impl Waiting {
-    fn store(&self, end: EventTime) -> Option<StoredSession> {
+    fn store(&self) -> Option<StoredSession> {
         let record = self.batch.records.first()?;
         let Body::Session(session) = &record.body else { return None };
         Some(StoredSession {
             reference: self.reference,
-            end,
             stream: self.batch.source.stream,
             path: self.batch.source.path.clone(),
             sensor: self.batch.source.sensor.clone(),
@@ -113,17 +120,25 @@ impl Default for HeldLimits {
 }
 
 impl Held {
-    pub(super) fn new(limits: HeldLimits) -> Self {
-        Self { limits, waiting: BTreeMap::new(), by_reference: HashMap::new(), bytes: 0, arrivals: 0, tick: 0 }
+    /// `tracking` says whether changes are to be stored.
+    pub(super) fn new(limits: HeldLimits, tracking: bool) -> Self {
+        Self {
+            limits,
+            waiting: BTreeMap::new(),
+            by_reference: HashMap::new(),
+            bytes: 0,
+            arrivals: 0,
+            tick: 0,
+            changes: tracking.then(Changes::default),
+        }
     }
 
     /// Lets a session wait from `since` on.
     pub(super) fn push(&mut self, batch: Batch, reference: CertificateId, since: EventTime) {
         self.arrivals += 1;
         let place = (since.plus(self.limits.wait), self.arrivals);
-        self.by_reference.entry(reference).or_default().push(place);
-        self.bytes += batch.text.len();
-        self.waiting.insert(place, Waiting { batch: Arc::new(batch), reference, tick: self.tick });
+        self.insert(place, Waiting { batch: Arc::new(batch), reference, tick: self.tick });
+        self.note(place);
     }
 
     /// The next session that has to make room, if any.
@@ -146,7 +161,62 @@ impl Held {
 
     /// The next session, whether its wait has ended or not.
     pub(super) fn pop_first(&mut self) -> Option<Waiting> {
-        let (place, waiting) = self.waiting.pop_first()?;
+        let (&place, _) = self.waiting.first_key_value()?;
+        self.remove(place)
+    }
+
+    /// All sessions that wait for a certificate, in the order of their waits.
+    pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<Waiting> {
+        let places = self.by_reference.get(&reference).cloned().unwrap_or_default();
+        places.into_iter().filter_map(|place| self.remove(place)).collect()
+    }
+
+    /// What changed since the last step: a session that began to wait, or nothing where one waits no more.
+    pub(super) fn take_step(&mut self) -> Vec<(Place, Option<StoredSession>)> {
+        let Some(changes) = &mut self.changes else { return Vec::new() };
+        let changed = std::mem::take(&mut changes.step);
+        self.states(changed)
+    }
+
+    /// The same since the last commit.
+    pub(super) fn take_commit(&mut self) -> Vec<(Place, Option<StoredSession>)> {
+        let Some(changes) = &mut self.changes else { return Vec::new() };
+        let changed = std::mem::take(&mut changes.commit);
+        self.states(changed)
+    }
+
+    /// Lets a stored session wait on, or no more.
+    pub(super) fn put(&mut self, place: Place, session: Option<StoredSession>) {
+        self.note(place);
+        self.restore(place, session);
+    }
+
+    /// Lets a session wait on as the state has it, or no more.
+    pub(super) fn restore(&mut self, place: Place, session: Option<StoredSession>) {
+        self.remove_unnoted(place);
+        if let Some(session) = session {
+            self.arrivals = self.arrivals.max(place.1);
+            self.insert(place, Waiting::restore(session, self.tick));
+        }
+    }
+
+    pub(super) fn set_tick(&mut self, tick: u64) {
+        self.tick = tick;
+    }
+
+    fn insert(&mut self, place: Place, waiting: Waiting) {
+        self.by_reference.entry(waiting.reference).or_default().push(place);
+        self.bytes += waiting.batch.text.len();
+        self.waiting.insert(place, waiting);
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Waiting> {
+        self.note(place);
+        self.remove_unnoted(place)
+    }
+
+    fn remove_unnoted(&mut self, place: Place) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&place)?;
         self.bytes -= waiting.batch.text.len();
         if let Some(places) = self.by_reference.get_mut(&waiting.reference) {
             places.retain(|known| *known != place);
@@ -157,29 +227,15 @@ impl Held {
         Some(waiting)
     }
 
-    /// All sessions that wait for a certificate, in the order of their waits.
-    pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<Waiting> {
-        let places = self.by_reference.remove(&reference).unwrap_or_default();
-        let found: Vec<_> = places.into_iter().filter_map(|place| self.waiting.remove(&place)).collect();
-        self.bytes -= found.iter().map(|waiting| waiting.batch.text.len()).sum::<usize>();
-        found
+    fn note(&mut self, place: Place) {
+        if let Some(changes) = &mut self.changes {
+            changes.step.insert(place);
+            changes.commit.insert(place);
+        }
     }
 
-    /// The sessions that wait, in the order in which their waits end, to be stored.
-    pub(super) fn store(&self) -> impl Iterator<Item = StoredSession> {
-        self.waiting.iter().filter_map(|((end, _), waiting)| waiting.store(*end))
-    }
-
-    /// Lets a stored session wait on.
-    pub(super) fn restore(&mut self, stored: StoredSession) {
-        self.arrivals += 1;
-        let place = (stored.end, self.arrivals);
-        self.by_reference.entry(stored.reference).or_default().push(place);
-        self.bytes += stored.text.len();
-        self.waiting.insert(place, Waiting::restore(stored, self.tick));
-    }
-
-    pub(super) fn set_tick(&mut self, tick: u64) {
-        self.tick = tick;
+    fn states(&self, places: BTreeSet<Place>) -> Vec<(Place, Option<StoredSession>)> {
+        let state = |place: Place| (place, self.waiting.get(&place).and_then(Waiting::store));
+        places.into_iter().map(state).collect()
     }
 }

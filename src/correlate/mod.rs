@@ -5,6 +5,7 @@
 //! time; nothing here reads the wall clock.
 
 mod certificates;
+mod effects;
 mod held;
 mod order;
 
@@ -12,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use certificates::{Backing, CertificateStore, KnownCertificate, StoredCertificate};
-pub use held::{HeldLimits, StoredSession};
+pub use effects::Effects;
+pub use held::{HeldLimits, Place, StoredSession};
 pub use order::{Clock, KeyTracker, first_key};
 
 use held::{Held, Waiting};
@@ -126,6 +128,8 @@ pub struct Correlator {
     validating: Table<()>,
     /// Some input is behind, so that the clock says nothing about what is still to come.
     patient: bool,
+    /// What happened since it was taken last, where that is wanted.
+    effects: Option<Effects>,
 }
 
 /// What a server presented, and when.
@@ -154,11 +158,18 @@ impl Correlator {
             presented: Table::new(PRESENTED_CAPACITY, tracking),
             history,
             clock: Clock::default(),
-            held: Held::new(limits),
-            flows: Table::new(FLOW_CAPACITY, false),
-            validating: Table::new(STREAM_CAPACITY, false),
+            held: Held::new(limits, tracking),
+            flows: Table::new(FLOW_CAPACITY, tracking),
+            validating: Table::new(STREAM_CAPACITY, tracking),
             patient: false,
+            effects: None,
         }
+    }
+
+    /// Notes from now on what happens to the state, to be [taken](Self::take_effects) with every step.
+    pub fn note_effects(&mut self) {
+        self.effects = Some(Effects::default());
+        self.certificates.note_effects();
     }
 
     /// Takes the next record; `key` is its place in event time. Calls `out` with every record that is ready by then.
@@ -243,14 +254,19 @@ impl Correlator {
         self.held.set_tick(tick);
     }
 
-    /// The sessions that wait, to be stored.
-    pub fn store_held(&self) -> impl Iterator<Item = StoredSession> {
-        self.held.store()
+    /// Sessions that began to wait since the last commit, and places of those that wait no more.
+    pub fn take_held_changes(&mut self) -> Vec<(Place, Option<StoredSession>)> {
+        self.held.take_commit()
     }
 
     /// Lets a stored session wait on.
-    pub fn restore_held(&mut self, stored: StoredSession) {
-        self.held.restore(stored);
+    pub fn restore_held(&mut self, place: Place, stored: StoredSession) {
+        self.held.restore(place, Some(stored));
+    }
+
+    /// Forgets what followed from knowledge, which has changed.
+    pub fn knowledge_changed(&mut self) {
+        self.certificates.forget_analyses();
     }
 
     /// Entries forgotten so far to stay within bounds.
@@ -263,6 +279,8 @@ impl Correlator {
         CorrelatorParts {
             certificates: &mut self.certificates,
             presented: &mut self.presented,
+            flows: &mut self.flows,
+            validating: &mut self.validating,
             history: &mut self.history,
             clock: &mut self.clock,
         }
@@ -277,7 +295,13 @@ impl Correlator {
         out: &mut impl FnMut(Judged),
     ) {
         if session.validation_status.is_some() {
-            self.validating.insert(stream_id(batch.source.stream), ());
+            let stream = stream_id(batch.source.stream);
+            if self.validating.peek(stream).is_none() {
+                self.validating.insert(stream, ());
+                if let Some(effects) = &mut self.effects {
+                    effects.validating.push(stream);
+                }
+            }
         }
         match self.leaf(batch, session) {
             Found::Leaf(leaf) => self.judge(batch, index, record, session, leaf, out),
@@ -340,7 +364,12 @@ impl Correlator {
         let seen = match record.log {
             // An alert tells of a flow that has a record of its own.
             Log::SuricataAlert => self.history.look_up(&observation),
-            _ => self.history.observe(&observation),
+            _ => {
+                if let Some(effects) = &mut self.effects {
+                    effects.observations.push(observation);
+                }
+                self.history.observe(&observation)
+            }
         };
         let client_certificate = match &session.client_leaf {
             Some(leaf) => Some(self.certificates.learn(leaf, None, None)),
@@ -396,6 +425,9 @@ impl Correlator {
         match (log, leaf) {
             (Log::SuricataTls, Leaf::Presented(known)) => {
                 self.flows.insert(flow, known.certificate.id);
+                if let Some(effects) = &mut self.effects {
+                    effects.flows.push((flow, known.certificate.id));
+                }
                 Leaf::Presented(known)
             }
             (Log::SuricataAlert, Leaf::Absent(reason)) => {
@@ -417,7 +449,11 @@ impl Correlator {
         match leaf {
             Leaf::Presented(known) => {
                 if log != Log::SuricataAlert {
-                    self.presented.insert(server, Presented { certificate: known.certificate.id, at });
+                    let presented = Presented { certificate: known.certificate.id, at };
+                    self.presented.insert(server, presented);
+                    if let Some(effects) = &mut self.effects {
+                        effects.presented.push((server, presented));
+                    }
                 }
                 Leaf::Presented(known)
             }
@@ -479,6 +515,10 @@ pub struct CorrelatorParts<'a> {
     pub certificates: &'a mut CertificateStore,
     /// What servers presented last.
     pub presented: &'a mut Table<Presented>,
+    /// What flows showed.
+    pub flows: &'a mut Table<CertificateId>,
+    /// Streams that log validation.
+    pub validating: &'a mut Table<()>,
     /// History.
     pub history: &'a mut History,
     /// The clock.

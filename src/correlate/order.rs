@@ -1,5 +1,7 @@
 //! The order of records in event time.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{DAY_NANOS, EventTime};
 
 /// A jump of more than this needs to be confirmed by the records that follow.
@@ -8,7 +10,7 @@ const MAX_JUMP: i64 = 7 * DAY_NANOS;
 const CONFIRMATIONS: u8 = 3;
 
 /// The key of one file's records: its times as a running maximum, which one wild time does not move.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct KeyTracker(GuardedMaximum);
 
 impl KeyTracker {
@@ -44,15 +46,10 @@ pub fn first_key(times: impl Iterator<Item = EventTime>) -> Option<EventTime> {
 
 /// The largest key processed so far, which never moves back once it is established. The keys of files go through the same
 /// guard here: a file may hold nothing but one wild time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Clock(GuardedMaximum);
 
 impl Clock {
-    /// A clock that continues from a stored time.
-    pub fn starting_at(now: Option<EventTime>) -> Self {
-        Self(GuardedMaximum::starting_at(now))
-    }
-
     /// Moves the clock on to a key.
     pub fn advance(&mut self, key: EventTime) {
         self.0.advance(key);
@@ -77,7 +74,7 @@ impl Clock {
 ///
 /// A jump of more than a week forward counts from the third consecutive time beyond it. While fewer than three times
 /// support the maximum, it may itself be the wild one: three consecutive times more than a week before it take it back.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct GuardedMaximum {
     now: Option<EventTime>,
     /// Times within a week of the maximum, up to three.
@@ -164,8 +161,8 @@ mod tests {
         {
             assert_eq!(keys.next(Some(day(time))), Some(day(key)), "{time}");
         }
-        let mut clock = Clock::starting_at(Some(day(100)));
-        for key in [40_000, 40_000, 101] {
+        let mut clock = Clock::default();
+        for key in [100, 100, 100, 40_000, 40_000, 101] {
             clock.advance(day(key));
         }
         assert_eq!(clock.now(), Some(day(101)));

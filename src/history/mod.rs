@@ -38,7 +38,7 @@ pub struct LearningThresholds {
 }
 
 /// What one session shows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Observation {
     /// The session's own time, held within what the clock allows.
     pub at: EventTime,
@@ -55,7 +55,7 @@ pub struct Observation {
 }
 
 /// The certificate of an observation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ObservedCertificate {
     /// Its identity.
     pub id: CertificateId,

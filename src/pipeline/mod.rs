@@ -3,11 +3,15 @@
 //! In: inputs. Out: everything that follows from them, in the output. Promise: every queue is bounded, so that a slow
 //! output slows the reading; order is that of tickets and never of threads; no worker waits for another.
 
+mod archives;
+mod catch_up;
+mod ledger;
 mod peek;
 mod replay;
 mod run;
 mod stages;
 
+pub use ledger::OutputChanged;
 pub use peek::SkipReason;
 pub use replay::{Replay, ReplayOutcome};
 pub use run::{Run, RunOutcome};

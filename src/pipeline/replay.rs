@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::peek::{Peeked, PeekedInput, Sensors, SkipReason, Skipped, file_name, peek};
-use super::stages::{Encoder, PipelineError, SinkThread, Stopped, Ticket, Workers};
+use super::stages::{Encoder, PipelineError, Sink, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::encode::Counts;
@@ -122,7 +122,7 @@ impl Replay<'_> {
         if let Some(state) = &self.state {
             state.restore(&mut correlator)?;
         }
-        let (sink, mut encoder) = SinkThread::start(&workers, output, self.state.clone())?;
+        let (sink, mut encoder) = SinkThread::start(&workers, Sink::Plain(output, self.state.clone()))?;
         let looked = self.look(&workers);
         let mut merge = Merge::new(workers, looked.inputs, looked.failed, self.progress);
         // A sink that has stopped says why when it is joined.
@@ -219,7 +219,9 @@ impl<'a> Merge<'a> {
                     if tracking && last_commit.elapsed() >= COMMIT_INTERVAL {
                         commits += 1;
                         correlator.parts_mut().certificates.committed(sink.committed());
-                        if encoder.commit(StateChanges::take(commits, correlator)).is_err() {
+                        // Counters wait for the end: a replay that is killed has counted nothing.
+                        let changes = StateChanges::take_certificates(commits, correlator);
+                        if encoder.commit(changes, false, || {}).is_err() {
                             return Ok(());
                         }
                         last_commit = Instant::now();
@@ -245,7 +247,7 @@ impl<'a> Merge<'a> {
         });
         if stopped.is_ok() && encoder.flush().is_ok() && tracking {
             // A sink that has stopped says why when it is joined.
-            let _ = encoder.commit(StateChanges::take(commits + 1, correlator));
+            let _ = encoder.commit(StateChanges::take(commits + 1, correlator), false, || {});
         }
         (self.progress)(self.read.load(Ordering::Relaxed));
         Ok(())

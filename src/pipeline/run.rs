@@ -1,45 +1,50 @@
 //! Live files as they are written: the order is arrival, and the output is its journal.
 //!
 //! One thread polls the tail, lets workers decode, correlates what is ready in the order in which it was read, and sends
-//! it to the sink. Every few seconds a commit follows the records through the same queue: the sink makes the output
-//! durable and then writes, in one transaction, how far inputs were read and everything that history learnt from it.
+//! it to the sink, chunk by chunk, each with what it did to the state and how far inputs were read for it. Every few
+//! seconds a commit follows through the same queue. While the sink is behind, the tail goes on looking for files, so that
+//! what is rotated and deleted meanwhile is held open.
 
-use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::archives::Looks;
+use super::ledger::{Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
-use super::stages::{Encoder, PipelineError, SinkThread, Stopped, Ticket, Workers};
+use super::stages::{Encoder, Finished, PipelineError, Sink, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
-use crate::decode::{Detected, Format, detect};
+use crate::decode::{Detected, detect};
 use crate::encode::Counts;
 use crate::history::History;
 use crate::knowledge::Knowledge;
-use crate::model::{Batch, Body, EventTime, Log, SourceInfo, StreamKey};
-use crate::sink::{Output, is_same_file};
-use crate::source::tail::{Chunk, FileId, Item, ResumePoint, Tail, TailConfig, stream_key};
-use crate::source::{LineReader, Lines, Splitter, discover, is_named_like_a_log, open};
-use crate::state::{InputPosition, StateChanges, StateStore};
+use crate::model::{Batch, Log, SourceInfo, StreamKey};
+use crate::sink::{Patience, is_rotated_name, is_same_file};
+use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
+use crate::source::{Lines, Splitter, is_named_like_a_log};
+use crate::state::{InputPosition, Newest, StateChanges, StateStore, Step};
 
 /// A sidecar, ready to go.
 pub struct Run<'a> {
     /// Settings.
-    pub config: &'a Config,
+    pub config: Config,
     /// Knowledge.
     pub knowledge: Arc<Knowledge>,
     /// Worker threads; 0 stands for one per core.
     pub threads: usize,
     /// The state.
     pub state: Arc<StateStore>,
-    /// Files that are written, which are never read as inputs.
-    pub written: Vec<PathBuf>,
+    /// Where dead letters go.
+    pub dead_letters: PathBuf,
     /// Set when it is to end: what was written by then is read, written and committed.
     pub stop: Arc<AtomicBool>,
-    /// Set when the output is to be opened by its name again.
-    pub reopen: Arc<AtomicBool>,
+    /// Set when the output is to be opened by its name again, and the configuration to be read again.
+    pub reload: Arc<AtomicBool>,
+    /// Reads the configuration and knowledge again; `None`, said, when they cannot be used.
+    pub read_again: &'a dyn Fn() -> Option<(Config, Knowledge)>,
 }
 
 /// What a run did.
@@ -55,19 +60,21 @@ pub struct RunOutcome {
 
 /// Bytes that one poll reads.
 const POLL_BYTES: usize = 1024 * 1024;
-/// Bytes of an archive that one step reads.
-const ARCHIVE_BYTES: usize = 512 * 1024;
 /// Items that are read and not correlated yet, at the most.
 const MAX_UNDERWAY: usize = 8;
+/// A journal of this many bytes is a reason to commit.
+const MAX_JOURNAL: u64 = 64 * 1024 * 1024;
 /// Longest sleep when nothing happens: how late a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
-/// How long a finished archive may have been written before a first start to be of use: Zeek logs a certificate about
-/// once a day.
-const BACKFILL: Duration = Duration::from_secs(48 * 3600);
+/// How long the output may take nothing after a signal to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks into the archives, unless a look takes long: then so many times as long.
+const ARCHIVE_INTERVAL: Duration = Duration::from_secs(5);
+const ARCHIVE_SHARE: u32 = 100;
 
 /// How long a session waits by the wall clock, at the most, while inputs are behind.
 const PATIENCE_MILLIS: u64 = 60_000;
-/// Streams that were read to their end and are remembered.
+/// Streams that are remembered although no file is open for them.
 const MAX_ENDED: usize = 1024;
 
 /// A followed file.
@@ -77,6 +84,10 @@ struct Followed {
     keys: KeyTracker,
     /// No line has shown a format yet.
     undecided: bool,
+    /// Records before this byte are done with.
+    applied: u64,
+    /// Where the last item ended that is wholly done with, and which a point for resuming is known of.
+    completed: u64,
 }
 
 /// Lines of one item while workers decode them.
@@ -87,33 +98,52 @@ struct Underway {
     ended: bool,
 }
 
-struct Running<'a> {
-    config: &'a Config,
-    written: &'a [PathBuf],
-    workers: Workers,
-    tail: Tail,
+pub(super) struct Running {
+    pub(super) config: Config,
+    written: Vec<PathBuf>,
+    pub(super) workers: Workers,
+    pub(super) tail: Tail,
     followed: HashMap<FileId, Followed>,
-    /// Keys of streams from before the restart, or of a file that another continues.
-    keys: HashMap<StreamKey, EventTime>,
+    /// How far every stream was read that is known, this process's and those before.
+    pub(super) positions: Positions,
     underway: VecDeque<Underway>,
-    correlator: Correlator,
-    encoder: Encoder,
+    pub(super) correlator: Correlator,
+    pub(super) encoder: Encoder,
     sink: SinkThread,
-    /// How far files are correlated, and whether that is their end.
-    done: HashMap<FileId, (u64, bool)>,
-    /// Streams that were read to their end, oldest first: a file that is found again is known by them.
-    ended: VecDeque<StreamKey>,
-    /// Streams that the next commit forgets.
+    /// Files of which something was correlated since the last step.
+    touched: BTreeMap<FileId, bool>,
+    /// The position of an archive that is being read, if that changed since the last step.
+    pub(super) archive: Option<InputPosition>,
+    /// Streams that no open file holds, oldest first: a file that is found again is known by them.
+    pub(super) ended: VecDeque<StreamKey>,
+    /// Streams that the next step forgets.
     gone: Vec<StreamKey>,
+    pub(super) newest: Newest,
+    /// They changed since the last step.
+    newest_changed: bool,
+    pub(super) looks: Looks,
     commits: Commits,
     started: Instant,
+    stopping: Stopping,
 }
 
 /// Commits that are on their way.
 struct Commits {
     number: u64,
     last: Instant,
-    in_flight: VecDeque<(u64, Vec<(FileId, u64)>)>,
+    in_flight: VecDeque<(u64, HashMap<FileId, u64>)>,
+    /// How far files are done with since the last commit.
+    done: HashMap<FileId, u64>,
+    /// Streams whose position changed since the last commit.
+    streams: HashSet<StreamKey>,
+    forgotten: Vec<StreamKey>,
+}
+
+/// The end of patience with an output that takes nothing.
+struct Stopping {
+    stop: Arc<AtomicBool>,
+    since: Option<Instant>,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Run<'_> {
@@ -121,47 +151,60 @@ impl Run<'_> {
     ///
     /// # Errors
     /// The output or the state cannot be written, or a pattern cannot be understood.
-    pub fn run(self, output: Output) -> Result<RunOutcome, PipelineError> {
+    pub fn run(self) -> Result<RunOutcome, PipelineError> {
         let workers = Workers::start(self.threads, Arc::clone(&self.knowledge), self.config.encode_settings())?;
         let history = History::new(self.config.history, true);
         let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
-        self.state.restore(&mut correlator)?;
+        let mut stopping = Stopping { stop: Arc::clone(&self.stop), since: None, abandoned: Arc::default() };
+        let patience = Patience::until(Arc::clone(&stopping.abandoned));
+        let output = self.config.output.path.clone();
+        let written = output.into_iter().chain([self.dead_letters.clone()]).collect();
+        let (ledger, Known { positions, newest }) =
+            Ledger::open(&self.config.output, self.dead_letters, self.state, patience, &mut correlator)?;
+        correlator.note_effects();
         let first_start = correlator.parts_mut().clock.now().is_none();
-        let positions = self.state.input_positions()?;
-        let keys = positions.iter().filter_map(|position| Some((position.stream, position.key?))).collect();
-        let ended: VecDeque<_> =
-            positions.iter().filter(|position| position.ended).map(|position| position.stream).collect();
-        let patterns = self.config.inputs.iter().flat_map(|input| input.paths.iter().cloned()).collect();
-        let resume = positions.into_iter().map(|position| position.resume).collect();
-        let tail = Tail::new(TailConfig { patterns, ..TailConfig::default() }, resume)?;
-        let (sink, encoder) = SinkThread::start(&workers, output, Some(Arc::clone(&self.state)))?;
+        let ended = positions.values().filter(|position| position.ended).map(|position| position.stream).collect();
+        let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
+        let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
+        let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)))?;
+        stopping.look();
         let mut running = Running {
             config: self.config,
-            written: &self.written,
+            written,
             workers,
             tail,
             followed: HashMap::new(),
-            keys,
+            positions,
             underway: VecDeque::new(),
             correlator,
             encoder,
             sink,
-            done: HashMap::new(),
+            touched: BTreeMap::new(),
+            archive: None,
             ended,
             gone: Vec::new(),
-            commits: Commits { number: 0, last: Instant::now(), in_flight: VecDeque::new() },
+            newest,
+            newest_changed: false,
+            looks: Looks::default(),
+            commits: Commits {
+                number: 0,
+                last: Instant::now(),
+                in_flight: VecDeque::new(),
+                done: HashMap::new(),
+                streams: HashSet::new(),
+                forgotten: Vec::new(),
+            },
             started: Instant::now(),
+            stopping,
         };
-        if first_start {
-            running.backfill();
-        }
         running.correlator.set_patient(true);
-        let followed = running.catch_up().and_then(|()| running.follow(&self.stop, &self.reopen));
-        let Running { encoder, sink, correlator, .. } = running;
+        let caught_up = if first_start { running.backfill() } else { running.catch_up(true) };
+        let followed = caught_up.and_then(|()| running.follow(&self.reload, self.read_again));
+        let Running { encoder, sink, correlator, stopping, .. } = running;
         drop(encoder);
         // A sink that has stopped says why here.
-        let finished = sink.finish()?;
+        let finished = stopping.finish(sink)?;
         // Without a word of its own from the sink, a stop of the pipeline is a fault.
         followed.map_err(|Stopped| PipelineError::Worker)?;
         Ok(RunOutcome {
@@ -172,12 +215,17 @@ impl Run<'_> {
     }
 }
 
-impl Running<'_> {
-    fn follow(&mut self, stop: &AtomicBool, reopen: &AtomicBool) -> Result<(), Stopped> {
+impl Running {
+    fn follow(
+        &mut self,
+        reload: &AtomicBool,
+        read_again: &dyn Fn() -> Option<(Config, Knowledge)>,
+    ) -> Result<(), Stopped> {
+        let mut next_look = Instant::now() + ARCHIVE_INTERVAL;
         loop {
-            let stopping = stop.load(Ordering::Relaxed);
-            if reopen.swap(false, Ordering::Relaxed) {
-                self.encoder.reopen()?;
+            let stopping = self.stopping.look();
+            if reload.swap(false, Ordering::Relaxed) {
+                self.reload(read_again)?;
             }
             let items = self.tail.poll(POLL_BYTES);
             let idle = items.is_empty() && self.underway.is_empty() && !self.tail.is_behind();
@@ -196,14 +244,20 @@ impl Running<'_> {
             }
             // What is ready leaves now; only a sink that is behind makes chunks grow.
             if self.encoder.backlog() == 0 {
-                self.encoder.flush()?;
+                self.flush()?;
             }
             self.note_committed();
-            if self.commits.last.elapsed() >= self.config.commit_interval {
-                self.commit()?;
+            let due = self.commits.last.elapsed() >= self.config.commit_interval;
+            if due || self.sink.journal_length() > MAX_JOURNAL {
+                self.commit(false)?;
             }
             if stopping && idle {
                 return self.finish();
+            }
+            let look = Instant::now();
+            if !self.tail.is_behind() && look >= next_look {
+                self.catch_up(false)?;
+                next_look = Instant::now() + ARCHIVE_INTERVAL.max(look.elapsed() * ARCHIVE_SHARE);
             }
             if idle {
                 self.tail.wait(IDLE_WAIT);
@@ -211,17 +265,29 @@ impl Running<'_> {
         }
     }
 
+    /// Opens the output by its name again, and uses the configuration and knowledge as they are now.
+    fn reload(&mut self, read_again: &dyn Fn() -> Option<(Config, Knowledge)>) -> Result<(), Stopped> {
+        self.commit(true)?;
+        let Some((config, knowledge)) = read_again() else { return Ok(()) };
+        if let Err(error) = self.tail.set_patterns(&patterns_of(&config)) {
+            tracing::error!(%error, "cannot use the inputs of the configuration; going on with those before");
+            return Ok(());
+        }
+        self.workers.renew(Arc::new(knowledge), config.encode_settings());
+        self.encoder.renew(&self.workers);
+        self.correlator.knowledge_changed();
+        // What needs a restart stays as it is: the output, the join and the history.
+        self.config.inputs = config.inputs;
+        self.config.commit_interval = config.commit_interval;
+        tracing::info!("read inputs, knowledge, detail and commit interval anew; other settings need a restart");
+        Ok(())
+    }
+
     /// Everything that waits is judged, and everything is committed.
     fn finish(&mut self) -> Result<(), Stopped> {
-        let mut stopped = Ok(());
         let encoder = &mut self.encoder;
-        self.correlator.finish(&mut |judged| {
-            if stopped.is_ok() {
-                stopped = encoder.push(judged);
-            }
-        });
-        stopped?;
-        self.commit()
+        self.correlator.finish(&mut |judged| encoder.collect(judged));
+        self.commit(false)
     }
 
     /// Sends an item's lines to the workers.
@@ -252,7 +318,7 @@ impl Running<'_> {
     fn meet(&mut self, chunk: &Chunk) -> bool {
         let name = file_name(&chunk.path);
         if !self.followed.contains_key(&chunk.file) {
-            if self.written.iter().any(|written| is_same_file(written, &chunk.path)) {
+            if self.is_own(&chunk.path) {
                 tracing::warn!(path = %chunk.path.display(), "skipped: certsift itself writes this file");
                 self.tail.ignore(chunk.file);
                 return false;
@@ -263,8 +329,15 @@ impl Running<'_> {
             if let Some(header) = &chunk.header {
                 splitter.set_header(header);
             }
-            let keys = KeyTracker::starting_at(self.keys.get(&chunk.stream).copied());
-            self.followed.insert(chunk.file, Followed { source, splitter, keys, undecided: true });
+            let position = self.positions.get(&chunk.stream);
+            // Other content with the same beginning starts at 0, whatever was read of the first.
+            let continues = position.filter(|position| {
+                position.resume.as_ref().is_none_or(|point| point.offset == 0 || chunk.offset >= point.offset)
+            });
+            let keys = position.map(|position| position.keys).unwrap_or_default();
+            let applied = continues.map_or(0, |position| position.applied);
+            let followed = Followed { source, splitter, keys, undecided: true, applied, completed: chunk.offset };
+            self.followed.insert(chunk.file, followed);
         }
         let undecided = self.followed.get(&chunk.file).is_some_and(|followed| followed.undecided);
         if !undecided {
@@ -284,6 +357,11 @@ impl Running<'_> {
         false
     }
 
+    /// Whether certsift itself writes a file, or did before it was rotated.
+    pub(super) fn is_own(&self, path: &std::path::Path) -> bool {
+        self.written.iter().any(|written| is_same_file(written, path) || is_rotated_name(path, written))
+    }
+
     /// Correlates what workers have finished, in order; waits for them while more than `most` items are under way.
     fn correlate_ready(&mut self, most: usize) -> Result<(), Stopped> {
         while let Some(first) = self.underway.front_mut() {
@@ -296,25 +374,70 @@ impl Running<'_> {
                     return Ok(());
                 };
                 let batch = ticket.redeem().map_err(|_| Stopped)?;
-                self.correlate(file, batch)?;
+                self.correlate_file(file, batch)?;
                 continue;
             }
             self.underway.pop_front();
-            self.done.insert(file, (end_offset, ended));
-            if ended && let Some(followed) = self.followed.remove(&file) {
-                // Another file may go on with the same stream.
-                self.keys.extend(followed.keys.current().map(|key| (followed.source.stream, key)));
+            if let Some(followed) = self.followed.get_mut(&file) {
+                followed.completed = end_offset;
+                followed.applied = followed.applied.max(end_offset);
+                self.touched.insert(file, ended);
+                if ended {
+                    // Another file may go on with the same stream.
+                    self.flush()?;
+                    self.followed.remove(&file);
+                }
             }
         }
         Ok(())
     }
 
-    fn correlate(&mut self, file: FileId, batch: Batch) -> Result<(), Stopped> {
-        let Some(followed) = self.followed.get_mut(&file) else { return Ok(()) };
-        let mut keys = followed.keys;
-        let outcome = correlate(&mut self.correlator, &mut self.encoder, &mut keys, batch);
-        followed.keys = keys;
-        outcome
+    fn correlate_file(&mut self, file: FileId, batch: Batch) -> Result<(), Stopped> {
+        let Some(followed) = self.followed.get(&file) else { return Ok(()) };
+        let (mut keys, mut applied) = (followed.keys, followed.applied);
+        let batch = Arc::new(batch);
+        for index in 0..batch.records.len() as u32 {
+            if !self.correlate_record(&batch, index, &mut keys, &mut applied) {
+                continue;
+            }
+            if let Some(followed) = self.followed.get_mut(&file) {
+                (followed.keys, followed.applied) = (keys, applied);
+            }
+            self.touched.entry(file).or_insert(false);
+            if self.encoder.is_full() {
+                self.flush()?;
+            }
+        }
+        self.note_newest(&batch, &keys);
+        Ok(())
+    }
+
+    /// Correlates one record, unless that was done before; says whether it was correlated.
+    pub(super) fn correlate_record(
+        &mut self,
+        batch: &Arc<Batch>,
+        index: u32,
+        keys: &mut KeyTracker,
+        applied: &mut u64,
+    ) -> bool {
+        let record = &batch.records[index as usize];
+        if record.offset < *applied {
+            return false;
+        }
+        let key = keys.next(record.time);
+        let encoder = &mut self.encoder;
+        self.correlator.process(batch, index, key, &mut |judged| encoder.collect(judged));
+        *applied = record.offset + 1;
+        true
+    }
+
+    /// Notes how far a kind of log has come.
+    pub(super) fn note_newest(&mut self, batch: &Batch, keys: &KeyTracker) {
+        let (Some(record), Some(key)) = (batch.records.first(), keys.current()) else { return };
+        let sensor = batch.source.sensor.as_deref().unwrap_or_default().to_owned();
+        let newest = self.newest.entry((sensor, record.log.rank())).or_insert(key);
+        *newest = (*newest).max(key);
+        self.newest_changed = true;
     }
 
     /// Releases sessions that have waited for as long by the wall clock as they may by the event clock.
@@ -326,39 +449,75 @@ impl Running<'_> {
         self.correlator.set_patient(behind);
         let wait = (self.config.join.wait.max(0) / 1_000_000) as u64;
         let wait = if behind { wait.max(PATIENCE_MILLIS) } else { wait };
-        let mut stopped = Ok(());
         let encoder = &mut self.encoder;
-        let mut push = |judged| {
-            if stopped.is_ok() {
-                stopped = encoder.push(judged);
-            }
-        };
-        self.correlator.release_overdue(&mut push);
-        self.correlator.release_held_before(tick.saturating_sub(wait), &mut push);
-        stopped
+        self.correlator.release_overdue(&mut |judged| encoder.collect(judged));
+        self.correlator.release_held_before(tick.saturating_sub(wait), &mut |judged| encoder.collect(judged));
+        if self.encoder.is_full() { self.flush() } else { Ok(()) }
     }
 
-    fn commit(&mut self) -> Result<(), Stopped> {
+    /// Sends what was correlated since the last time, with what it did to the state.
+    pub(super) fn flush(&mut self) -> Result<(), Stopped> {
+        let step = self.step();
+        if self.encoder.is_empty() && step.effects.is_empty() && step.inputs.is_empty() && step.forgotten.is_empty() {
+            return Ok(());
+        }
+        let (tail, stopping) = (&mut self.tail, &mut self.stopping);
+        self.encoder.flush_step(step, || {
+            // Nothing is read, but what is there is found and held open.
+            tail.poll(0);
+            stopping.look();
+        })
+    }
+
+    fn step(&mut self) -> Step {
+        let effects = self.correlator.take_effects();
+        let mut inputs = Vec::new();
+        for (file, ended) in std::mem::take(&mut self.touched) {
+            let Some(followed) = self.followed.get(&file) else { continue };
+            let resume = self.tail.resume_point(file, followed.completed);
+            let stream = followed.source.stream;
+            self.commits.done.insert(file, followed.completed);
+            inputs.push(InputPosition { stream, resume, keys: followed.keys, applied: followed.applied, ended });
+        }
+        inputs.extend(self.archive.take());
+        for position in &inputs {
+            self.commits.streams.insert(position.stream);
+            let place = self.ended.iter().position(|stream| *stream == position.stream);
+            match place {
+                None if position.ended => self.ended.push_back(position.stream),
+                Some(place) if !position.ended => drop(self.ended.remove(place)),
+                _ => {}
+            }
+            self.positions.insert(position.stream, position.clone());
+        }
+        while self.ended.len() > MAX_ENDED {
+            self.gone.extend(self.ended.pop_front());
+        }
+        let forgotten = std::mem::take(&mut self.gone);
+        for stream in &forgotten {
+            self.positions.remove(stream);
+            self.commits.forgotten.push(*stream);
+        }
+        let newest = std::mem::take(&mut self.newest_changed).then(|| self.newest.clone());
+        Step { effects, inputs, forgotten, newest }
+    }
+
+    pub(super) fn commit(&mut self, reopen: bool) -> Result<(), Stopped> {
+        self.flush()?;
         self.commits.number += 1;
         self.commits.last = Instant::now();
         let mut changes = StateChanges::take(self.commits.number, &mut self.correlator);
-        changes.finished_inputs.append(&mut self.gone);
-        let done: Vec<_> = self.done.drain().collect();
-        for &(file, (offset, ended)) in &done {
-            let Some(resume) = self.tail.resume_point(file, offset) else { continue };
-            let key = self.followed.get(&file).and_then(|followed| followed.keys.current());
-            let key = key.or_else(|| self.keys.get(&resume.stream).copied());
-            if ended {
-                self.ended.push_back(resume.stream);
-            }
-            changes.inputs.push(InputPosition { stream: resume.stream, resume, key, ended });
-        }
-        while self.ended.len() > MAX_ENDED {
-            changes.finished_inputs.extend(self.ended.pop_front());
-        }
-        let done = done.into_iter().map(|(file, (offset, _))| (file, offset)).collect();
+        let streams = std::mem::take(&mut self.commits.streams);
+        changes.inputs = streams.iter().filter_map(|stream| self.positions.get(stream).cloned()).collect();
+        changes.forgotten = std::mem::take(&mut self.commits.forgotten);
+        changes.newest = Some(self.newest.clone());
+        let done = std::mem::take(&mut self.commits.done);
         self.commits.in_flight.push_back((self.commits.number, done));
-        self.encoder.commit(changes)
+        let (tail, stopping) = (&mut self.tail, &mut self.stopping);
+        self.encoder.commit(changes, reopen, || {
+            tail.poll(0);
+            stopping.look();
+        })
     }
 
     /// Lets the tail forget what commits have made durable.
@@ -371,181 +530,39 @@ impl Running<'_> {
             }
         }
     }
+}
 
-    /// Learns certificates from recent archives, so that the sessions to come find what was logged before the start.
-    fn backfill(&mut self) {
-        for path in self.archives(SystemTime::now().checked_sub(BACKFILL)) {
-            if let Err(error) = self.learn_archive(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot read certificates from an archive");
-            }
+impl Stopping {
+    /// Whether it is to end; notes when that was first seen, and gives up on an output that takes nothing.
+    fn look(&mut self) -> bool {
+        let stop = self.stop.load(Ordering::Relaxed);
+        if stop && self.since.get_or_insert_with(Instant::now).elapsed() > STOP_PATIENCE {
+            self.abandoned.store(true, Ordering::Relaxed);
         }
+        stop
     }
 
-    fn learn_archive(&mut self, path: &Path) -> Result<(), std::io::Error> {
-        let mut archive = Archive::open(path, self.config)?;
-        if !matches!(archive.log, Log::ZeekX509 | Log::ZeekFiles | Log::SuricataOther) {
-            return Ok(());
-        }
-        let mut learnt = 0;
-        while let Some(batches) = archive.next(&self.workers)? {
-            for ticket in batches {
-                let Ok(batch) = ticket.redeem() else { return Ok(()) };
-                learnt += batch.records.iter().filter(|record| matches!(record.body, Body::Certificate(_))).count();
-                self.correlator.learn_certificates(&batch);
+    /// Waits for the sink, and not for ever: a reader that does not read must not keep the process.
+    fn finish(mut self, sink: SinkThread) -> Result<Finished, PipelineError> {
+        while !sink.has_stopped() {
+            self.look();
+            let abandoned = self.abandoned.load(Ordering::Relaxed);
+            if abandoned && self.since.is_some_and(|since| since.elapsed() > STOP_PATIENCE + GRACE) {
+                return Err(PipelineError::Unfinished(STOP_PATIENCE));
             }
+            std::thread::sleep(FINISH_PAUSE);
         }
-        tracing::info!(path = %path.display(), certificates = learnt, "learnt certificates from an archive");
-        Ok(())
-    }
-
-    /// Reads on in archives what was rotated and compressed while certsift was down.
-    fn catch_up(&mut self) -> Result<(), Stopped> {
-        if self.tail.unresolved().is_empty() {
-            return Ok(());
-        }
-        // What was read to its end and is gone needs no continuation.
-        for stream in self.ended.clone() {
-            if self.tail.unresolved().iter().any(|point| point.stream == stream) {
-                self.tail.resolve(stream);
-                self.gone.push(stream);
-            }
-        }
-        self.ended.retain(|stream| !self.gone.contains(stream));
-        let points: HashMap<StreamKey, ResumePoint> =
-            self.tail.unresolved().iter().map(|point| (point.stream, point.clone())).collect();
-        let mut archives: Vec<_> = self
-            .archives(None)
-            .into_iter()
-            .filter_map(|path| Some((Archive::open(&path, self.config).ok()?, path)))
-            .filter(|(archive, _)| archive.source.as_ref().is_some_and(|source| points.contains_key(&source.stream)))
-            .collect();
-        // What others refer to comes first.
-        archives.sort_by_key(|(archive, _)| archive.log.rank());
-        for (mut archive, path) in archives {
-            let Some(point) = archive.source.as_ref().and_then(|source| points.get(&source.stream)) else { continue };
-            if self.tail.unresolved().iter().all(|unresolved| unresolved.stream != point.stream) {
-                continue;
-            }
-            archive.skip = point.offset;
-            let mut keys = KeyTracker::starting_at(self.keys.get(&point.stream).copied());
-            loop {
-                match archive.next(&self.workers) {
-                    Ok(Some(batches)) => {
-                        for ticket in batches {
-                            let batch = ticket.redeem().map_err(|_| Stopped)?;
-                            correlate(&mut self.correlator, &mut self.encoder, &mut keys, batch)?;
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(error) => {
-                        tracing::warn!(path = %path.display(), %error, "cannot read an archive to its end");
-                        break;
-                    }
-                }
-            }
-            tracing::info!(path = %path.display(), offset = point.offset, "read on in an archive");
-            // The commit says how far the stream is read, so that it is not read on again.
-            self.commits.number += 1;
-            let mut changes = StateChanges::take(self.commits.number, &mut self.correlator);
-            changes.finished_inputs.push(point.stream);
-            self.encoder.commit(changes)?;
-            self.tail.resolve(point.stream);
-        }
-        let lost: Vec<ResumePoint> = self.tail.unresolved().to_vec();
-        for point in lost {
-            self.gone.push(point.stream);
-            self.tail.resolve(point.stream);
-            tracing::warn!(
-                path = %point.path.display(),
-                offset = point.offset,
-                "this input is gone, and no archive continues it; what was written to it later is not read"
-            );
-        }
-        Ok(())
-    }
-
-    /// Files in the configured archives, by their time of change, that changed since a time.
-    fn archives(&self, since: Option<SystemTime>) -> Vec<PathBuf> {
-        let patterns: Vec<&String> = self.config.inputs.iter().flat_map(|input| &input.archives).collect();
-        let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for pattern in patterns {
-            match discover(&[pattern]) {
-                Ok((found, _)) => files.extend(found.into_iter().filter_map(|file| {
-                    let changed = file.path.metadata().ok()?.modified().ok()?;
-                    (since.is_none_or(|since| changed >= since)).then_some((changed, file.path))
-                })),
-                Err(error) => tracing::warn!(%error, "cannot look into archives"),
-            }
-        }
-        files.sort();
-        files.dedup();
-        files.into_iter().map(|(_, path)| path).collect()
+        let finished = sink.finish();
+        // Whatever the sink failed of then, it had long been failing.
+        let abandoned = self.abandoned.load(Ordering::Relaxed);
+        finished.map_err(|error| if abandoned { PipelineError::Unfinished(STOP_PATIENCE) } else { error })
     }
 }
 
-/// A finished file in an archive.
-struct Archive {
-    reader: LineReader<crate::source::Reader>,
-    splitter: Splitter,
-    source: Option<Arc<SourceInfo>>,
-    log: Log,
-    /// Where the wanted lines begin.
-    skip: u64,
-}
+/// For the sink to say itself that it has given up.
+const GRACE: Duration = Duration::from_secs(2);
+const FINISH_PAUSE: Duration = Duration::from_millis(2);
 
-impl Archive {
-    fn open(path: &Path, config: &Config) -> Result<Self, std::io::Error> {
-        let reader = open(path, Arc::default()).map_err(|error| error.source)?;
-        let mut reader = LineReader::new(reader);
-        let head = reader.head(StreamKey::MAX_HEAD).to_vec();
-        let name = file_name(path);
-        let format = match detect(&head, &name) {
-            Detected::Format(format) => Some(format),
-            _ => None,
-        };
-        let sensors = Sensors { inputs: &config.inputs, sensor: None, time_zone: None };
-        let source = stream_key(&head, reader.head_is_all()).map(|stream| Arc::new(sensors.source(path, stream)));
-        let log = format.as_ref().map_or(Log::Unknown, Format::log);
-        Ok(Self { reader, splitter: Splitter::new(&name, format), source, log, skip: 0 })
-    }
-
-    /// The next lines, on their way through the workers; `None` at the end.
-    fn next(&mut self, workers: &Workers) -> Result<Option<Vec<Ticket<Batch>>>, std::io::Error> {
-        let Some(source) = &self.source else { return Ok(None) };
-        let Some(mut lines) = self.reader.next(ARCHIVE_BYTES)? else { return Ok(None) };
-        let end = lines.offset + lines.oversize.unwrap_or(lines.bytes.len() as u64);
-        let mut batches = Vec::new();
-        if end <= self.skip {
-            // Headers are needed even where the rows are not.
-            self.splitter.split(lines, &mut |_| {});
-            return Ok(Some(batches));
-        }
-        if lines.offset < self.skip && lines.oversize.is_none() {
-            let cut = (self.skip - lines.offset) as usize;
-            let before = lines.bytes.drain(..cut).collect();
-            self.splitter.split(Lines { bytes: before, offset: lines.offset, oversize: None }, &mut |_| {});
-            lines.offset = self.skip;
-        }
-        self.splitter.split(lines, &mut |raw| batches.push(workers.decode(source, raw)));
-        Ok(Some(batches))
-    }
-}
-
-fn correlate(
-    correlator: &mut Correlator,
-    encoder: &mut Encoder,
-    keys: &mut KeyTracker,
-    batch: Batch,
-) -> Result<(), Stopped> {
-    let batch = Arc::new(batch);
-    let mut stopped = Ok(());
-    for index in 0..batch.records.len() as u32 {
-        let key = keys.next(batch.records[index as usize].time);
-        correlator.process(&batch, index, key, &mut |judged| {
-            if stopped.is_ok() {
-                stopped = encoder.push(judged);
-            }
-        });
-    }
-    stopped
+fn patterns_of(config: &Config) -> Vec<String> {
+    config.inputs.iter().flat_map(|input| input.paths.iter().cloned()).collect()
 }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 
+use super::ledger::{Ledger, OutputChanged};
 use crate::correlate::Judged;
 use crate::decode::{DecodeContext, RawBatch, decode};
 use crate::encode::{Counts, EncodeSettings, Encoded, encode};
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, Body, SourceInfo};
 use crate::sink::{Output, SinkError};
-use crate::state::{StateChanges, StateError, StateStore};
+use crate::state::{JournalError, StateChanges, StateError, StateStore, Step};
 
 /// Why a pipeline stopped.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,18 @@ pub enum PipelineError {
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The output is not what the state says.
+    #[error(transparent)]
+    Output(#[from] OutputChanged),
+    /// The output takes nothing, and certsift was told to stop.
+    #[error(
+        "the output did not take everything within {} s of the signal to stop; the rest is written at the next start",
+        .0.as_secs()
+    )]
+    Unfinished(Duration),
     /// Live files cannot be followed.
     #[error(transparent)]
     Tail(#[from] crate::source::tail::TailError),
@@ -60,7 +74,14 @@ pub(super) struct Encoder {
 /// The thread that owns the output and the state.
 pub(super) struct SinkThread {
     thread: JoinHandle<Result<Finished, PipelineError>>,
-    committed: Arc<AtomicU64>,
+    progress: Arc<Progress>,
+}
+
+/// How far the sink has come.
+#[derive(Default)]
+struct Progress {
+    committed: AtomicU64,
+    journal_length: AtomicU64,
 }
 
 /// What the sink says at the end.
@@ -70,9 +91,16 @@ pub(super) struct Finished {
 }
 
 enum Message {
-    Chunk(Ticket<Encoded>),
-    Commit(Box<StateChanges>),
-    Reopen,
+    Chunk(Ticket<Encoded>, Option<Box<Step>>),
+    Commit(Box<StateChanges>, bool),
+}
+
+/// What the sink writes to.
+pub(super) enum Sink {
+    /// An output that begins anew, and a state where there is one.
+    Plain(Output, Option<Arc<StateStore>>),
+    /// An output that goes on, with everything that it takes to write each line once.
+    Ledger(Box<Ledger>),
 }
 
 /// Records that travel together to the sink, at the most, and their text.
@@ -80,6 +108,8 @@ const MAX_CHUNK_RECORDS: usize = 4096;
 const MAX_CHUNK_BYTES: usize = 512 * 1024;
 /// Chunks that are under way to the sink.
 const CHUNKS_IN_FLIGHT: usize = 8;
+/// How long a sink that is behind is waited for until something else gets its turn.
+const SEND_PAUSE: Duration = Duration::from_millis(100);
 
 impl<T> Ticket<T> {
     /// The value, once the worker has made it.
@@ -118,6 +148,11 @@ impl Workers {
         self.pool.install(work)
     }
 
+    /// Uses other knowledge and settings from now on.
+    pub(super) fn renew(&mut self, knowledge: Arc<Knowledge>, encode: EncodeSettings) {
+        (self.knowledge, self.encode) = (knowledge, encode);
+    }
+
     /// What decoding shares.
     pub(super) fn decode_context(&self) -> &DecodeContext {
         &self.decode
@@ -144,6 +179,12 @@ impl Encoder {
     /// # Errors
     /// The sink has stopped; its thread says why.
     pub(super) fn push(&mut self, judged: Judged) -> Result<(), Stopped> {
+        self.collect(judged);
+        if self.is_full() { self.flush() } else { Ok(()) }
+    }
+
+    /// Takes the next record, which stays here until the next flush.
+    pub(super) fn collect(&mut self, judged: Judged) {
         // A batch lives as long as one of its records: each counts for its share, of blank lines as well.
         let share = judged.batch.text.len() / judged.batch.records.len().max(1);
         let letter = match judged.batch.records.get(judged.index as usize).map(|record| &record.body) {
@@ -152,10 +193,16 @@ impl Encoder {
         };
         self.bytes += share + letter;
         self.judged.push(judged);
-        if self.judged.len() >= MAX_CHUNK_RECORDS || self.bytes >= MAX_CHUNK_BYTES {
-            return self.flush();
-        }
-        Ok(())
+    }
+
+    /// Whether a chunk is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.judged.len() >= MAX_CHUNK_RECORDS || self.bytes >= MAX_CHUNK_BYTES
+    }
+
+    /// Whether nothing is collected.
+    pub(super) fn is_empty(&self) -> bool {
+        self.judged.is_empty()
     }
 
     /// Sends what was collected.
@@ -163,27 +210,52 @@ impl Encoder {
         if self.judged.is_empty() {
             return Ok(());
         }
-        self.bytes = 0;
-        let next = Vec::with_capacity(self.judged.len());
-        let chunk = self.workers.encode(std::mem::replace(&mut self.judged, next));
-        self.sink.send(Message::Chunk(chunk)).map_err(|_| Stopped)
+        let chunk = self.take();
+        self.sink.send(Message::Chunk(chunk, None)).map_err(|_| Stopped)
     }
 
-    /// Lets the sink commit, once everything before it is written.
-    pub(super) fn commit(&mut self, changes: StateChanges) -> Result<(), Stopped> {
-        self.flush()?;
-        self.sink.send(Message::Commit(Box::new(changes))).map_err(|_| Stopped)
+    /// Sends what was collected with what it did to the state; calls `meanwhile` now and then while the sink is behind.
+    pub(super) fn flush_step(&mut self, step: Step, meanwhile: impl FnMut()) -> Result<(), Stopped> {
+        let chunk = self.take();
+        self.send(Message::Chunk(chunk, Some(Box::new(step))), meanwhile)
     }
 
-    /// Lets the sink open its files anew, once everything before is written.
-    pub(super) fn reopen(&mut self) -> Result<(), Stopped> {
+    /// Lets the sink commit, once everything before it is written, and open its files by their names again if wanted.
+    pub(super) fn commit(
+        &mut self,
+        changes: StateChanges,
+        reopen: bool,
+        meanwhile: impl FnMut(),
+    ) -> Result<(), Stopped> {
         self.flush()?;
-        self.sink.send(Message::Reopen).map_err(|_| Stopped)
+        self.send(Message::Commit(Box::new(changes), reopen), meanwhile)
     }
 
     /// Chunks and commits that the sink has not taken yet.
     pub(super) fn backlog(&self) -> usize {
         self.sink.len()
+    }
+
+    /// Uses other knowledge and settings from now on.
+    pub(super) fn renew(&mut self, workers: &Workers) {
+        self.workers = workers.clone();
+    }
+
+    fn take(&mut self) -> Ticket<Encoded> {
+        self.bytes = 0;
+        let next = Vec::with_capacity(self.judged.len());
+        self.workers.encode(std::mem::replace(&mut self.judged, next))
+    }
+
+    fn send(&self, mut message: Message, mut meanwhile: impl FnMut()) -> Result<(), Stopped> {
+        loop {
+            match self.sink.send_timeout(message, SEND_PAUSE) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Disconnected(_)) => return Err(Stopped),
+                Err(SendTimeoutError::Timeout(again)) => message = again,
+            }
+            meanwhile();
+        }
     }
 }
 
@@ -192,26 +264,27 @@ impl Encoder {
 pub(super) struct Stopped;
 
 impl SinkThread {
-    /// Starts the thread; everything that the encoder takes ends up in `output`.
-    pub(super) fn start(
-        workers: &Workers,
-        output: Output,
-        state: Option<Arc<StateStore>>,
-    ) -> Result<(Self, Encoder), PipelineError> {
+    /// Starts the thread; everything that the encoder takes ends up in the sink.
+    pub(super) fn start(workers: &Workers, sink: Sink) -> Result<(Self, Encoder), PipelineError> {
         let (sender, receiver) = bounded(CHUNKS_IN_FLIGHT);
-        let committed = Arc::new(AtomicU64::new(0));
-        let progress = Arc::clone(&committed);
+        let progress = Arc::new(Progress::default());
+        let shared = Arc::clone(&progress);
         let thread = std::thread::Builder::new()
             .name("sink".to_owned())
-            .spawn(move || write_all(&receiver, output, state.as_deref(), &progress))
+            .spawn(move || sink.write_all(&receiver, &shared))
             .map_err(PipelineError::Thread)?;
         let encoder = Encoder { workers: workers.clone(), sink: sender, judged: Vec::new(), bytes: 0 };
-        Ok((Self { thread, committed }, encoder))
+        Ok((Self { thread, progress }, encoder))
     }
 
     /// The number of the last commit that is done.
     pub(super) fn committed(&self) -> u64 {
-        self.committed.load(Ordering::Acquire)
+        self.progress.committed.load(Ordering::Acquire)
+    }
+
+    /// Bytes of journal since the last commit.
+    pub(super) fn journal_length(&self) -> u64 {
+        self.progress.journal_length.load(Ordering::Relaxed)
     }
 
     /// Whether the thread has stopped by itself.
@@ -225,33 +298,41 @@ impl SinkThread {
     }
 }
 
-fn write_all(
-    messages: &Receiver<Message>,
-    mut output: Output,
-    state: Option<&StateStore>,
-    committed: &AtomicU64,
-) -> Result<Finished, PipelineError> {
-    let mut counts = Counts::default();
-    for message in messages {
-        match message {
-            Message::Chunk(ticket) => {
-                let encoded = ticket.redeem()?;
-                output.write(&encoded.lines, &encoded.dead_letters)?;
-                counts.add(&encoded.counts);
-            }
-            Message::Commit(changes) => {
-                output.sync()?;
-                if let Some(state) = state {
-                    state.commit(&changes)?;
+impl Sink {
+    fn write_all(mut self, messages: &Receiver<Message>, progress: &Progress) -> Result<Finished, PipelineError> {
+        let mut counts = Counts::default();
+        for message in messages {
+            match message {
+                Message::Chunk(ticket, step) => {
+                    let mut encoded = ticket.redeem()?;
+                    match &mut self {
+                        Self::Plain(output, _) => output.write(&encoded.lines, &encoded.dead_letters)?,
+                        Self::Ledger(ledger) => {
+                            ledger.step(&mut encoded, &step.unwrap_or_default())?;
+                            progress.journal_length.store(ledger.journal_length(), Ordering::Relaxed);
+                        }
+                    }
+                    counts.add(&encoded.counts);
                 }
-                committed.store(changes.number, Ordering::Release);
+                Message::Commit(changes, reopen) => {
+                    match &mut self {
+                        Self::Plain(output, state) => {
+                            output.sync()?;
+                            if let Some(state) = state {
+                                state.commit(&changes, None)?;
+                            }
+                        }
+                        Self::Ledger(ledger) => ledger.commit(&changes, reopen)?,
+                    }
+                    progress.journal_length.store(0, Ordering::Relaxed);
+                    progress.committed.store(changes.number, Ordering::Release);
+                }
             }
-            // What cannot be opened anew goes on as it was: the old file still takes lines.
-            Message::Reopen => match output.reopen() {
-                Ok(()) => tracing::info!("opened the output anew"),
-                Err(error) => tracing::error!(%error, "cannot open the output anew; going on with the old file"),
-            },
         }
+        let dead_letter_path = match &self {
+            Self::Plain(output, _) => output.dead_letter_path(),
+            Self::Ledger(ledger) => ledger.dead_letter_path(),
+        };
+        Ok(Finished { counts, dead_letter_path: dead_letter_path.map(Into::into) })
     }
-    Ok(Finished { counts, dead_letter_path: output.dead_letter_path().map(Into::into) })
 }

@@ -1,11 +1,17 @@
 //! Where lines go: a file or standard output, and the dead-letter file beside it.
 //!
-//! In: encoded chunks in their order. Out: bytes. Promise: one write a chunk; a write that fails stops the pipeline and
-//! is said with the file's name.
+//! In: encoded chunks in their order. Out: bytes. Promise: one write a chunk; a full disk is waited for where that is
+//! wanted, and any other write that fails stops the pipeline and is said with the file's name.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+mod append;
+mod rotation;
+
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+pub use append::{AppendFile, FileMark, Patience, is_full, sync_folder_of};
+pub use rotation::{Compression, Compressor, Rotation, is_rotated_name};
 
 /// How existing files are treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,38 +22,15 @@ pub enum OpenMode {
     Append,
 }
 
-/// When an output file is moved away and another one begun. It happens at a commit, so between whole lines.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Rotation {
-    /// Once it holds this many bytes.
-    pub size: Option<u64>,
-    /// Once its first line is this old by the wall clock.
-    pub interval: Option<std::time::Duration>,
-    /// What becomes of files that were moved away.
-    pub compression: Compression,
-}
-
-/// How files that were moved away are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// As they are.
-    #[default]
-    None,
-    /// With gzip.
-    Gzip,
-    /// With zstd.
-    Zstd,
-}
-
 /// An output that lines are written to.
 pub struct Output {
     lines: Target,
     dead_letters: DeadLetters,
+    patience: Patience,
 }
 
 enum Target {
-    File { file: File, path: PathBuf },
+    File(AppendFile),
     Stdout(io::Stdout),
 }
 
@@ -55,7 +38,7 @@ enum Target {
 struct DeadLetters {
     path: PathBuf,
     mode: OpenMode,
-    file: Option<File>,
+    file: Option<AppendFile>,
 }
 
 /// Why lines cannot be written.
@@ -80,7 +63,12 @@ impl Output {
     ///
     /// # Errors
     /// A file cannot be opened.
-    pub fn open(path: Option<&Path>, dead_letters: PathBuf, mode: OpenMode) -> Result<Self, SinkError> {
+    pub fn open(
+        path: Option<&Path>,
+        dead_letters: PathBuf,
+        mode: OpenMode,
+        patience: Patience,
+    ) -> Result<Self, SinkError> {
         if path.is_some_and(|path| path == dead_letters || is_same_file(path, &dead_letters))
             && is_regular_or_new(&dead_letters)
         {
@@ -90,13 +78,13 @@ impl Output {
         }
         let lines = match path {
             None => Target::Stdout(io::stdout()),
-            Some(path) => Target::File { file: open(path, mode)?, path: path.to_owned() },
+            Some(path) => Target::File(open(path, mode, &patience)?),
         };
         if mode == OpenMode::Replace {
             remove_older(&dead_letters).map_err(|source| SinkError { path: dead_letters.clone(), source })?;
         }
         let dead_letters = DeadLetters { path: dead_letters, mode, file: None };
-        Ok(Self { lines, dead_letters })
+        Ok(Self { lines, dead_letters, patience })
     }
 
     /// Writes whole lines.
@@ -106,19 +94,52 @@ impl Output {
     pub fn write(&mut self, lines: &[u8], dead_letters: &[u8]) -> Result<(), SinkError> {
         if !lines.is_empty() {
             match &mut self.lines {
-                Target::File { file, path } => {
-                    file.write_all(lines).map_err(|source| SinkError { path: path.clone(), source })?;
-                }
+                Target::File(file) => file.append(lines, &self.patience)?,
                 Target::Stdout(stdout) => {
                     let written = stdout.write_all(lines).and_then(|()| stdout.flush());
                     written.map_err(|source| SinkError { path: PathBuf::from("-"), source })?;
                 }
             }
+            crate::crash::point("output-written");
         }
         if !dead_letters.is_empty() {
-            self.dead_letters.write(dead_letters)?;
+            self.dead_letters.open(&self.patience)?.append(dead_letters, &self.patience)?;
+            crate::crash::point("dead-letters-written");
         }
         Ok(())
+    }
+
+    /// Where the next lines and the next dead letters will be; 0 in what has no length.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub fn positions(&mut self, any_dead_letters: bool) -> Result<(u64, u64), SinkError> {
+        let lines = match &mut self.lines {
+            Target::File(file) => file.position()?,
+            Target::Stdout(_) => 0,
+        };
+        let dead_letters = if any_dead_letters { self.dead_letters.open(&self.patience)?.position()? } else { 0 };
+        Ok((lines, dead_letters))
+    }
+
+    /// Where the output and the dead letters stand, as far as they are files.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub fn marks(&self) -> Result<(Option<FileMark>, Option<FileMark>), SinkError> {
+        let lines = match &self.lines {
+            Target::File(file) => file.mark()?,
+            Target::Stdout(_) => None,
+        };
+        Ok((lines, self.dead_letters.file.as_ref().map(AppendFile::mark).transpose()?.flatten()))
+    }
+
+    /// The output, where it is a file with a length.
+    pub fn file(&self) -> Option<&AppendFile> {
+        match &self.lines {
+            Target::File(file) if file.is_regular() => Some(file),
+            _ => None,
+        }
     }
 
     /// Opens the files by their names again, after somebody moved them away.
@@ -126,12 +147,29 @@ impl Output {
     /// # Errors
     /// A file cannot be opened; the old one stays in use.
     pub fn reopen(&mut self) -> Result<(), SinkError> {
-        if let Target::File { file, path } = &mut self.lines {
-            *file = open(path, OpenMode::Append)?;
+        if let Target::File(file) = &mut self.lines {
+            let path = file.path().to_owned();
+            *file = open(&path, OpenMode::Append, &self.patience)?;
         }
         // The next dead letter opens its file by its name.
         self.dead_letters.file = None;
         Ok(())
+    }
+
+    /// Moves the output away and begins another one under its name. Everything in it has to be synced before. Gives the
+    /// new name.
+    ///
+    /// # Errors
+    /// It cannot be moved, or the new file cannot be made. Then the old one stays in use, under whichever name it has.
+    pub fn rotate(&mut self) -> Result<Option<PathBuf>, SinkError> {
+        let Target::File(file) = &mut self.lines else { return Ok(None) };
+        let path = file.path().to_owned();
+        let rotated = rotation::rotate(&path)?;
+        crate::crash::point("output-moved");
+        *file = open(&path, OpenMode::Append, &self.patience)?;
+        crate::crash::point("output-begun");
+        sync_folder_of(&path)?;
+        Ok(Some(rotated))
     }
 
     /// Makes what was written last through a loss of power.
@@ -139,11 +177,13 @@ impl Output {
     /// # Errors
     /// The disk says no.
     pub fn sync(&mut self) -> Result<(), SinkError> {
-        if let Target::File { file, path } = &self.lines {
-            sync(file, path)?;
+        if let Target::File(file) = &self.lines {
+            file.sync()?;
         }
+        crate::crash::point("output-synced");
         if let Some(file) = &self.dead_letters.file {
-            sync(file, &self.dead_letters.path)?;
+            file.sync()?;
+            crate::crash::point("dead-letters-synced");
         }
         Ok(())
     }
@@ -155,12 +195,11 @@ impl Output {
 }
 
 impl DeadLetters {
-    fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(open(&self.path, self.mode)?),
-        };
-        file.write_all(lines).map_err(|source| SinkError { path: self.path.clone(), source })
+    fn open(&mut self, patience: &Patience) -> Result<&mut AppendFile, SinkError> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(open(&self.path, self.mode, patience)?)),
+        }
     }
 }
 
@@ -213,49 +252,18 @@ fn is_regular_or_new(path: &Path) -> bool {
     path.metadata().map_or(true, |metadata| metadata.is_file())
 }
 
-fn open(path: &Path, mode: OpenMode) -> Result<File, SinkError> {
-    let mut options = OpenOptions::new();
-    match mode {
-        OpenMode::Replace => options.write(true).create(true).truncate(is_regular_or_new(path)),
-        OpenMode::Append => options.read(true).append(true).create(true),
-    };
-    let open = || {
-        let file = options.open(path)?;
-        if mode == OpenMode::Append && is_regular_or_new(path) {
-            cut_torn_line(&file, path)?;
+fn open(path: &Path, mode: OpenMode, patience: &Patience) -> Result<AppendFile, SinkError> {
+    let is_new = !path.exists();
+    let full = |error: &SinkError| is_full(&error.source);
+    let mut file = patience.retry(path, full, || match mode {
+        OpenMode::Replace => AppendFile::create(path),
+        OpenMode::Append => AppendFile::open(path),
+    })?;
+    if mode == OpenMode::Append {
+        file.cut_torn_line(0)?;
+        if is_new {
+            sync_folder_of(path)?;
         }
-        Ok(file)
-    };
-    open().map_err(|source| SinkError { path: path.to_owned(), source })
-}
-
-/// Cuts the last line where a kill or a full disk tore it: it was never whole, and what follows must not be glued to it.
-fn cut_torn_line(file: &File, path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::FileExt as _;
-    const STEP: u64 = 64 * 1024;
-    let length = file.metadata()?.len();
-    let mut end = length;
-    while end > 0 {
-        let start = end.saturating_sub(STEP);
-        let mut part = vec![0; (end - start) as usize];
-        file.read_exact_at(&mut part, start)?;
-        if let Some(last) = memchr::memrchr(b'\n', &part) {
-            end = start + last as u64 + 1;
-            break;
-        }
-        end = start;
     }
-    if end < length {
-        tracing::warn!(path = %path.display(), bytes = length - end, "cut a last line that was not whole");
-        file.set_len(end)?;
-    }
-    Ok(())
-}
-
-fn sync(file: &File, path: &Path) -> Result<(), SinkError> {
-    match file.sync_data() {
-        // Pipes and devices have nothing to sync.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        outcome => outcome.map_err(|source| SinkError { path: path.to_owned(), source }),
-    }
+    Ok(file)
 }

@@ -1,12 +1,28 @@
-//! What changed since the last commit.
+//! What changed: since the last step, for the journal, and since the last commit, for the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED};
-use crate::correlate::{Correlator, StoredCertificate, StoredSession};
+use serde::{Deserialize, Serialize};
+
+use super::{TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING};
+use crate::correlate::{Clock, Correlator, Effects, KeyTracker, Place, StoredCertificate, StoredSession};
 use crate::history::{Learning, Recency, Table};
 use crate::model::{CertificateId, EventTime, Id128, StreamKey};
+use crate::source::tail::ResumePoint;
+
+/// What the lines of one chunk of output did to the state, and how far inputs were read for them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Step {
+    /// What happened to the state.
+    pub effects: Effects,
+    /// How far inputs have been read.
+    pub inputs: Vec<InputPosition>,
+    /// Inputs that are done with.
+    pub forgotten: Vec<StreamKey>,
+    /// The newest events, where that changed.
+    pub newest: Option<Newest>,
+}
 
 /// Everything that one commit writes.
 #[derive(Debug, Default)]
@@ -15,15 +31,20 @@ pub struct StateChanges {
     pub number: u64,
     pub(super) certificates: Arc<HashMap<CertificateId, StoredCertificate>>,
     pub(super) rows: Vec<Row>,
-    pub(super) clock: Option<EventTime>,
-    pub(super) learning: Learning,
-    /// Every session that waits, not only new ones.
-    pub(super) held: Vec<StoredSession>,
+    pub(super) clock: Option<Clock>,
+    pub(super) learning: Option<Learning>,
+    /// Sessions that began to wait, and places of those that wait no more.
+    pub(super) held: Vec<(Place, Option<StoredSession>)>,
     /// How far inputs have been read.
     pub inputs: Vec<InputPosition>,
     /// Inputs that are done with.
-    pub finished_inputs: Vec<StreamKey>,
+    pub forgotten: Vec<StreamKey>,
+    /// The newest event of each kind of log.
+    pub newest: Option<Newest>,
 }
+
+/// The newest event that was read of each kind of log, by sensor and rank of the log.
+pub type Newest = BTreeMap<(String, u8), EventTime>;
 
 /// A row of one of the tables; without a value it is gone.
 #[derive(Debug)]
@@ -35,14 +56,16 @@ pub(super) struct Row {
 }
 
 /// How far an input has been read, and how to find it again.
-#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct InputPosition {
     /// Identity of the stream.
     pub stream: StreamKey,
-    /// How the tailer finds the file again, in its own form.
-    pub resume: crate::source::tail::ResumePoint,
-    /// The key of the last record, so that keys go on as they were.
-    pub key: Option<EventTime>,
+    /// How the tailer finds the file again, in its own form; an archive is found by its content.
+    pub resume: Option<ResumePoint>,
+    /// The keys of its records, so that they go on as they were.
+    pub keys: KeyTracker,
+    /// Records that begin before this byte have been read, although reading may have to begin before it.
+    pub applied: u64,
     /// The input was read to its definite end: only its own file, found again, makes this of use.
     pub ended: bool,
 }
@@ -50,7 +73,7 @@ pub struct InputPosition {
 impl StateChanges {
     /// Takes what changed in a correlator since the last time.
     pub fn take(number: u64, correlator: &mut Correlator) -> Self {
-        let held = correlator.store_held().collect();
+        let held = correlator.take_held_changes();
         let parts = correlator.parts_mut();
         let mut rows = Vec::new();
         parts.history.take_changes(|table, key, recency, value| {
@@ -59,20 +82,24 @@ impl StateChanges {
         rows_of(parts.certificates.links_mut(), TABLE_LINKS, &mut rows);
         rows_of(parts.certificates.pairs_mut(), TABLE_PAIRS, &mut rows);
         rows_of(parts.presented, TABLE_PRESENTED, &mut rows);
+        rows_of(parts.flows, TABLE_FLOWS, &mut rows);
+        rows_of(parts.validating, TABLE_VALIDATING, &mut rows);
         Self {
-            number,
-            certificates: parts.certificates.take_pending(number),
             rows,
-            clock: parts.clock.now(),
-            learning: parts.history.learning(),
+            clock: Some(*parts.clock),
+            learning: Some(parts.history.learning()),
             held,
-            inputs: Vec::new(),
-            finished_inputs: Vec::new(),
+            ..Self::take_certificates(number, correlator)
         }
+    }
+
+    /// Takes new certificates and nothing else: they are facts, which may be known before what refers to them was counted.
+    pub fn take_certificates(number: u64, correlator: &mut Correlator) -> Self {
+        Self { number, certificates: correlator.parts_mut().certificates.take_pending(number), ..Self::default() }
     }
 }
 
-fn rows_of<V: serde::Serialize>(table: &mut Table<V>, number: u8, rows: &mut Vec<Row>) {
+fn rows_of<V: Serialize>(table: &mut Table<V>, number: u8, rows: &mut Vec<Row>) {
     table.take_changes(|change| {
         let value = change.value.map(|value| postcard::to_allocvec(value).unwrap_or_default());
         rows.push(Row { table: number, key: change.key, recency: change.recency, value });

@@ -4,33 +4,38 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | name | `version` (of this format), `clock`, `learning` |
+//! | `meta` | name | `version` (of this format), `clock`, `learning`, `newest`, `written` |
 //! | `certificates` | certificate id | facts, and whether it came first in a message |
 //! | `rows` | table number, key | place in the order of recency, value |
 //! | `held` | place in their order | a session that waits for its certificate |
 //! | `inputs` | stream key | where to read on |
 //!
+//! Beside it lies a journal of what was written since the last commit, which a restart goes through.
+//!
 //! Promise: a commit is whole or not there, and a state of a newer version is refused and not touched.
 
 mod changes;
+mod journal;
 mod spill;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
-pub use changes::{InputPosition, StateChanges};
+pub use changes::{InputPosition, Newest, StateChanges, Step};
+pub use journal::{Entry, Journal, JournalError, JournalReader};
 pub use spill::CertificateSpill;
 
-use crate::correlate::{Clock, Correlator, Presented, StoredCertificate};
+use crate::correlate::{Correlator, Presented, StoredCertificate};
 use crate::history::{HistoryTable, Recency};
 use crate::model::{CertificateId, EventTime, Id128, Sha1Digest, StreamKey};
+use crate::sink::FileMark;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const CERTIFICATES: TableDefinition<'_, [u8; 16], &[u8]> = TableDefinition::new("certificates");
 const ROWS: TableDefinition<'_, RowKey, RowValue<'_>> = TableDefinition::new("rows");
-const HELD: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("held");
+const HELD: TableDefinition<'_, (i64, u64), &[u8]> = TableDefinition::new("held");
 const INPUTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("inputs");
 
 /// Number of the table, and the key in it.
@@ -39,7 +44,7 @@ type RowKey = (u8, [u8; 16]);
 type RowValue<'a> = (u64, bool, &'a [u8]);
 
 /// Version of the format that this program reads and writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FILE_NAME: &str = "certsift.redb";
 /// The store's own cache; certificates that are in use are cached in front of it.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -48,11 +53,27 @@ const CACHE_BYTES: usize = 32 * 1024 * 1024;
 const TABLE_LINKS: u8 = 16;
 const TABLE_PAIRS: u8 = 17;
 const TABLE_PRESENTED: u8 = 18;
+const TABLE_FLOWS: u8 = 19;
+const TABLE_VALIDATING: u8 = 20;
 
 /// The state of one certsift.
 pub struct StateStore {
-    database: Arc<Database>,
+    database: Arc<Shared>,
     path: PathBuf,
+}
+
+/// The open store. A write that failed makes it useless; then it is closed and opened again.
+struct Shared(RwLock<Option<Database>>);
+
+/// What certsift itself has written, as of a commit.
+#[derive(Clone, PartialEq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Written {
+    /// The journal that goes on from this commit.
+    pub journal: u64,
+    /// The output, where it is a file.
+    pub output: Option<FileMark>,
+    /// The dead letters.
+    pub dead_letters: Option<FileMark>,
 }
 
 /// Reads certificates back that are not in memory.
@@ -90,6 +111,17 @@ pub enum StateError {
         /// Its version.
         found: u32,
     },
+    /// The state was written by an older version whose format is no longer read.
+    #[error(
+        "{}: written by an older certsift (format {found}, this one knows {VERSION}); move the file away to start anew",
+        .path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
     /// A part of it cannot be read.
     #[error("{}: the state is damaged in its table {table}; move the file away to start anew", .path.display())]
     Damaged {
@@ -117,16 +149,43 @@ impl StateStore {
         let directory_error = |source| StateError::Directory { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(directory_error)?;
         let path = directory.join(FILE_NAME);
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = match builder.create(&path) {
-            Ok(database) => Arc::new(database),
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(StateError::InUse { path }),
-            Err(error) => return Err(StateError::Store { path, source: Box::new(error.into()) }),
-        };
-        let store = Self { database, path };
+        let database = open_database(&path)?;
+        let store = Self { database: Arc::new(Shared(RwLock::new(Some(database)))), path };
         store.prepare()?;
         Ok(store)
+    }
+
+    /// The folder of the state.
+    pub fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Closes the store and opens it again, after it could not be written.
+    ///
+    /// # Errors
+    /// It still cannot be used.
+    pub fn reopen(&self) -> Result<(), StateError> {
+        let mut database = self.database.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Its lock goes with it.
+        drop(database.take());
+        *database = Some(open_database(&self.path)?);
+        Ok(())
+    }
+
+    /// What certsift itself had written at the last commit; nothing before the first one.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn written(&self) -> Result<Option<Written>, StateError> {
+        self.meta("written")
+    }
+
+    /// The newest events at the last commit.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn newest(&self) -> Result<Newest, StateError> {
+        Ok(self.meta("newest")?.unwrap_or_default())
     }
 
     /// Reads certificates from this state.
@@ -139,15 +198,13 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn restore(&self, correlator: &mut Correlator) -> Result<(), StateError> {
-        let transaction = self.database.begin_read().map_err(|error| self.store_error(error))?;
-        let meta = transaction.open_table(META).map_err(|error| self.store_error(error))?;
+        let transaction = self.begin_read()?;
         let parts = correlator.parts_mut();
-        if let Some(clock) = meta.get("clock").map_err(|error| self.store_error(error))? {
-            let clock: EventTime = self.decode(clock.value(), "meta")?;
-            *parts.clock = Clock::starting_at(Some(clock));
+        if let Some(clock) = self.meta("clock")? {
+            *parts.clock = clock;
         }
-        if let Some(learning) = meta.get("learning").map_err(|error| self.store_error(error))? {
-            parts.history.restore_learning(self.decode(learning.value(), "meta")?);
+        if let Some(learning) = self.meta("learning")? {
+            parts.history.restore_learning(learning);
         }
         let rows = transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
         for table in [HistoryTable::Issuers, HistoryTable::Certificates, HistoryTable::Names, HistoryTable::Clients] {
@@ -170,10 +227,20 @@ impl StateStore {
             parts.presented.restore(key, recency, presented);
             Ok(())
         })?;
+        self.each_row(&rows, TABLE_FLOWS, |key, recency, value| {
+            let id: CertificateId = self.decode(value, "rows")?;
+            parts.flows.restore(key, recency, id);
+            Ok(())
+        })?;
+        self.each_row(&rows, TABLE_VALIDATING, |key, recency, _| {
+            parts.validating.restore(key, recency, ());
+            Ok(())
+        })?;
         let held = transaction.open_table(HELD).map_err(|error| self.store_error(error))?;
         for row in held.iter().map_err(|error| self.store_error(error))? {
-            let (_, session) = row.map_err(|error| self.store_error(error))?;
-            correlator.restore_held(self.decode(session.value(), "held")?);
+            let (place, session) = row.map_err(|error| self.store_error(error))?;
+            let (end, arrival) = place.value();
+            correlator.restore_held((EventTime(end), arrival), self.decode(session.value(), "held")?);
         }
         Ok(())
     }
@@ -183,7 +250,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn input_positions(&self) -> Result<Vec<InputPosition>, StateError> {
-        let transaction = self.database.begin_read().map_err(|error| self.store_error(error))?;
+        let transaction = self.begin_read()?;
         let inputs = transaction.open_table(INPUTS).map_err(|error| self.store_error(error))?;
         let mut positions = Vec::new();
         for row in inputs.iter().map_err(|error| self.store_error(error))? {
@@ -193,20 +260,23 @@ impl StateStore {
         Ok(positions)
     }
 
-    /// Writes changes, all or none.
+    /// Writes changes, all or none, and where certsift's own files stand, if it keeps account of them.
     ///
     /// # Errors
-    /// The store cannot write; nothing was changed.
-    pub fn commit(&self, changes: &StateChanges) -> Result<(), StateError> {
-        let mut transaction = self.database.begin_write().map_err(|error| self.store_error(error))?;
+    /// The store cannot write; nothing was changed. It has to be [reopened](Self::reopen) before the next attempt.
+    pub fn commit(&self, changes: &StateChanges, written: Option<&Written>) -> Result<(), StateError> {
+        let mut transaction = self.begin_write()?;
         // After a kill the store is repaired from its last commit at once, and not by reading all of it.
         transaction.set_quick_repair(true);
-        self.write(&transaction, changes).map_err(|source| self.store_error(source))?;
-        transaction.commit().map_err(|error| self.store_error(error))
+        self.write(&transaction, changes, written).map_err(|source| self.store_error(source))?;
+        crate::crash::point("store-written");
+        transaction.commit().map_err(|error| self.store_error(error))?;
+        crate::crash::point("store-committed");
+        Ok(())
     }
 
     fn prepare(&self) -> Result<(), StateError> {
-        let transaction = self.database.begin_write().map_err(|error| self.store_error(error))?;
+        let transaction = self.begin_write()?;
         {
             let mut meta = transaction.open_table(META).map_err(|error| self.store_error(error))?;
             let stored = meta
@@ -214,9 +284,8 @@ impl StateStore {
                 .map_err(|error| self.store_error(error))?
                 .map(|value| <[u8; 4]>::try_from(value.value()).map(u32::from_be_bytes));
             match stored {
-                Some(Ok(version)) if version > VERSION => {
-                    return Err(StateError::Newer { path: self.path.clone(), found: version });
-                }
+                Some(Ok(found)) if found > VERSION => return Err(StateError::Newer { path: self.path.clone(), found }),
+                Some(Ok(found)) if found < VERSION => return Err(StateError::Older { path: self.path.clone(), found }),
                 Some(Ok(_)) => {}
                 Some(Err(_)) => return Err(self.damaged("meta")),
                 None => {
@@ -232,7 +301,12 @@ impl StateStore {
         transaction.commit().map_err(|error| self.store_error(error))
     }
 
-    fn write(&self, transaction: &redb::WriteTransaction, changes: &StateChanges) -> Result<(), redb::Error> {
+    fn write(
+        &self,
+        transaction: &redb::WriteTransaction,
+        changes: &StateChanges,
+        written: Option<&Written>,
+    ) -> Result<(), redb::Error> {
         let mut certificates = transaction.open_table(CERTIFICATES)?;
         for (id, stored) in changes.certificates.iter() {
             certificates.insert(id.0, postcard::to_allocvec(stored).unwrap_or_default().as_slice())?;
@@ -250,23 +324,44 @@ impl StateStore {
             }
         }
         let mut held = transaction.open_table(HELD)?;
-        held.retain(|_, _| false)?;
-        for (place, session) in (0..).zip(&changes.held) {
-            held.insert(place, postcard::to_allocvec(session).unwrap_or_default().as_slice())?;
+        for ((end, arrival), session) in &changes.held {
+            match session {
+                Some(session) => {
+                    held.insert((end.0, *arrival), postcard::to_allocvec(session).unwrap_or_default().as_slice())?;
+                }
+                None => {
+                    held.remove((end.0, *arrival))?;
+                }
+            }
         }
         let mut inputs = transaction.open_table(INPUTS)?;
         for position in &changes.inputs {
             inputs.insert(position.stream.0, postcard::to_allocvec(position).unwrap_or_default().as_slice())?;
         }
-        for StreamKey(stream) in &changes.finished_inputs {
+        for StreamKey(stream) in &changes.forgotten {
             inputs.remove(*stream)?;
         }
         let mut meta = transaction.open_table(META)?;
-        if let Some(clock) = changes.clock {
-            meta.insert("clock", postcard::to_allocvec(&clock).unwrap_or_default().as_slice())?;
-        }
-        meta.insert("learning", postcard::to_allocvec(&changes.learning).unwrap_or_default().as_slice())?;
-        Ok(())
+        put(&mut meta, "clock", changes.clock.as_ref())?;
+        put(&mut meta, "learning", changes.learning.as_ref())?;
+        put(&mut meta, "newest", changes.newest.as_ref())?;
+        put(&mut meta, "written", written)
+    }
+
+    fn begin_read(&self) -> Result<redb::ReadTransaction, StateError> {
+        self.database.begin_read().map_err(|error| self.store_error(error))
+    }
+
+    fn begin_write(&self) -> Result<redb::WriteTransaction, StateError> {
+        let database = self.database.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = &*database else { return Err(self.store_error(redb::Error::PreviousIo)) };
+        database.begin_write().map_err(|error| self.store_error(error))
+    }
+
+    fn meta<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
+        let meta = self.begin_read()?.open_table(META).map_err(|error| self.store_error(error))?;
+        let value = meta.get(name).map_err(|error| self.store_error(error))?;
+        value.map(|value| self.decode(value.value(), "meta")).transpose()
     }
 
     /// Calls `each` with the rows of one table in the order of their sequence.
@@ -300,8 +395,38 @@ impl StateStore {
     }
 }
 
+impl Shared {
+    fn begin_read(&self) -> Result<redb::ReadTransaction, redb::Error> {
+        let database = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(database.as_ref().ok_or(redb::Error::PreviousIo)?.begin_read()?)
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database, StateError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder.create(path).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => StateError::InUse { path: path.to_owned() },
+        error => StateError::Store { path: path.to_owned(), source: Box::new(error.into()) },
+    })
+}
+
+fn put<T: serde::Serialize>(
+    meta: &mut redb::Table<'_, &str, &[u8]>,
+    name: &str,
+    value: Option<&T>,
+) -> Result<(), redb::Error> {
+    if let Some(value) = value {
+        meta.insert(name, postcard::to_allocvec(value).unwrap_or_default().as_slice())?;
+    }
+    Ok(())
+}
+
+const READ_ATTEMPTS: u32 = 100;
+const READ_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 struct DiskCertificates {
-    database: Arc<Database>,
+    database: Arc<Shared>,
 }
 
 impl CertificateReader for DiskCertificates {
@@ -310,9 +435,18 @@ impl CertificateReader for DiskCertificates {
             let certificates = self.database.begin_read()?.open_table(CERTIFICATES)?;
             Ok(certificates.get(id.0)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
         };
-        read().unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot read a certificate from the state");
-            None
-        })
+        // After a write that failed, the store is opened again at once: what is stored must not seem to be unknown.
+        for _ in 0..READ_ATTEMPTS {
+            match read() {
+                Err(redb::Error::PreviousIo) => std::thread::sleep(READ_PAUSE),
+                outcome => {
+                    return outcome.unwrap_or_else(|error| {
+                        tracing::warn!(%error, "cannot read a certificate from the state");
+                        None
+                    });
+                }
+            }
+        }
+        None
     }
 }

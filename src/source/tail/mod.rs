@@ -210,6 +210,28 @@ impl Tail {
         self.known.resolve(stream);
     }
 
+    /// Whether a stream is among the followed files.
+    pub fn is_following(&self, stream: StreamKey) -> bool {
+        self.files.iter().any(|file| file.stream == Some(stream))
+    }
+
+    /// Whether a file is the tail's own affair: it is followed, or was and is finished with. Archives are not.
+    pub fn handles(&self, metadata: &std::fs::Metadata) -> bool {
+        let node = Node::of(metadata);
+        let done = self.done.get(&node).is_some_and(|done| done.kind != DoneKind::Compressed);
+        done || self.files.iter().any(|file| file.node == node)
+    }
+
+    /// Follows other files from the next poll on. What is followed and no longer wanted is read to its end.
+    ///
+    /// # Errors
+    /// A pattern cannot be understood; then nothing changes.
+    pub fn set_patterns(&mut self, patterns: &[String]) -> Result<(), TailError> {
+        self.patterns = Patterns::new(patterns)?;
+        self.next_sweep = Instant::now();
+        Ok(())
+    }
+
     /// Reads no more of a file that turned out not to be wanted, as long as it is there.
     pub fn ignore(&mut self, file: FileId) {
         if let Some(index) = self.files.iter().position(|followed| followed.id == file) {

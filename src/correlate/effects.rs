@@ -1,0 +1,72 @@
+//! What correlating did to the state, so that it can be done again after a kill.
+//!
+//! A commit writes what the state *is*; between two commits the effects say what *happened* to it. They are small, in the
+//! order of the output, and lead from the state of the last commit to exactly the state that there was: history is told
+//! what it was told, and everything else is put where it was.
+
+use serde::{Deserialize, Serialize};
+
+use super::certificates::CertificateEffects;
+use super::held::{Place, StoredSession};
+use super::{Clock, Correlator, Presented};
+use crate::history::Observation;
+use crate::model::{CertificateId, Id128};
+
+/// Everything that happened to the state since the effects were taken last.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Effects {
+    /// Where the clock stands.
+    pub(super) clock: Clock,
+    /// Sessions that were counted, in the order of the output.
+    pub(super) observations: Vec<Observation>,
+    pub(super) presented: Vec<(Id128, Presented)>,
+    pub(super) flows: Vec<(Id128, CertificateId)>,
+    pub(super) validating: Vec<Id128>,
+    pub(super) certificates: CertificateEffects,
+    /// Sessions that began to wait, and places of those that wait no more.
+    pub(super) held: Vec<(Place, Option<StoredSession>)>,
+}
+
+impl Effects {
+    /// Whether nothing happened, but for the clock.
+    pub fn is_empty(&self) -> bool {
+        self.observations.is_empty()
+            && self.presented.is_empty()
+            && self.flows.is_empty()
+            && self.validating.is_empty()
+            && self.certificates.is_empty()
+            && self.held.is_empty()
+    }
+}
+
+impl Correlator {
+    /// Takes what happened since the last time.
+    pub fn take_effects(&mut self) -> Effects {
+        let mut effects = self.effects.as_mut().map(std::mem::take).unwrap_or_default();
+        effects.clock = self.clock;
+        effects.certificates = self.certificates.take_effects();
+        effects.held = self.held.take_step();
+        effects
+    }
+
+    /// Does again what happened.
+    pub fn apply(&mut self, effects: Effects) {
+        self.clock = effects.clock;
+        self.certificates.apply(effects.certificates);
+        for observation in &effects.observations {
+            self.history.observe(observation);
+        }
+        for (server, presented) in effects.presented {
+            self.presented.insert(server, presented);
+        }
+        for (flow, certificate) in effects.flows {
+            self.flows.insert(flow, certificate);
+        }
+        for stream in effects.validating {
+            self.validating.insert(stream, ());
+        }
+        for (place, session) in effects.held {
+            self.held.put(place, session);
+        }
+    }
+}
