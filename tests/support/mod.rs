@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails, and says so")]
 
 pub(crate) mod oracle;
+pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod sensor;
-pub(crate) mod process;
 pub(crate) mod sidecar;
 pub(crate) mod small_disk;
 pub(crate) mod traffic;
