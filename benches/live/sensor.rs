@@ -51,7 +51,7 @@ struct Log {
 /// Certificates that count as recent.
 const RECENT: usize = 4096;
 /// Of so many sessions one shows a certificate that is not recent.
-const SESSIONS_PER_OLD_CERTIFICATE: u64 = 10;
+const SESSIONS_PER_OLD_CERTIFICATE: u64 = 100;
 /// Of so many new certificates two are written later than their sessions.
 const CERTIFICATES_PER_TWO_LATE: u64 = 5;
 /// How much later, in microseconds.
@@ -93,18 +93,19 @@ impl Sensor {
         })
     }
 
-    /// Writes new certificates.
-    pub(super) fn write_certificates(&mut self, count: u64, phase: Phase) -> anyhow::Result<()> {
-        let micros = Timestamp::now().as_microsecond();
-        let mut text = String::new();
-        let numbers: Vec<u64> = (self.next_certificate..self.next_certificate + count).collect();
-        self.next_certificate += count;
-        for &number in &numbers {
-            self.form.certificate(&mut text, micros, number);
-            self.remember(number);
+    /// Writes new certificates, each with two sessions of different clients.
+    pub(super) fn write_past(&mut self, certificates: u64) -> anyhow::Result<()> {
+        const AT_ONCE: u64 = 1000;
+        let end = self.next_certificate + certificates;
+        while self.next_certificate < end {
+            let first = self.next_certificate;
+            self.next_certificate = end.min(first + AT_ONCE);
+            let certificates: Vec<u64> = (first..self.next_certificate).collect();
+            let twice = certificates.iter().flat_map(|certificate| [*certificate; 2]);
+            let sessions: Vec<_> = twice.map(|certificate| self.next_session(certificate, false)).collect();
+            self.put(&sessions, &certificates, Phase::Start)?;
         }
-        self.ledger.note(Stamp { at: Instant::now(), phase }, 0, &numbers);
-        self.x509.append(&text)
+        Ok(())
     }
 
     /// Writes so many lines of both logs, certificates that are due among them or beyond them.
@@ -113,24 +114,14 @@ impl Sensor {
         if began >= self.next_rotation {
             self.rotate()?;
         }
-        let micros = Timestamp::now().as_microsecond();
-        let (mut sessions_text, mut certificates_text, mut certificates) = (String::new(), String::new(), Vec::new());
+        let (mut sessions, mut certificates) = (Vec::new(), Vec::new());
         while self.next_late().is_some_and(|due| due <= began) {
             certificates.extend(self.late.pop_first().map(|(_, number)| number));
         }
-        let first = self.next_session;
-        while certificates.len() as u64 + self.next_session - first < lines {
-            let session = self.session(mix, &mut certificates);
-            self.form.session(&mut sessions_text, micros, &session);
+        while ((certificates.len() + sessions.len()) as u64) < lines {
+            sessions.push(self.session(mix, &mut certificates));
         }
-        for &number in &certificates {
-            self.form.certificate(&mut certificates_text, micros, number);
-            self.remember(number);
-        }
-        let stamp = Stamp { at: Instant::now(), phase };
-        self.ledger.note(stamp, self.next_session - first, &certificates);
-        self.x509.append(&certificates_text)?;
-        self.ssl.append(&sessions_text)?;
+        self.put(&sessions, &certificates, phase)?;
         self.slowest = self.slowest.max(began.elapsed());
         Ok(())
     }
@@ -162,8 +153,6 @@ impl Sensor {
 
     /// The next session; a certificate that it shows first goes to `certificates`, or is written later.
     fn session(&mut self, mix: Mix, certificates: &mut Vec<u64>) -> Session {
-        let (number, client) = (self.next_session, self.random_below(CLIENTS));
-        self.next_session += 1;
         if self.random_below(mix.sessions_per_certificate) == 0 {
             let certificate = self.next_certificate;
             self.next_certificate += 1;
@@ -174,13 +163,34 @@ impl Sensor {
             } else {
                 certificates.push(certificate);
             }
-            return Session { number, certificate, held, client };
+            return self.next_session(certificate, held);
         }
         let oldest = self.recent.front().copied().unwrap_or_default();
         let old = oldest > 0 && self.random_below(SESSIONS_PER_OLD_CERTIFICATE) == 0;
         let place = self.random_below(self.recent.len() as u64) as usize;
         let certificate = if old { self.random_below(oldest) } else { self.recent.get(place).copied().unwrap_or(0) };
-        Session { number, certificate, held: false, client }
+        self.next_session(certificate, false)
+    }
+
+    fn next_session(&mut self, certificate: u64, held: bool) -> Session {
+        let (number, client) = (self.next_session, self.random_below(CLIENTS));
+        self.next_session += 1;
+        Session { number, certificate, held, client }
+    }
+
+    /// Writes both logs, certificates first.
+    fn put(&mut self, sessions: &[Session], certificates: &[u64], phase: Phase) -> anyhow::Result<()> {
+        let micros = Timestamp::now().as_microsecond();
+        let (mut ssl, mut x509) = (String::new(), String::new());
+        sessions.iter().for_each(|session| self.form.session(&mut ssl, micros, session));
+        for &number in certificates {
+            self.form.certificate(&mut x509, micros, number);
+            self.remember(number);
+        }
+        let stamp = Stamp { at: Instant::now(), phase };
+        self.ledger.note(stamp, sessions.len() as u64, certificates);
+        self.x509.append(&x509)?;
+        self.ssl.append(&ssl)
     }
 
     fn remember(&mut self, certificate: u64) {
