@@ -21,8 +21,12 @@ pub(super) struct Archive {
     splitter: Splitter,
     pub(super) source: Option<Arc<SourceInfo>>,
     pub(super) log: Log,
-    /// Where the wanted lines begin.
+    /// No record that begins before this byte is wanted.
     pub(super) skip: u64,
+    /// Nobody writes to it any more, so that a last line without an end is a line.
+    finished: bool,
+    /// What comes after the last whole line.
+    failed: Option<io::Error>,
 }
 
 /// The first and the last time of a file, as keys.
@@ -42,10 +46,20 @@ const ARCHIVE_BYTES: usize = 512 * 1024;
 pub(super) struct Candidate {
     pub(super) changed: SystemTime,
     pub(super) path: PathBuf,
-    size: u64,
+    pub(super) size: u64,
 }
 
+/// A plain file that was not changed for so long is taken to be finished.
+const FINISHED: Duration = Duration::from_secs(10);
+
 impl Looks {
+    /// Looks at a file again the next time.
+    pub(super) fn again(&mut self, path: &Path) {
+        if let Some((_, done)) = self.0.get_mut(path) {
+            *done = false;
+        }
+    }
+
     /// Files that are new or have changed. Unless all are finished (`settled`), a plain file has to look the same twice:
     /// somebody may still write to it. A compressed one says itself where it ends.
     pub(super) fn due(&mut self, candidates: Vec<Candidate>, settled: bool) -> Vec<Candidate> {
@@ -98,7 +112,7 @@ pub(super) fn candidates(config: &Config, since: Option<SystemTime>, lost: &[Pat
     files
 }
 
-fn is_packed(path: &Path) -> bool {
+pub(super) fn is_packed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz" || extension == "zst")
 }
 
@@ -110,6 +124,8 @@ pub(super) fn wall_time(time: EventTime, before: Duration) -> Option<SystemTime>
 
 impl Archive {
     pub(super) fn open(path: &Path, config: &Config) -> Result<Self, io::Error> {
+        let changed = path.metadata()?.modified()?;
+        let finished = is_packed(path) || changed.elapsed().is_ok_and(|age| age >= FINISHED);
         let reader = open(path, Arc::default()).map_err(|error| error.source)?;
         let mut reader = LineReader::new(reader);
         let head = reader.head(StreamKey::MAX_HEAD).to_vec();
@@ -121,7 +137,7 @@ impl Archive {
         let sensors = Sensors { inputs: &config.inputs, sensor: None, time_zone: None };
         let source = stream_key(&head, reader.head_is_all()).map(|stream| Arc::new(sensors.source(path, stream)));
         let log = format.as_ref().map_or(Log::Unknown, Format::log);
-        Ok(Self { reader, splitter: Splitter::new(&name, format), source, log, skip: 0 })
+        Ok(Self { reader, splitter: Splitter::new(&name, format), source, log, skip: 0, finished, failed: None })
     }
 
     /// Whether it may hold certificates that sessions elsewhere refer to.
@@ -134,33 +150,53 @@ impl Archive {
         !matches!(self.log, Log::ZeekOther | Log::Unknown)
     }
 
-    /// The next lines, on their way through the workers; `None` at the end.
-    pub(super) fn next(&mut self, workers: &Workers) -> Result<Option<Vec<Ticket<Batch>>>, io::Error> {
+    /// The next lines, on their way through the workers, and where they end; `None` at the end.
+    pub(super) fn next(&mut self, workers: &Workers) -> Result<Option<Piece>, io::Error> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let Some(source) = &self.source else { return Ok(None) };
         let Some(mut lines) = self.reader.next(ARCHIVE_BYTES)? else { return Ok(None) };
+        if lines.oversize.is_none() && !lines.bytes.ends_with(b"\n") {
+            // The last line has no end. It is one if the file is whole, and else will be when its writer goes on.
+            let after = self.reader.next(ARCHIVE_BYTES);
+            if !self.finished || after.is_err() {
+                let unfinished = || io::Error::new(io::ErrorKind::UnexpectedEof, "it is still being written");
+                self.failed = Some(after.err().unwrap_or_else(unfinished));
+                lines.bytes.truncate(memchr::memrchr(b'\n', &lines.bytes).map_or(0, |end| end + 1));
+            }
+        }
         let end = lines.offset + lines.oversize.unwrap_or(lines.bytes.len() as u64);
         let mut batches = Vec::new();
         if end <= self.skip {
             // Headers are needed even where the rows are not.
             self.splitter.split(lines, &mut |_| {});
-            return Ok(Some(batches));
+            return Ok(Some(Piece { batches, end }));
         }
         if lines.offset < self.skip && lines.oversize.is_none() {
+            // Only at the end of a line, or the rest of a line would become one.
             let cut = (self.skip - lines.offset) as usize;
-            let before = lines.bytes.drain(..cut).collect();
-            self.splitter.split(Lines { bytes: before, offset: lines.offset, oversize: None }, &mut |_| {});
-            lines.offset = self.skip;
+            let cut = memchr::memrchr(b'\n', &lines.bytes[..cut]).map_or(0, |end| end + 1);
+            let before: Vec<u8> = lines.bytes.drain(..cut).collect();
+            if !before.is_empty() {
+                self.splitter.split(Lines { bytes: before, offset: lines.offset, oversize: None }, &mut |_| {});
+            }
+            lines.offset += cut as u64;
         }
         self.splitter.split(lines, &mut |raw| batches.push(workers.decode(source, raw)));
-        Ok(Some(batches))
+        Ok(Some(Piece { batches, end }))
     }
 
-    /// Reads all of it for its times; `None` when no record has one.
-    pub(super) fn span(mut self, workers: &Workers) -> Result<Option<Span>, PipelineError> {
+    /// Reads all of it for its times; `None` when no record has one. Calls `meanwhile` now and then.
+    pub(super) fn span(
+        mut self,
+        workers: &Workers,
+        mut meanwhile: impl FnMut(),
+    ) -> Result<Option<Span>, PipelineError> {
         let mut keys = KeyTracker::default();
         let mut span: Option<Span> = None;
-        while let Ok(Some(batches)) = self.next(workers) {
-            for ticket in batches {
+        while let Ok(Some(piece)) = self.next(workers) {
+            for ticket in piece.batches {
                 for record in &ticket.redeem()?.records {
                     if let Some(key) = keys.next(record.time) {
                         let (first, _) = *span.get_or_insert((key, key));
@@ -168,7 +204,15 @@ impl Archive {
                     }
                 }
             }
+            meanwhile();
         }
         Ok(span)
     }
+}
+
+/// Some lines of an archive.
+pub(super) struct Piece {
+    pub(super) batches: Vec<Ticket<Batch>>,
+    /// Where they end.
+    pub(super) end: u64,
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::archives::{Archive, Candidate, Span, candidates, wall_time};
+use super::archives::{Archive, Candidate, Span, candidates, is_packed, wall_time};
 use super::run::Running;
 use super::stages::Stopped;
 use crate::correlate::KeyTracker;
@@ -40,10 +40,11 @@ impl Running {
                 continue;
             }
             if let Ok(archive) = Archive::open(&candidate.path, &self.config)
+                && archive.is_read()
                 && let Some(stream) = archive.source.as_ref().map(|source| source.stream)
+                && self.learn_archive(&candidate.path, archive)?
             {
-                self.learn_archive(&candidate.path, archive)?;
-                self.note_archive(stream, None, KeyTracker::default(), 0, true);
+                self.note_archive(stream, None, KeyTracker::default(), candidate.size, true);
                 self.flush()?;
             }
         }
@@ -85,6 +86,9 @@ impl Running {
         }
         work.sort_by_key(|work| (work.first, work.archive.log.rank()));
         for work in work {
+            if self.is_stopping_after_commit()? {
+                return Ok(());
+            }
             self.read_archive(work)?;
         }
         if settled {
@@ -99,7 +103,14 @@ impl Running {
         if self.is_own(&path) || self.is_followed(&path) {
             return Ok(None);
         }
-        let Ok(mut archive) = Archive::open(&path, &self.config) else { return Ok(None) };
+        let mut archive = match Archive::open(&path, &self.config) {
+            Ok(archive) => archive,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot look into an archive; trying again");
+                self.looks.again(&path);
+                return Ok(None);
+            }
+        };
         let Some(source) = archive.source.clone().filter(|_| archive.is_read()) else { return Ok(None) };
         let stream = source.stream;
         if self.tail.is_following(stream) {
@@ -109,12 +120,18 @@ impl Running {
             let point: Option<ResumePoint> = position.resume.clone();
             archive.skip = position.applied.min(point.map_or(u64::MAX, |point| point.offset));
             let first = position.keys.current().unwrap_or(EventTime(0));
-            return Ok((!position.ended).then_some(Work { path, archive, stream, position: Some(position), first }));
+            // Of a plain file more may have come since, when its writer was slow.
+            let grown = !is_packed(&path) && candidate.size > position.applied;
+            let wanted = !position.ended || grown;
+            return Ok(wanted.then_some(Work { path, archive, stream, position: Some(position), first }));
         }
         let sensor = source.sensor.as_deref().unwrap_or_default().to_owned();
         let newest = self.newest.get(&(sensor, archive.log.rank())).copied();
         let span: Option<Span> = match Archive::open(&path, &self.config) {
-            Ok(archive) => archive.span(&self.workers).map_err(|_| Stopped)?,
+            Ok(archive) => {
+                let workers = self.workers.clone();
+                archive.span(&workers, || self.breathe()).map_err(|_| Stopped)?
+            }
             Err(_) => None,
         };
         match (span, newest) {
@@ -130,22 +147,23 @@ impl Running {
                     tracing::info!(path = %path.display(), "older than what was read; skipped");
                 }
                 // Once is enough.
-                self.note_archive(stream, None, KeyTracker::default(), 0, true);
+                self.note_archive(stream, None, KeyTracker::default(), candidate.size, true);
                 self.flush()?;
                 Ok(None)
             }
         }
     }
 
-    fn learn_archive(&mut self, path: &Path, mut archive: Archive) -> Result<(), Stopped> {
+    /// Says whether it came to the end of it.
+    fn learn_archive(&mut self, path: &Path, mut archive: Archive) -> Result<bool, Stopped> {
         if !archive.holds_certificates() {
-            return Ok(());
+            return Ok(true);
         }
         let mut learnt = 0;
         loop {
             match archive.next(&self.workers) {
-                Ok(Some(batches)) => {
-                    for ticket in batches {
+                Ok(Some(piece)) => {
+                    for ticket in piece.batches {
                         let batch = ticket.redeem().map_err(|_| Stopped)?;
                         let certificates =
                             batch.records.iter().filter(|record| matches!(record.body, Body::Certificate(_)));
@@ -153,6 +171,9 @@ impl Running {
                         self.correlator.learn_certificates(&batch);
                     }
                     self.flush()?;
+                    if self.is_stopping_after_commit()? {
+                        return Ok(false);
+                    }
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -162,7 +183,7 @@ impl Running {
             }
         }
         tracing::info!(path = %path.display(), certificates = learnt, "learnt certificates from an archive");
-        Ok(())
+        Ok(true)
     }
 
     /// Reads an archive to its end, as if it were the live file that it was.
@@ -176,10 +197,11 @@ impl Running {
         let mut applied = position.as_ref().map_or(0, |position| position.applied);
         let resume = position.and_then(|position| position.resume);
         let from = applied;
+        let mut end = applied;
         let whole = loop {
             match archive.next(&self.workers) {
-                Ok(Some(batches)) => {
-                    for ticket in batches {
+                Ok(Some(piece)) => {
+                    for ticket in piece.batches {
                         let batch = Arc::new(ticket.redeem().map_err(|_| Stopped)?);
                         for index in 0..batch.records.len() as u32 {
                             if self.correlate_record(&batch, index, &mut keys, &mut applied) {
@@ -191,6 +213,10 @@ impl Running {
                         }
                         self.note_newest(&batch, &keys);
                     }
+                    end = piece.end;
+                    if self.is_stopping_after_commit()? {
+                        break false;
+                    }
                 }
                 Ok(None) => break true,
                 Err(error) => {
@@ -199,6 +225,8 @@ impl Running {
                 }
             }
         };
+        // What comes behind the last record, if the file grows after all, is another one.
+        let applied = if whole { applied.max(end) } else { applied };
         self.note_archive(stream, resume, keys, applied, whole);
         tracing::info!(path = %path.display(), from, "read on in an archive");
         self.tail.resolve(stream);

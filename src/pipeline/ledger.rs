@@ -122,17 +122,13 @@ impl Ledger {
         output.write(&redo.uncertain(), &[])?;
         let journal =
             with_patience(&patience, state.directory(), || Journal::create(state.directory(), number + 1, &patience))?;
-        let compressor = match &config.path {
-            Some(path) => Some(Compressor::start(path, config.rotation.compression).map_err(PipelineError::Thread)?),
-            None => None,
-        };
-        let ledger = Self {
+        let mut ledger = Self {
             output,
             journal,
             state,
             patience,
             rotation: config.rotation,
-            compressor,
+            compressor: None,
             unaccounted,
             unaccounted_letters,
         };
@@ -142,6 +138,11 @@ impl Ledger {
         changes.newest = Some(newest.clone());
         ledger.store(&changes)?;
         ledger.journal.remove_others();
+        // Only now does nothing need the files that were moved away.
+        if let Some(path) = &config.path {
+            let compressor = Compressor::start(path, config.rotation.compression).map_err(PipelineError::Thread)?;
+            ledger.compressor = Some(compressor);
+        }
         sync_folder_of(&ledger.state.directory().join("journal"))?;
         Ok((ledger, Known { positions, newest }))
     }

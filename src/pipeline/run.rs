@@ -75,7 +75,7 @@ const ARCHIVE_SHARE: u32 = 100;
 /// How long a session waits by the wall clock, at the most, while inputs are behind.
 const PATIENCE_MILLIS: u64 = 60_000;
 /// Streams that are remembered although no file is open for them.
-const MAX_ENDED: usize = 1024;
+const MAX_ENDED: usize = 4096;
 
 /// A followed file.
 struct Followed {
@@ -164,7 +164,9 @@ impl Run<'_> {
             Ledger::open(&self.config.output, self.dead_letters, self.state, patience, &mut correlator)?;
         correlator.note_effects();
         let first_start = correlator.parts_mut().clock.now().is_none();
-        let ended = positions.values().filter(|position| position.ended).map(|position| position.stream).collect();
+        let mut ended: Vec<_> = positions.values().filter(|position| position.ended).collect();
+        ended.sort_by_key(|position| (position.keys.current(), position.stream.0));
+        let ended = ended.into_iter().map(|position| position.stream).collect();
         let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
         let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
         let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)))?;
@@ -199,6 +201,7 @@ impl Run<'_> {
             stopping,
         };
         running.correlator.set_patient(true);
+        running.breathe();
         let caught_up = if first_start { running.backfill() } else { running.catch_up(true) };
         let followed = caught_up.and_then(|()| running.follow(&self.reload, self.read_again));
         let Running { encoder, sink, correlator, stopping, .. } = running;
@@ -247,10 +250,7 @@ impl Running {
                 self.flush()?;
             }
             self.note_committed();
-            let due = self.commits.last.elapsed() >= self.config.commit_interval;
-            if due || self.sink.journal_length() > MAX_JOURNAL {
-                self.commit(false)?;
-            }
+            self.commit_when_due()?;
             if stopping && idle {
                 return self.finish();
             }
@@ -355,6 +355,25 @@ impl Running {
         self.followed.remove(&chunk.file);
         self.tail.ignore(chunk.file);
         false
+    }
+
+    /// Looks for files, which are held open from then on, while something else takes its time.
+    pub(super) fn breathe(&mut self) {
+        self.tail.poll(0);
+        self.stopping.look();
+        self.note_committed();
+    }
+
+    /// Commits when that is due; says whether it is time to stop.
+    pub(super) fn is_stopping_after_commit(&mut self) -> Result<bool, Stopped> {
+        self.breathe();
+        self.commit_when_due()?;
+        Ok(self.stopping.look())
+    }
+
+    fn commit_when_due(&mut self) -> Result<(), Stopped> {
+        let due = self.commits.last.elapsed() >= self.config.commit_interval;
+        if due || self.sink.journal_length() > MAX_JOURNAL { self.commit(false) } else { Ok(()) }
     }
 
     /// Whether certsift itself writes a file, or did before it was rotated.

@@ -255,7 +255,8 @@ impl AppendFile {
             let metadata = self.file.metadata()?;
             let window = window_of(&self.file, self.length)?;
             Ok(FileMark {
-                path: self.path.clone(),
+                // A link may lead elsewhere by then.
+                path: self.path.canonicalize().unwrap_or_else(|_| self.path.clone()),
                 dev: metadata.dev(),
                 inode: metadata.ino(),
                 length: self.length,

@@ -83,7 +83,10 @@ impl Output {
         if mode == OpenMode::Replace {
             remove_older(&dead_letters).map_err(|source| SinkError { path: dead_letters.clone(), source })?;
         }
-        let dead_letters = DeadLetters { path: dead_letters, mode, file: None };
+        let mut dead_letters = DeadLetters { path: dead_letters, mode, file: None };
+        if mode == OpenMode::Append {
+            dead_letters.open_existing(&patience)?;
+        }
         Ok(Self { lines, dead_letters, patience })
     }
 
@@ -151,9 +154,8 @@ impl Output {
             let path = file.path().to_owned();
             *file = open(&path, OpenMode::Append, &self.patience)?;
         }
-        // The next dead letter opens its file by its name.
         self.dead_letters.file = None;
-        Ok(())
+        self.dead_letters.open_existing(&self.patience)
     }
 
     /// Moves the output away and begins another one under its name. Everything in it has to be synced before. Gives the
@@ -166,9 +168,18 @@ impl Output {
         let path = file.path().to_owned();
         let rotated = rotation::rotate(&path)?;
         crate::crash::point("output-moved");
-        *file = open(&path, OpenMode::Append, &self.patience)?;
+        match open(&path, OpenMode::Append, &self.patience) {
+            Ok(next) => *file = next,
+            Err(error) => {
+                // Under its name it can be rotated another time.
+                let _ = std::fs::rename(&rotated, &path);
+                return Err(error);
+            }
+        }
         crate::crash::point("output-begun");
-        sync_folder_of(&path)?;
+        if let Err(error) = sync_folder_of(&path) {
+            tracing::warn!(%error, "cannot sync the folder of the output");
+        }
         Ok(Some(rotated))
     }
 
@@ -195,6 +206,14 @@ impl Output {
 }
 
 impl DeadLetters {
+    /// Opens the file if it is there, so that it is known how long it is.
+    fn open_existing(&mut self, patience: &Patience) -> Result<(), SinkError> {
+        if self.path.is_file() {
+            self.open(patience)?;
+        }
+        Ok(())
+    }
+
     fn open(&mut self, patience: &Patience) -> Result<&mut AppendFile, SinkError> {
         match &mut self.file {
             Some(file) => Ok(file),
