@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use support::sidecar::{PATIENCE, World, ssl, x509};
+use support::sidecar::{PATIENCE, World, compress, ssl, x509};
 
 /// Every place between two writes or syncs at which a process may end.
 const POINTS: [&str; 13] = [
@@ -42,7 +42,7 @@ struct Crash {
 impl Crash {
     fn new() -> Self {
         let world = World::new();
-        let config = "[[input]]\npaths = [\"logs/*.log\"]\n[output]\npath = \"out.ndjson\"\ndetail = \"full\"\n\
+        let config = "[[input]]\npaths = [\"logs/*.log\"]\narchives = [\"archive\"]\n[output]\npath = \"out.ndjson\"\ndetail = \"full\"\n\
                       rotate_size = \"8kB\"\nrotate_compress = \"gzip\"\n\
                       [state]\ndir = \"state\"\ncommit_interval = \"30ms\"\n[join]\nwait = \"200ms\"\n";
         std::fs::write(world.path("certsift.toml"), config).unwrap();
@@ -163,6 +163,25 @@ fn a_crash_while_a_crash_is_mended_is_mended_too() {
         crash.run_into(point);
     }
     crash.check("after three crashes in a row");
+}
+
+#[test]
+fn a_crash_within_an_archive_goes_on_at_the_right_line() {
+    let mut crash = Crash::new();
+    crash.world.start();
+    crash.feed();
+    crash.world.wait_for(11);
+    crash.world.stop();
+    // It began and was archived while nobody followed it, and is written in several chunks.
+    let first = crash.sessions;
+    crash.sessions += 5000;
+    let lines: Vec<String> = (first + 1..=crash.sessions).map(|number| ssl(FIRST + number, 1 + number % 2)).collect();
+    crash.world.append("gone.log", &lines);
+    compress(&crash.world.path("gone.log"), &crash.world.path("archive/ssl.gone.log.gz"));
+    for point in ["output-written", "journal-written@2", "output-written@2"] {
+        crash.run_into(point);
+    }
+    crash.check("within an archive");
 }
 
 #[test]
