@@ -255,7 +255,7 @@ impl Running {
                 return self.finish();
             }
             let look = Instant::now();
-            if !self.tail.is_behind() && look >= next_look {
+            if self.underway.is_empty() && !self.tail.is_behind() && look >= next_look {
                 self.catch_up(false)?;
                 next_look = Instant::now() + ARCHIVE_INTERVAL.max(look.elapsed() * ARCHIVE_SHARE);
             }
