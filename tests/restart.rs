@@ -54,6 +54,18 @@ fn an_output_that_is_gone_is_begun_anew_and_that_is_said() {
 }
 
 #[test]
+fn a_store_that_a_kill_left_half_made_is_made_anew() {
+    let mut world = World::new();
+    std::fs::create_dir(world.path("state")).unwrap();
+    std::fs::write(world.path("state/certsift.unfinished"), [0; 4096]).unwrap();
+    world.append("logs/ssl.log", &[ssl(BEGINNING, 1)]);
+    world.start();
+    world.wait_for(1);
+    world.stop();
+    assert!(!world.path("state/certsift.unfinished").exists());
+}
+
+#[test]
 fn a_state_of_a_newer_version_is_refused_and_not_touched() {
     let mut world = after_two_records();
     let version = || redb::TableDefinition::<&str, &[u8]>::new("meta");

@@ -403,12 +403,37 @@ impl Shared {
 }
 
 fn open_database(path: &Path) -> Result<Database, StateError> {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    builder.create(path).map_err(|error| match error {
+    let open = || {
+        if !path.exists() {
+            make_database(path)?;
+        }
+        builder().create(path)
+    };
+    open().map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => StateError::InUse { path: path.to_owned() },
         error => StateError::Store { path: path.to_owned(), source: Box::new(error.into()) },
     })
+}
+
+/// Makes a store, which gets its name only once it is whole: what a kill leaves before that is no store, and would be
+/// refused for good.
+fn make_database(path: &Path) -> Result<(), redb::DatabaseError> {
+    let unfinished = path.with_extension("unfinished");
+    match builder().create(&unfinished) {
+        Err(redb::DatabaseError::DatabaseAlreadyOpen) => return Err(redb::DatabaseError::DatabaseAlreadyOpen),
+        Err(_) => {
+            std::fs::remove_file(&unfinished)?;
+            drop(builder().create(&unfinished)?);
+        }
+        Ok(whole) => drop(whole),
+    }
+    Ok(std::fs::rename(unfinished, path)?)
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
 }
 
 fn put<T: serde::Serialize>(
