@@ -1,7 +1,9 @@
 //! Finished files in archives: what they hold, and what of them is still to be read.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -47,10 +49,29 @@ pub(super) struct Candidate {
     pub(super) changed: SystemTime,
     pub(super) path: PathBuf,
     pub(super) size: u64,
+    /// Device and inode: another file may have its name by now.
+    node: (u64, u64),
 }
 
 /// A plain file that was not changed for so long is taken to be finished.
 const FINISHED: Duration = Duration::from_secs(10);
+
+impl Candidate {
+    fn new(path: PathBuf, metadata: &Metadata) -> Result<Self, io::Error> {
+        let node = (metadata.dev(), metadata.ino());
+        Ok(Self { changed: metadata.modified()?, path, size: metadata.len(), node })
+    }
+
+    /// Whether this is still the file that has the name.
+    pub(super) fn is(&self, metadata: &Metadata) -> bool {
+        self.node == (metadata.dev(), metadata.ino())
+    }
+
+    /// The end of its lines, as far as that is known without reading it.
+    pub(super) fn end(&self) -> u64 {
+        if is_packed(&self.path) { 0 } else { self.size }
+    }
+}
 
 impl Looks {
     /// Looks at a file again the next time.
@@ -99,10 +120,9 @@ pub(super) fn candidates(config: &Config, since: Option<SystemTime>, lost: &[Pat
     for pattern in patterns {
         match discover(&[&pattern]) {
             Ok((found, _)) => files.extend(found.into_iter().filter_map(|file| {
-                let metadata = file.path.metadata().ok()?;
-                let changed = metadata.modified().ok()?;
-                let wanted = metadata.is_file() && since.is_none_or(|since| changed >= since);
-                wanted.then_some(Candidate { changed, path: file.path, size: metadata.len() })
+                let metadata = file.path.metadata().ok().filter(Metadata::is_file)?;
+                let candidate = Candidate::new(file.path, &metadata).ok()?;
+                since.is_none_or(|since| candidate.changed >= since).then_some(candidate)
             })),
             Err(error) => tracing::debug!(%error, "cannot look into archives"),
         }

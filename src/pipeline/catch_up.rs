@@ -35,24 +35,32 @@ impl Running {
     /// Nothing of what was there before the first start is ever written.
     pub(super) fn backfill(&mut self) -> Result<(), Stopped> {
         let since = SystemTime::now().checked_sub(BACKFILL);
-        for candidate in self.looks.due(candidates(&self.config, None, &[]), true) {
-            if since.is_some_and(|since| candidate.changed < since) || self.is_followed(&candidate.path) {
+        let found = candidates(&self.config, None, &[]);
+        // A live log that began since the last look is among them; it is no archive.
+        self.tail.find();
+        for candidate in self.looks.due(found, true) {
+            if since.is_some_and(|since| candidate.changed < since) {
                 continue;
             }
             if let Ok(archive) = Archive::open(&candidate.path, &self.config)
                 && archive.is_read()
+                && !self.is_followed(&candidate)
                 && let Some(stream) = archive.source.as_ref().map(|source| source.stream)
+                // What is just being compressed is still there to be read.
+                && !self.tail.is_following(stream)
                 && self.learn_archive(&candidate.path, archive)?
             {
-                self.note_archive(stream, None, KeyTracker::default(), candidate.size, true);
+                self.note_archive(stream, None, KeyTracker::default(), candidate.end(), true);
                 self.flush()?;
             }
         }
         Ok(())
     }
 
-    fn is_followed(&self, path: &Path) -> bool {
-        path.metadata().is_ok_and(|metadata| self.tail.handles(&metadata))
+    /// Whether a file that is open by now is followed, or is not the one that was found under its name.
+    fn is_followed(&self, candidate: &Candidate) -> bool {
+        let metadata = candidate.path.metadata();
+        metadata.map_or(true, |metadata| !candidate.is(&metadata) || self.tail.handles(&metadata))
     }
 
     /// Says how far an archive was read, with the next step.
@@ -74,6 +82,8 @@ impl Running {
         let newest = self.newest.values().max().copied();
         let since = newest.and_then(|newest| wall_time(newest, CLOCK_DIFFERENCE));
         let found = candidates(&self.config, since, &lost.into_iter().collect::<Vec<_>>());
+        // As at the first start.
+        self.tail.find();
         let mut work = Vec::new();
         for candidate in self.looks.due(found, settled) {
             work.extend(self.judge(&candidate)?);
@@ -100,7 +110,7 @@ impl Running {
     /// What is to be done with a file of the archives.
     fn judge(&mut self, candidate: &Candidate) -> Result<Option<Work>, Stopped> {
         let path = candidate.path.clone();
-        if self.is_own(&path) || self.is_followed(&path) {
+        if self.is_own(&path) {
             return Ok(None);
         }
         let mut archive = match Archive::open(&path, &self.config) {
@@ -111,6 +121,9 @@ impl Running {
                 return Ok(None);
             }
         };
+        if self.is_followed(candidate) {
+            return Ok(None);
+        }
         let Some(source) = archive.source.clone().filter(|_| archive.is_read()) else { return Ok(None) };
         let stream = source.stream;
         if self.tail.is_following(stream) {
@@ -147,7 +160,7 @@ impl Running {
                     tracing::info!(path = %path.display(), "older than what was read; skipped");
                 }
                 // Once is enough.
-                self.note_archive(stream, None, KeyTracker::default(), candidate.size, true);
+                self.note_archive(stream, None, KeyTracker::default(), candidate.end(), true);
                 self.flush()?;
                 Ok(None)
             }
@@ -178,7 +191,7 @@ impl Running {
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "cannot read certificates from an archive to its end");
-                    break;
+                    return Ok(false);
                 }
             }
         }

@@ -215,6 +215,13 @@ impl Tail {
         self.files.iter().any(|file| file.stream == Some(stream))
     }
 
+    /// Looks for files now, and not only when a hint or the time says so: what is among the patterns by then is followed.
+    pub fn find(&mut self) {
+        let now = Instant::now();
+        self.sweep(now);
+        self.identify_all(now);
+    }
+
     /// Whether a file is the tail's own affair: it is followed, or was and is finished with. Archives are not.
     pub fn handles(&self, metadata: &std::fs::Metadata) -> bool {
         let node = Node::of(metadata);

@@ -17,6 +17,19 @@ fn only_whole_lines_are_handed_out_with_their_offsets() {
 }
 
 #[test]
+fn what_began_since_the_last_look_is_found_when_it_is_asked_for() {
+    let mut rig = Rig::new(&["*.log"]);
+    rig.start(vec![]);
+    rig.append("a.log", "one\n");
+    let metadata = rig.path("a.log").metadata().unwrap();
+    let tail = rig.tail.as_mut().unwrap();
+    assert!(!tail.handles(&metadata));
+    tail.find();
+    assert!(tail.handles(&metadata) && tail.is_following(stream_key(b"one\n", false).unwrap()));
+    assert_eq!(lines(&rig.items()), ["one\n"]);
+}
+
+#[test]
 fn nothing_is_handed_out_before_the_first_data_line_is_complete() {
     let mut rig = Rig::new(&["*.log"]);
     rig.append("a.log", "#fields\tts\n");
