@@ -35,12 +35,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{}: no state directory; add [state] with dir = \"…\", or give --state DIR", path.display());
     };
     let state_dir = state_dir.as_path();
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, early) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     for signal in [SIGTERM, SIGINT] {
+        // One that comes between the next two finds neither of them ready.
+        signal_hook::flag::register(signal, Arc::clone(&early))?;
         // The second signal finds the first one noted, and ends the process at once.
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
+    stop.fetch_or(early.load(Ordering::SeqCst), Ordering::SeqCst);
     let reload = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
     let (knowledge, reports) = config.load_knowledge()?;
