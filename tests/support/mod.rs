@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod scene;
 pub(crate) mod sensor;
+pub(crate) mod shipper;
 pub(crate) mod sidecar;
 pub(crate) mod small_disk;
 pub(crate) mod traffic;
@@ -63,10 +64,13 @@ pub(crate) fn records(output: &[u8]) -> Vec<Value> {
     lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
-/// What a record calls itself: uid, fingerprint, file id or flow id.
+/// What a record calls itself: uid, fingerprint, file id or flow id; a known certificate by its server.
 pub(crate) fn name_of(record: &Value) -> String {
     let name = ["uid", "fingerprint", "id"].iter().find_map(|key| record[*key].as_str().map(str::to_owned));
-    name.unwrap_or_else(|| record["flow_id"].to_string())
+    name.unwrap_or_else(|| match &record["flow_id"] {
+        Value::Null => format!("{} {}", record["host"], record["port_num"]),
+        flow => flow.to_string(),
+    })
 }
 
 /// Enriched records by what they call themselves.

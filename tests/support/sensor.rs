@@ -21,10 +21,23 @@ pub(crate) enum Format {
     Eve,
 }
 
-/// A log by its name, and its columns by name and Zeek type.
-type Log = (&'static str, &'static [(&'static str, &'static str)]);
+impl Format {
+    /// A line from the values that TSV has.
+    pub(crate) fn line(self, (_, columns): &Log, values: &[&str]) -> String {
+        if self == Self::Tsv {
+            return values.join("\t");
+        }
+        let set = columns.iter().zip(values).filter(|(_, value)| **value != "-");
+        let object: Map<String, Value> =
+            set.map(|((name, kind), value)| ((*name).to_owned(), json_value(kind, value))).collect();
+        Value::from(object).to_string()
+    }
+}
 
-const SSL: Log = (
+/// A log by its name, and its columns by name and Zeek type.
+pub(crate) type Log = (&'static str, &'static [(&'static str, &'static str)]);
+
+pub(crate) const SSL: Log = (
     "ssl",
     &[
         ("ts", "time"),
@@ -42,7 +55,7 @@ const SSL: Log = (
     ],
 );
 
-const X509: Log = (
+pub(crate) const X509: Log = (
     "x509",
     &[
         ("ts", "time"),
@@ -165,7 +178,7 @@ impl Sensor {
         if self.format == Format::Eve {
             return self.event(certificate, &client, resumed);
         }
-        self.line(
+        self.format.line(
             &SSL,
             &[
                 &self.time(),
@@ -209,38 +222,32 @@ impl Sensor {
         self.written.push(fingerprint.clone());
         let (from, until, serial) = ("1700000000.000000", "1800000000.000000", format!("0{number:X}"));
         let (subject, issuer) = (subject(number), issuer(number));
-        self.line(&X509, &[&self.time(), &fingerprint, "3", &serial, &subject, &issuer, from, until, "T", "F"])
+        self.format.line(&X509, &[&self.time(), &fingerprint, "3", &serial, &subject, &issuer, from, until, "T", "F"])
     }
 
     fn time(&self) -> String {
-        format!("{}.{:06}", self.micros / 1_000_000, self.micros % 1_000_000)
-    }
-
-    /// A line from the values that TSV has.
-    fn line(&self, (_, columns): &Log, values: &[&str]) -> String {
-        if self.format == Format::Tsv {
-            return values.join("\t");
-        }
-        let set = columns.iter().zip(values).filter(|(_, value)| **value != "-");
-        let object: Map<String, Value> =
-            set.map(|((name, kind), value)| ((*name).to_owned(), json_value(kind, value))).collect();
-        Value::from(object).to_string()
+        seconds(self.micros)
     }
 }
 
-fn host(certificate: usize) -> String {
+/// Microseconds as Zeek writes times.
+pub(crate) fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+pub(crate) fn host(certificate: usize) -> String {
     format!("www{certificate}.site{}.example", certificate / 3)
 }
 
-fn server(certificate: usize) -> String {
+pub(crate) fn server(certificate: usize) -> String {
     format!("192.0.2.{}", certificate % 250)
 }
 
-fn subject(certificate: usize) -> String {
+pub(crate) fn subject(certificate: usize) -> String {
     format!("CN={}", host(certificate))
 }
 
-fn issuer(certificate: usize) -> String {
+pub(crate) fn issuer(certificate: usize) -> String {
     match certificate % 13 {
         // Its own issuer.
         7 => subject(certificate),
@@ -259,7 +266,8 @@ fn json_value(kind: &str, value: &str) -> Value {
     }
 }
 
-fn header((path, columns): &Log) -> String {
+/// What a TSV log begins with.
+pub(crate) fn header((path, columns): &Log) -> String {
     let row =
         |of: fn(&(&'static str, &'static str)) -> &'static str| columns.iter().map(of).collect::<Vec<_>>().join("\t");
     let (fields, types) = (row(|column| column.0), row(|column| column.1));
