@@ -93,14 +93,7 @@ fn wait_for_space(small: Small) {
 
 #[test]
 fn a_kill_while_the_disk_is_full_loses_and_doubles_nothing() {
-    if !may_mount("a_kill_while_the_disk_is_full_loses_and_doubles_nothing") {
-        return;
-    }
-    for small in chosen() {
-        let (mut site, disk) = Site::on_small_disk(small);
-        site.start_and_fill(&disk);
-        site.append(1000);
-        site.assert_waits();
+    on_full_disks("a_kill_while_the_disk_is_full_loses_and_doubles_nothing", |_, site, disk| {
         site.world.kill();
         // Read in part, rotated and compressed while nobody looks.
         compress(&site.log(), &site.world.path("archive/ssl.00-01.log.gz"));
@@ -109,19 +102,12 @@ fn a_kill_while_the_disk_is_full_loses_and_doubles_nothing() {
         site.world.start();
         site.wait_for_all();
         site.assert_exactly_once();
-    }
+    });
 }
 
 #[test]
 fn sigterm_on_a_full_disk_gives_up_in_time_and_a_restart_goes_on() {
-    if !may_mount("sigterm_on_a_full_disk_gives_up_in_time_and_a_restart_goes_on") {
-        return;
-    }
-    for small in chosen() {
-        let (mut site, disk) = Site::on_small_disk(small);
-        site.start_and_fill(&disk);
-        site.append(1000);
-        site.assert_waits();
+    on_full_disks("sigterm_on_a_full_disk_gives_up_in_time_and_a_restart_goes_on", |small, site, disk| {
         site.world.signal("-TERM");
         // It may hope for some 15 s that space returns.
         let status = end_within(site.world.child.as_mut().unwrap(), Duration::from_secs(20));
@@ -132,7 +118,7 @@ fn sigterm_on_a_full_disk_gives_up_in_time_and_a_restart_goes_on() {
         site.world.start();
         site.wait_for_all();
         site.assert_exactly_once();
-    }
+    });
 }
 
 #[test]
@@ -217,6 +203,20 @@ fn pause() -> Duration {
 /// One disk under both has it all; the long form tells where something is wrong.
 fn chosen() -> Vec<Small> {
     if support::full_tests() { vec![Small::Output, Small::State, Small::Both] } else { vec![Small::Both] }
+}
+
+/// Runs a story that begins with a certsift that waits for space, on each disk that may be full.
+fn on_full_disks(test: &str, story: impl Fn(Small, &mut Site, &SmallDisk)) {
+    if !may_mount(test) {
+        return;
+    }
+    for small in chosen() {
+        let (mut site, disk) = Site::on_small_disk(small);
+        site.start_and_fill(&disk);
+        site.append(1000);
+        site.assert_waits();
+        story(small, &mut site, &disk);
+    }
 }
 
 fn speaks_of_space(line: &str) -> bool {

@@ -219,3 +219,50 @@ fn a_second_process_on_one_state_is_refused() {
     assert!(String::from_utf8_lossy(&second.stderr).contains("another certsift is using this state"));
     world.stop();
 }
+
+#[test]
+fn sighup_follows_the_inputs_of_the_new_configuration_and_keeps_the_old_one_where_that_is_wrong() {
+    let mut world = World::new();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    std::fs::create_dir(world.path("more")).unwrap();
+    world.append("more/ssl.log", &[ssl(1_760_000_001, 1)]);
+    world.start();
+    world.wait_for(1);
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let more = config.replace("\"logs/*.log\"", "\"logs/*.log\", \"more/*.log\"");
+    let more = more.replace("path = \"out.ndjson\"", "path = \"out.ndjson\"\ndetail = \"full\"");
+    std::fs::write(world.path("certsift.toml"), more).unwrap();
+    world.signal("-HUP");
+    assert!(world.wait_for(2)[1]["certsift"]["issuer_history"]["clients"].is_number(), "detail is full now");
+    std::fs::write(world.path("certsift.toml"), "[[input]]\nmistake = 1\n").unwrap();
+    world.signal("-HUP");
+    let started = Instant::now();
+    while !world.said().contains("going on with the one before") {
+        assert!(started.elapsed() < PATIENCE, "{}", world.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    world.append("more/ssl.log", &[ssl(1_760_000_002, 1)]);
+    world.wait_for(3);
+    world.stop();
+    assert_eq!(uids(&world.output()), ["C1760000001", "C1760000002"]);
+}
+
+#[test]
+fn what_stands_still_commits_nothing() {
+    let mut world = World::new();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let config = config.replace("dir = \"state\"", "dir = \"state\"\ncommit_interval = \"20ms\"");
+    std::fs::write(world.path("certsift.toml"), config).unwrap();
+    world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
+    world.start();
+    world.wait_for(1);
+    let journals = || {
+        let entries = std::fs::read_dir(world.path("state")).unwrap().flatten();
+        entries.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().contains("journal")).max()
+    };
+    std::thread::sleep(Duration::from_secs(1));
+    let before = journals();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(journals(), before);
+    world.stop();
+}

@@ -314,11 +314,20 @@ mod tests {
         for (text, expected) in [
             ("[output]\npth = \"x\"\n", "pth"),
             ("[join]\nwait = \"5 parsecs\"\n", "parsecs"),
+            ("[output]\nrotate_size = \"512 pages\"\n", "pages"),
             ("[network]\nlocal = [\"10.0.0.0/99\"]\n", "10.0.0.0/99"),
             ("[[input]]\npaths = []\ntime_zone = \"Middle/Earth\"\n", "Middle/Earth"),
         ] {
             let message = Config::parse(text, Path::new("")).unwrap_err();
             assert!(message.contains(expected) && message.contains("line 2") | message.contains("line 3"), "{message}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [("512MiB", 512 << 20), ("10GB", 10_000_000_000), ("8 kB", 8000), ("77", 77)] {
+            let config = Config::parse(&format!("[output]\nrotate_size = \"{text}\"\n"), Path::new("")).unwrap();
+            assert_eq!(config.output.rotation.size, Some(bytes), "{text}");
         }
     }
 

@@ -212,10 +212,15 @@ impl Archive {
         mut self,
         workers: &Workers,
         mut meanwhile: impl FnMut(),
-    ) -> Result<Option<Span>, PipelineError> {
+    ) -> Result<Result<Option<Span>, io::Error>, PipelineError> {
         let mut keys = KeyTracker::default();
         let mut span: Option<Span> = None;
-        while let Ok(Some(piece)) = self.next(workers) {
+        loop {
+            let piece = match self.next(workers) {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(Ok(span)),
+                Err(error) => return Ok(Err(error)),
+            };
             for ticket in piece.batches {
                 for record in &ticket.redeem()?.records {
                     if let Some(key) = keys.next(record.time) {
@@ -226,7 +231,6 @@ impl Archive {
             }
             meanwhile();
         }
-        Ok(span)
     }
 }
 

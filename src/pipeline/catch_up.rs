@@ -140,12 +140,19 @@ impl Running {
         }
         let sensor = source.sensor.as_deref().unwrap_or_default().to_owned();
         let newest = self.newest.get(&(sensor, archive.log.rank())).copied();
-        let span: Option<Span> = match Archive::open(&path, &self.config) {
-            Ok(archive) => {
-                let workers = self.workers.clone();
-                archive.span(&workers, || self.breathe()).map_err(|_| Stopped)?
+        let workers = self.workers.clone();
+        let span = match Archive::open(&path, &self.config) {
+            Ok(archive) => archive.span(&workers, || self.breathe()).map_err(|_| Stopped)?,
+            Err(error) => Err(error),
+        };
+        let span: Option<Span> = match span {
+            Ok(span) => span,
+            Err(error) => {
+                // What its end holds decides.
+                tracing::warn!(path = %path.display(), %error, "cannot read an archive to its end; trying again");
+                self.looks.again(&path);
+                return Ok(None);
             }
-            Err(_) => None,
         };
         match (span, newest) {
             (Some((first, last)), Some(newest)) if last.since(newest) > -OVERLAP => {
@@ -155,7 +162,9 @@ impl Running {
             _ => {
                 if archive.holds_certificates() {
                     tracing::info!(path = %path.display(), "older than what was read; learning only its certificates");
-                    self.learn_archive(&path, archive)?;
+                    if !self.learn_archive(&path, archive)? {
+                        return Ok(None);
+                    }
                 } else {
                     tracing::info!(path = %path.display(), "older than what was read; skipped");
                 }

@@ -17,7 +17,7 @@ use crate::crash;
 use crate::encode::Encoded;
 use crate::model::{Id128, StreamKey};
 use crate::sink::{
-    AppendFile, Compressor, FileMark, OpenMode, Output, Patience, Rotation, SinkError, is_full, sync_folder_of,
+    AppendFile, Compressor, FileMark, OpenMode, Output, Patience, Rotation, SinkError, is_full, sync_folder,
 };
 use crate::state::{
     Entry, InputPosition, Journal, JournalReader, Newest, StateChanges, StateError, StateStore, Step, Written,
@@ -120,8 +120,7 @@ impl Ledger {
         let (unaccounted, unaccounted_letters) = redo.unaccounted()?;
         let mut output = Output::open(config.path.as_deref(), dead_letters, OpenMode::Append, patience.clone())?;
         output.write(&redo.uncertain(), &[])?;
-        let journal =
-            with_patience(&patience, state.directory(), || Journal::create(state.directory(), number + 1, &patience))?;
+        let journal = begin_journal(state.directory(), number + 1, &patience)?;
         let mut ledger = Self {
             output,
             journal,
@@ -143,7 +142,7 @@ impl Ledger {
             let compressor = Compressor::start(path, config.rotation.compression).map_err(PipelineError::Thread)?;
             ledger.compressor = Some(compressor);
         }
-        sync_folder_of(&ledger.state.directory().join("journal"))?;
+        sync_folder(ledger.state.directory())?;
         Ok((ledger, Known { positions, newest }))
     }
 
@@ -175,10 +174,7 @@ impl Ledger {
                 Err(error) => tracing::error!(%error, "cannot open the output anew; going on with the old file"),
             }
         }
-        let directory = self.state.directory().to_owned();
-        let next = with_patience(&self.patience, &directory, || {
-            Journal::create(&directory, self.journal.number() + 1, &self.patience)
-        })?;
+        let next = begin_journal(self.state.directory(), self.journal.number() + 1, &self.patience)?;
         crash::point("journal-begun");
         self.journal = next;
         self.store(changes)?;
@@ -232,12 +228,9 @@ impl Ledger {
     }
 }
 
-fn with_patience<T>(
-    patience: &Patience,
-    path: &Path,
-    attempt: impl FnMut() -> Result<T, SinkError>,
-) -> Result<T, SinkError> {
-    patience.retry(path, |error: &SinkError| is_full(&error.source), attempt)
+fn begin_journal(directory: &Path, number: u64, patience: &Patience) -> Result<Journal, SinkError> {
+    let full = |error: &SinkError| is_full(&error.source);
+    patience.retry(directory, full, || Journal::create(directory, number, patience))
 }
 
 /// Whether the store has no room; after a write that failed for it, everything else fails until it is opened again.

@@ -66,6 +66,8 @@ const MAX_UNDERWAY: usize = 8;
 const MAX_JOURNAL: u64 = 64 * 1024 * 1024;
 /// Longest sleep when nothing happens: how late a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// The same while records wait for the sink to have a hand free.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
 /// How long the output may take nothing after a signal to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks into the archives, unless a look takes long: then so many times as long.
@@ -134,6 +136,8 @@ struct Commits {
     in_flight: VecDeque<(u64, HashMap<FileId, u64>)>,
     /// How far files are done with since the last commit.
     done: HashMap<FileId, u64>,
+    /// Something was sent since the last commit.
+    any: bool,
     /// Streams whose position changed since the last commit.
     streams: HashSet<StreamKey>,
     forgotten: Vec<StreamKey>,
@@ -194,6 +198,7 @@ impl Run<'_> {
                 last: Instant::now(),
                 in_flight: VecDeque::new(),
                 done: HashMap::new(),
+                any: false,
                 streams: HashSet::new(),
                 forgotten: Vec::new(),
             },
@@ -260,7 +265,7 @@ impl Running {
                 next_look = Instant::now() + ARCHIVE_INTERVAL.max(look.elapsed() * ARCHIVE_SHARE);
             }
             if idle {
-                self.tail.wait(IDLE_WAIT);
+                self.tail.wait(if self.encoder.is_empty() { IDLE_WAIT } else { BUSY_WAIT });
             }
         }
     }
@@ -372,7 +377,9 @@ impl Running {
     }
 
     fn commit_when_due(&mut self) -> Result<(), Stopped> {
-        let due = self.commits.last.elapsed() >= self.config.commit_interval;
+        // An old output is rotated although nothing was written.
+        let wanted = self.commits.any || self.config.output.rotation.interval.is_some();
+        let due = wanted && self.commits.last.elapsed() >= self.config.commit_interval;
         if due || self.sink.journal_length() > MAX_JOURNAL { self.commit(false) } else { Ok(()) }
     }
 
@@ -480,6 +487,7 @@ impl Running {
         if self.encoder.is_empty() && step.effects.is_empty() && step.inputs.is_empty() && step.forgotten.is_empty() {
             return Ok(());
         }
+        self.commits.any = true;
         let (tail, stopping) = (&mut self.tail, &mut self.stopping);
         self.encoder.flush_step(step, || {
             // Nothing is read, but what is there is found and held open.
@@ -524,7 +532,7 @@ impl Running {
     pub(super) fn commit(&mut self, reopen: bool) -> Result<(), Stopped> {
         self.flush()?;
         self.commits.number += 1;
-        self.commits.last = Instant::now();
+        (self.commits.last, self.commits.any) = (Instant::now(), false);
         let mut changes = StateChanges::take(self.commits.number, &mut self.correlator);
         let streams = std::mem::take(&mut self.commits.streams);
         changes.inputs = streams.iter().filter_map(|stream| self.positions.get(stream).cloned()).collect();

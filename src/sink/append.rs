@@ -332,15 +332,22 @@ impl AppendFile {
     }
 }
 
-/// Makes a folder's names last through a loss of power.
+/// Makes the names in the folder of a file last through a loss of power.
 ///
 /// # Errors
 /// The disk says no.
 pub fn sync_folder_of(path: &Path) -> Result<(), SinkError> {
-    let folder = match path.parent() {
+    sync_folder(match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
+    })
+}
+
+/// Makes the names in a folder last through a loss of power.
+///
+/// # Errors
+/// The disk says no.
+pub fn sync_folder(folder: &Path) -> Result<(), SinkError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|source| SinkError { path: folder.to_owned(), source })
 }

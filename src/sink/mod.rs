@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-pub use append::{AppendFile, FileMark, Patience, is_full, sync_folder_of};
+pub use append::{AppendFile, FileMark, Patience, is_full, sync_folder, sync_folder_of};
 pub use rotation::{Compression, Compressor, Rotation, is_rotated_name};
 
 /// How existing files are treated.

@@ -216,6 +216,16 @@ mod tests {
     }
 
     #[test]
+    fn an_output_is_rotated_when_it_is_large_or_old_and_never_when_it_is_empty() {
+        let by_size = Rotation { size: Some(100), ..Rotation::default() };
+        let by_age = Rotation { interval: Some(Duration::from_secs(60)), ..Rotation::default() };
+        let due = |rotation: Rotation, length, age| rotation.is_due(length, Duration::from_secs(age));
+        assert!(due(by_size, 100, 0) && !due(by_size, 99, 3600));
+        assert!(due(by_age, 1, 60) && !due(by_age, 1, 59) && !due(by_age, 0, 60));
+        assert!(!due(Rotation::default(), u64::MAX, u64::MAX / 2));
+    }
+
+    #[test]
     fn what_an_earlier_process_left_undone_is_compressed() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("out.ndjson");
