@@ -187,6 +187,22 @@ fn a_crash_within_an_archive_goes_on_at_the_right_line() {
 }
 
 #[test]
+fn with_half_of_the_first_journal_of_two_no_line_is_written_twice() {
+    // What a loss of power took of the first cannot be redone, and so neither can the second.
+    let mut crash = Crash::new();
+    crash.run_into("store-written@4");
+    let entries = std::fs::read_dir(crash.world.path("state")).unwrap().flatten();
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("journal-")?.parse::<u64>().ok();
+    let mut journals: Vec<_> = entries.map(|entry| entry.path()).filter(|path| number(path).is_some()).collect();
+    journals.sort_by_key(number);
+    assert_eq!(journals.len(), 2, "{journals:?}");
+    let first = OpenOptions::new().write(true).open(&journals[0]).unwrap();
+    first.set_len(first.metadata().unwrap().len() - 20).unwrap();
+    crash.check_lines("with half a journal");
+    assert!(crash.world.said().contains("not written again"), "{}", crash.world.said());
+}
+
+#[test]
 fn without_its_journal_no_line_is_written_twice() {
     // A loss of power may leave the output and take the journal, which is not synced.
     let mut crash = Crash::new();

@@ -5,14 +5,16 @@
 
 mod archives;
 mod catch_up;
+mod committer;
 mod ledger;
 mod peek;
+mod recovery;
 mod replay;
 mod run;
 mod stages;
 
-pub use ledger::OutputChanged;
 pub use peek::SkipReason;
+pub use recovery::OutputChanged;
 pub use replay::{Replay, ReplayOutcome};
 pub use run::{Run, RunOutcome};
 pub use stages::PipelineError;

@@ -122,7 +122,7 @@ impl Replay<'_> {
         if let Some(state) = &self.state {
             state.restore(&mut correlator)?;
         }
-        let (sink, mut encoder) = SinkThread::start(&workers, Sink::Plain(output, self.state.clone()))?;
+        let (sink, mut encoder) = SinkThread::start(&workers, Sink::Plain(output, self.state.clone()), Arc::default())?;
         let looked = self.look(&workers);
         let mut merge = Merge::new(workers, looked.inputs, looked.failed, self.progress);
         // A sink that has stopped says why when it is joined.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::archives::Looks;
 use super::ledger::{Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
-use super::stages::{Encoder, Finished, PipelineError, Sink, SinkThread, Stopped, Ticket, Workers};
+use super::stages::{Encoder, Finished, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, detect};
@@ -64,6 +64,8 @@ const POLL_BYTES: usize = 1024 * 1024;
 const MAX_UNDERWAY: usize = 8;
 /// A journal of this many bytes is a reason to commit.
 const MAX_JOURNAL: u64 = 64 * 1024 * 1024;
+/// One of this many is a reason to wait for the commit before.
+const FULL_JOURNAL: u64 = 256 * 1024 * 1024;
 /// Longest sleep when nothing happens: how late a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The same while records wait for the sink to have a hand free.
@@ -164,8 +166,15 @@ impl Run<'_> {
         let patience = Patience::until(Arc::clone(&stopping.abandoned));
         let output = self.config.output.path.clone();
         let written = output.into_iter().chain([self.dead_letters.clone()]).collect();
-        let (ledger, Known { positions, newest }) =
-            Ledger::open(&self.config.output, self.dead_letters, self.state, patience, &mut correlator)?;
+        let progress = Arc::new(Progress::default());
+        let (ledger, Known { positions, newest }) = Ledger::open(
+            &self.config.output,
+            self.dead_letters,
+            self.state,
+            patience,
+            Arc::clone(&progress),
+            &mut correlator,
+        )?;
         correlator.note_effects();
         let first_start = correlator.parts_mut().clock.now().is_none();
         let mut ended: Vec<_> = positions.values().filter(|position| position.ended).collect();
@@ -173,7 +182,7 @@ impl Run<'_> {
         let ended = ended.into_iter().map(|position| position.stream).collect();
         let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
         let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
-        let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)))?;
+        let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)), progress)?;
         stopping.look();
         let mut running = Running {
             config: self.config,
@@ -380,7 +389,13 @@ impl Running {
         // An old output is rotated although nothing was written.
         let wanted = self.commits.any || self.config.output.rotation.interval.is_some();
         let due = wanted && self.commits.last.elapsed() >= self.config.commit_interval;
-        if due || self.sink.journal_length() > MAX_JOURNAL { self.commit(false) } else { Ok(()) }
+        let journal = self.sink.journal_length();
+        let wanted = match self.commits.in_flight.len() {
+            0 => due || journal > MAX_JOURNAL,
+            1 => journal > FULL_JOURNAL,
+            _ => false,
+        };
+        if wanted { self.commit(false) } else { Ok(()) }
     }
 
     /// Whether certsift itself writes a file, or did before it was rotated.
@@ -571,7 +586,7 @@ impl Stopping {
 
     /// Waits for the sink, and not for ever: a reader that does not read must not keep the process.
     fn finish(mut self, sink: SinkThread) -> Result<Finished, PipelineError> {
-        while !sink.has_stopped() {
+        while !sink.has_ended() {
             self.look();
             let abandoned = self.abandoned.load(Ordering::Relaxed);
             if abandoned && self.since.is_some_and(|since| since.elapsed() > STOP_PATIENCE + GRACE) {

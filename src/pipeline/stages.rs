@@ -1,13 +1,14 @@
 //! The parts that every pipeline has: workers, tickets, the way from judged records to the sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 
-use super::ledger::{Ledger, OutputChanged};
+use super::ledger::Ledger;
+use super::recovery::OutputChanged;
 use crate::correlate::Judged;
 use crate::decode::{DecodeContext, RawBatch, decode};
 use crate::encode::{Counts, EncodeSettings, Encoded, encode};
@@ -82,11 +83,15 @@ pub(super) struct SinkThread {
     progress: Arc<Progress>,
 }
 
-/// How far the sink has come.
+/// How far the sink and its commits have come.
 #[derive(Default)]
-struct Progress {
-    committed: AtomicU64,
+pub(super) struct Progress {
+    /// The number of the last commit that is done.
+    pub(super) committed: AtomicU64,
+    /// Bytes of journal since the last commit began.
     journal_length: AtomicU64,
+    /// A commit failed.
+    pub(super) failed: AtomicBool,
 }
 
 /// What the sink says at the end.
@@ -270,9 +275,12 @@ pub(super) struct Stopped;
 
 impl SinkThread {
     /// Starts the thread; everything that the encoder takes ends up in the sink.
-    pub(super) fn start(workers: &Workers, sink: Sink) -> Result<(Self, Encoder), PipelineError> {
+    pub(super) fn start(
+        workers: &Workers,
+        sink: Sink,
+        progress: Arc<Progress>,
+    ) -> Result<(Self, Encoder), PipelineError> {
         let (sender, receiver) = bounded(CHUNKS_IN_FLIGHT);
-        let progress = Arc::new(Progress::default());
         let shared = Arc::clone(&progress);
         let thread = std::thread::Builder::new()
             .name("sink".to_owned())
@@ -287,13 +295,18 @@ impl SinkThread {
         self.progress.committed.load(Ordering::Acquire)
     }
 
-    /// Bytes of journal since the last commit.
+    /// Bytes of journal since the last commit began.
     pub(super) fn journal_length(&self) -> u64 {
         self.progress.journal_length.load(Ordering::Relaxed)
     }
 
-    /// Whether the thread has stopped by itself.
+    /// Whether it has stopped by itself, or cannot go on.
     pub(super) fn has_stopped(&self) -> bool {
+        self.has_ended() || self.progress.failed.load(Ordering::Acquire)
+    }
+
+    /// Whether the thread has ended.
+    pub(super) fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }
 
@@ -326,13 +339,16 @@ impl Sink {
                             if let Some(state) = state {
                                 state.commit(&changes, None)?;
                             }
+                            progress.committed.store(changes.number, Ordering::Release);
                         }
-                        Self::Ledger(ledger) => ledger.commit(&changes, reopen)?,
+                        Self::Ledger(ledger) => ledger.commit(changes, reopen)?,
                     }
                     progress.journal_length.store(0, Ordering::Relaxed);
-                    progress.committed.store(changes.number, Ordering::Release);
                 }
             }
+        }
+        if let Self::Ledger(ledger) = &mut self {
+            ledger.finish()?;
         }
         let dead_letter_path = match &self {
             Self::Plain(output, _) => output.dead_letter_path(),

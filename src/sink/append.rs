@@ -33,6 +33,12 @@ enum Kind {
     Other,
 }
 
+/// A file whose last bytes may not be on the disk yet.
+pub(super) struct UnsyncedFile {
+    file: File,
+    path: PathBuf,
+}
+
 /// Where a file stood, and how to know it again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileMark {
@@ -232,6 +238,18 @@ impl AppendFile {
         Ok(())
     }
 
+    /// The file as it is now, to be synced while more is appended; `None` for what keeps nothing.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub(super) fn unsynced(&self) -> Result<Option<UnsyncedFile>, SinkError> {
+        if self.kind != Kind::Regular {
+            return Ok(None);
+        }
+        let file = self.file.try_clone().map_err(|source| self.error(source))?;
+        Ok(Some(UnsyncedFile { file, path: self.path.clone() }))
+    }
+
     /// Makes what was written last through a loss of power.
     ///
     /// # Errors
@@ -329,6 +347,12 @@ impl AppendFile {
     /// An error of this file.
     pub fn error(&self, source: io::Error) -> SinkError {
         SinkError { path: self.path.clone(), source }
+    }
+}
+
+impl UnsyncedFile {
+    pub(super) fn sync(&self) -> Result<(), SinkError> {
+        self.file.sync_data().map_err(|source| SinkError { path: self.path.clone(), source })
     }
 }
 

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use append::UnsyncedFile;
 pub use append::{AppendFile, FileMark, Patience, is_full, sync_folder, sync_folder_of};
 pub use rotation::{Compression, Compressor, Rotation, is_rotated_name};
 
@@ -27,6 +28,12 @@ pub struct Output {
     lines: Target,
     dead_letters: DeadLetters,
     patience: Patience,
+}
+
+/// Files of an output whose last bytes may not be on the disk yet.
+pub struct Unsynced {
+    lines: Option<UnsyncedFile>,
+    dead_letters: Option<UnsyncedFile>,
 }
 
 enum Target {
@@ -158,8 +165,7 @@ impl Output {
         self.dead_letters.open_existing(&self.patience)
     }
 
-    /// Moves the output away and begins another one under its name. Everything in it has to be synced before. Gives the
-    /// new name.
+    /// Moves the output away and begins another one under its name; the folder has to be synced then. Gives the new name.
     ///
     /// # Errors
     /// It cannot be moved, or the new file cannot be made. Then the old one stays in use, under whichever name it has.
@@ -168,7 +174,8 @@ impl Output {
         let path = file.path().to_owned();
         let rotated = rotation::rotate(&path)?;
         crate::crash::point("output-moved");
-        match open(&path, OpenMode::Append, &self.patience) {
+        let full = |error: &SinkError| is_full(&error.source);
+        match self.patience.retry(&path, full, || AppendFile::open(&path)) {
             Ok(next) => *file = next,
             Err(error) => {
                 // Under its name it can be rotated another time.
@@ -177,31 +184,51 @@ impl Output {
             }
         }
         crate::crash::point("output-begun");
-        if let Err(error) = sync_folder_of(&path) {
-            tracing::warn!(%error, "cannot sync the folder of the output");
-        }
         Ok(Some(rotated))
+    }
+
+    /// The files as they are now, to be synced while more is written to them.
+    ///
+    /// # Errors
+    /// The system says no.
+    pub fn unsynced(&self) -> Result<Unsynced, SinkError> {
+        let lines = match &self.lines {
+            Target::File(file) => file.unsynced()?,
+            Target::Stdout(_) => None,
+        };
+        let dead_letters = self.dead_letters.file.as_ref().map(AppendFile::unsynced).transpose()?.flatten();
+        Ok(Unsynced { lines, dead_letters })
     }
 
     /// Makes what was written last through a loss of power.
     ///
     /// # Errors
     /// The disk says no.
-    pub fn sync(&mut self) -> Result<(), SinkError> {
-        if let Target::File(file) = &self.lines {
-            file.sync()?;
-        }
-        crate::crash::point("output-synced");
-        if let Some(file) = &self.dead_letters.file {
-            file.sync()?;
-            crate::crash::point("dead-letters-synced");
-        }
-        Ok(())
+    pub fn sync(&self) -> Result<(), SinkError> {
+        self.unsynced()?.sync()
     }
 
     /// Where dead letters are, if there were any.
     pub fn dead_letter_path(&self) -> Option<&Path> {
         self.dead_letters.file.is_some().then_some(self.dead_letters.path.as_path())
+    }
+}
+
+impl Unsynced {
+    /// Makes what was written to the files last through a loss of power.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub fn sync(&self) -> Result<(), SinkError> {
+        if let Some(lines) = &self.lines {
+            lines.sync()?;
+        }
+        crate::crash::point("output-synced");
+        if let Some(dead_letters) = &self.dead_letters {
+            dead_letters.sync()?;
+            crate::crash::point("dead-letters-synced");
+        }
+        Ok(())
     }
 }
 

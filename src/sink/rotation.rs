@@ -62,9 +62,14 @@ impl Compression {
 }
 
 impl Compressor {
+    /// One that has nothing to do.
+    pub fn idle() -> Self {
+        Self { files: None }
+    }
+
     /// Starts the thread, where something is to be compressed at all, with what an earlier process left undone.
     pub fn start(output: &Path, compression: Compression) -> io::Result<Self> {
-        let Some(extension) = compression.extension() else { return Ok(Self { files: None }) };
+        let Some(extension) = compression.extension() else { return Ok(Self::idle()) };
         let (sender, receiver) = unbounded::<PathBuf>();
         for path in left_undone(output) {
             // The receiver is there.

@@ -4,9 +4,11 @@
 //! entries holds the bytes that belong into the output, so that what a kill tore is completed, and the effects on the
 //! state, so that nothing is counted twice or never. An entry that was torn itself had no line written.
 //!
-//! The file is `journal-N` in the state directory; `N` rises with every commit. It holds a line that names it, and
-//! entries: the length and the CRC-32 of what follows (both 32 bits, big-endian); the length of the head; the head; the
-//! output lines; the dead letters.
+//! The file is `journal-N` in the state directory; `N` rises with every commit. A commit takes its time, and the next
+//! journal is begun before it is done: a restart goes through the one that the last commit names and those after it.
+//! It holds a line that names it, a frame that says where it begins, and a frame for each entry. A frame is the length and
+//! the CRC-32 of what follows (both 32 bits, big-endian); that of an entry holds the length of the head, the head, the
+//! output lines and the dead letters.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read as _};
@@ -15,14 +17,24 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Step;
-use crate::sink::{AppendFile, Patience, SinkError};
+use crate::sink::{AppendFile, FileMark, Patience, SinkError};
 
 /// A journal that is being written.
 pub struct Journal {
     file: AppendFile,
-    directory: PathBuf,
     number: u64,
     buffer: Vec<u8>,
+}
+
+/// Where a journal begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct JournalStart {
+    /// Bytes of the journal before it, all of which came before.
+    pub previous: u64,
+    /// The output, where it is a file; perhaps another one than before.
+    pub output: Option<FileMark>,
+    /// The dead letters.
+    pub dead_letters: Option<FileMark>,
 }
 
 /// One entry, as it is read back.
@@ -44,6 +56,8 @@ pub struct Entry {
 pub struct JournalReader {
     file: Option<BufReader<File>>,
     path: PathBuf,
+    start: Option<JournalStart>,
+    read: u64,
     left: u64,
 }
 
@@ -73,7 +87,7 @@ struct Head {
     step: Step,
 }
 
-const MAGIC: &[u8] = b"certsift journal 1\n";
+const MAGIC: &[u8] = b"certsift journal 2\n";
 const PREFIX: &str = "journal-";
 
 impl Journal {
@@ -81,11 +95,20 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn create(directory: &Path, number: u64, patience: &Patience) -> Result<Self, SinkError> {
-        let path = place(directory, number);
-        let mut file = AppendFile::create(&path)?;
-        file.append(MAGIC, patience)?;
-        Ok(Self { file, directory: directory.to_owned(), number, buffer: Vec::new() })
+    pub fn create(
+        directory: &Path,
+        number: u64,
+        start: &JournalStart,
+        patience: &Patience,
+    ) -> Result<Self, SinkError> {
+        let mut file = AppendFile::create(&place(directory, number))?;
+        let mut buffer = MAGIC.to_vec();
+        buffer.resize(MAGIC.len() + FRAME_START, 0);
+        buffer = postcard::to_extend(start, buffer)
+            .map_err(|error| file.error(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        close_frame(&mut buffer[MAGIC.len()..]);
+        file.append(&buffer, patience)?;
+        Ok(Self { file, number, buffer: Vec::new() })
     }
 
     /// Its number.
@@ -118,11 +141,8 @@ impl Journal {
         let head_len = (buffer.len() - ENTRY_START) as u32;
         buffer.extend_from_slice(lines);
         buffer.extend_from_slice(dead_letters);
-        buffer[8..ENTRY_START].copy_from_slice(&head_len.to_be_bytes());
-        let length = (buffer.len() - 8) as u32;
-        let checksum = crc32fast::hash(&buffer[8..]);
-        buffer[..4].copy_from_slice(&length.to_be_bytes());
-        buffer[4..8].copy_from_slice(&checksum.to_be_bytes());
+        buffer[FRAME_START..ENTRY_START].copy_from_slice(&head_len.to_be_bytes());
+        close_frame(&mut buffer);
         let written = self.file.append(&buffer, patience);
         // One large chunk shall not hold its memory for good.
         buffer.clear();
@@ -130,40 +150,29 @@ impl Journal {
         self.buffer = buffer;
         written
     }
-
-    /// Removes every other journal of the directory: a commit holds what they said.
-    pub fn remove_others(&self) {
-        let own = place(&self.directory, self.number);
-        for path in all(&self.directory).filter(|path| *path != own) {
-            if let Err(error) = std::fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot remove a journal that is done with");
-            }
-        }
-    }
 }
 
 impl JournalReader {
-    /// Opens the journal with this number; one that is not there has no entries.
+    /// Opens the journal with this number; one that is not there has no start and no entries.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn open(directory: &Path, number: u64) -> Result<Self, JournalError> {
-        let path = place(directory, number);
-        let open = || -> io::Result<_> {
-            let mut file = match File::open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, 0)),
-                opened => opened?,
-            };
-            let length = file.metadata()?.len();
-            let mut magic = Vec::new();
-            (&mut file).take(MAGIC.len() as u64).read_to_end(&mut magic)?;
-            let begun = magic == MAGIC;
-            Ok((begun.then(|| BufReader::new(file)), length.saturating_sub(MAGIC.len() as u64)))
-        };
-        match open() {
-            Ok((file, left)) => Ok(Self { file, path, left }),
-            Err(source) => Err(JournalError { path, source }),
+        let mut reader = Self { file: None, path: place(directory, number), start: None, read: 0, left: 0 };
+        match reader.begin() {
+            Ok(()) => Ok(reader),
+            Err(source) => Err(JournalError { path: reader.path, source }),
         }
+    }
+
+    /// Where it begins; `None` when it is not there, or a loss of power left nothing of it.
+    pub fn start(&self) -> Option<&JournalStart> {
+        self.start.as_ref()
+    }
+
+    /// Bytes that were read, up to what a kill or a loss of power tore.
+    pub fn read(&self) -> u64 {
+        self.read
     }
 
     /// The next entry; `None` at the end, and where a kill or a loss of power tore the file.
@@ -171,30 +180,48 @@ impl JournalReader {
     /// # Errors
     /// The file cannot be read.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, JournalError> {
-        let entry = self.read_entry().map_err(|source| JournalError { path: self.path.clone(), source })?;
-        if entry.is_none() {
-            self.file = None;
-        }
-        Ok(entry)
+        let entry = self.read_frame().map_err(|source| JournalError { path: self.path.clone(), source })?;
+        Ok(entry.and_then(Entry::decode))
     }
 
-    fn read_entry(&mut self) -> io::Result<Option<Entry>> {
-        let Some(file) = &mut self.file else { return Ok(None) };
-        let mut start = [0; 8];
-        if self.left < 8 {
-            return Ok(None);
+    fn begin(&mut self) -> io::Result<()> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let length = file.metadata()?.len();
+        let mut magic = Vec::new();
+        (&mut file).take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+        if magic != MAGIC {
+            return Ok(());
         }
+        self.read = MAGIC.len() as u64;
+        self.left = length.saturating_sub(self.read);
+        self.file = Some(BufReader::new(file));
+        let start = self.read_frame()?;
+        self.start = start.and_then(|start| postcard::from_bytes(&start).ok());
+        if self.start.is_none() {
+            self.file = None;
+        }
+        Ok(())
+    }
+
+    /// The next frame that is whole; after the first that is not there are no more.
+    fn read_frame(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some(mut file) = self.file.take() else { return Ok(None) };
+        let Some(left) = self.left.checked_sub(FRAME_START as u64) else { return Ok(None) };
+        let mut start = [0; FRAME_START];
         file.read_exact(&mut start)?;
-        let length = u32::from_be_bytes([start[0], start[1], start[2], start[3]]);
-        let checksum = u32::from_be_bytes([start[4], start[5], start[6], start[7]]);
-        self.left -= 8;
-        if u64::from(length) > self.left {
-            return Ok(None);
-        }
+        let [length, checksum] = [0, 4].map(|at| u32::from_be_bytes([0, 1, 2, 3].map(|byte| start[at + byte])));
+        let Some(left) = left.checked_sub(length.into()) else { return Ok(None) };
         let mut body = vec![0; length as usize];
         file.read_exact(&mut body)?;
-        self.left -= u64::from(length);
-        Ok(if crc32fast::hash(&body) == checksum { Entry::decode(body) } else { None })
+        if crc32fast::hash(&body) != checksum {
+            return Ok(None);
+        }
+        self.read += self.left - left;
+        (self.left, self.file) = (left, Some(file));
+        Ok(Some(body))
     }
 }
 
@@ -214,19 +241,35 @@ impl Entry {
     }
 }
 
-/// Length, checksum and length of the head.
-const ENTRY_START: usize = 12;
+/// Length and checksum.
+const FRAME_START: usize = 8;
+/// Those of the frame, and the length of the head.
+const ENTRY_START: usize = FRAME_START + 4;
 /// A buffer for entries of the usual size.
 const MAX_KEPT_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Removes the journals of a directory whose numbers are not wanted any more: a commit holds what they said.
+pub fn remove_journals(directory: &Path, unwanted: impl Fn(u64) -> bool) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse().ok());
+        if number.is_some_and(&unwanted)
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::warn!(path = %entry.path().display(), %error, "cannot remove a journal that is done with");
+        }
+    }
+}
 
 fn place(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{PREFIX}{number}"))
 }
 
-/// Every journal of a directory.
-fn all(directory: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|entry| entry.path())
+/// Writes down how long a frame is, and its checksum.
+fn close_frame(frame: &mut [u8]) {
+    let (start, body) = frame.split_at_mut(FRAME_START);
+    start[..4].copy_from_slice(&(body.len() as u32).to_be_bytes());
+    start[4..].copy_from_slice(&crc32fast::hash(body).to_be_bytes());
 }
 
 #[cfg(test)]
@@ -235,7 +278,8 @@ mod tests {
 
     fn written(directory: &Path) -> PathBuf {
         let patience = Patience::none();
-        let mut journal = Journal::create(directory, 7, &patience).unwrap();
+        let start = JournalStart { previous: 5, ..JournalStart::default() };
+        let mut journal = Journal::create(directory, 7, &start, &patience).unwrap();
         for number in 0..3 {
             let line = format!("line {number}\n");
             journal.append((number * 7, 5), &Step::default(), line.as_bytes(), b"dead\n", &patience).unwrap();
@@ -245,7 +289,9 @@ mod tests {
 
     fn read(directory: &Path) -> Vec<Entry> {
         let mut reader = JournalReader::open(directory, 7).unwrap();
-        std::iter::from_fn(|| reader.next_entry().unwrap()).collect()
+        let entries: Vec<_> = std::iter::from_fn(|| reader.next_entry().unwrap()).collect();
+        assert!(entries.is_empty() || reader.start().is_some_and(|start| start.previous == 5));
+        entries
     }
 
     #[test]
@@ -256,6 +302,9 @@ mod tests {
         let places: Vec<_> = entries.iter().map(|entry| (entry.output_at, entry.lines.as_slice())).collect();
         assert_eq!(places, [(0, &b"line 0\n"[..]), (7, b"line 1\n"), (14, b"line 2\n")]);
         assert_eq!(entries[1].dead_letters, b"dead\n");
+        let mut reader = JournalReader::open(folder.path(), 7).unwrap();
+        while reader.next_entry().unwrap().is_some() {}
+        assert_eq!(reader.read(), place(folder.path(), 7).metadata().unwrap().len());
     }
 
     #[test]

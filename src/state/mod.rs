@@ -24,7 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 pub use changes::{InputPosition, Newest, StateChanges, Step};
-pub use journal::{Entry, Journal, JournalError, JournalReader};
+pub use journal::{Entry, Journal, JournalError, JournalReader, JournalStart, remove_journals};
 pub use spill::CertificateSpill;
 
 use crate::correlate::{Correlator, Presented, StoredCertificate};
