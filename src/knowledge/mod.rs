@@ -2,6 +2,7 @@
 //! Out: one immutable snapshot, [`Knowledge`], that checks look things up in.
 //! Promise: nothing here changes after it is built, and the same files give the same answers in the same order.
 
+pub mod feeds;
 pub mod public_cas;
 pub mod registrations;
 pub mod signatures;
