@@ -27,6 +27,7 @@
 //! distinguished names) are kept as they were written.
 
 mod address;
+mod allow;
 mod columns;
 mod document;
 mod format;
@@ -64,6 +65,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::EventTime;
+pub use allow::{AllowEntry, AllowKind, AllowList};
 pub use load::Recognised;
 pub use lookup::SessionNames;
 pub use report::{BadFeedRow, FeedReport, UnsupportedRow};
@@ -144,7 +146,8 @@ pub enum MatchKind {
 }
 
 /// What a row is meant to say.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It accuses.
     Malicious,

@@ -50,7 +50,6 @@ const MAX_OPTIONS: usize = 256;
 /// What is gathered from the options.
 #[derive(Default)]
 struct Gathered<'a> {
-    sid: Option<u64>,
     message: &'a str,
     class: Option<&'a str>,
     is_informative: bool,
@@ -70,7 +69,7 @@ pub(super) fn parse(number: u32, line: &str) -> Result<Rule, Unusable> {
     let options = split_options(options).ok_or(Unusable::Bad("its options cannot be told apart"))?;
     let sid = options.iter().find(|(keyword, _)| *keyword == "sid").and_then(|(_, value)| value.parse().ok());
     let unsupported = |keyword: &str| Unusable::Unsupported { sid, keyword: keyword.to_owned() };
-    let mut gathered = Gathered { sid, ..Gathered::default() };
+    let mut gathered = Gathered::default();
     for &(keyword, value) in &options {
         gathered.take(keyword, value).map_err(|()| unsupported(keyword))?;
     }
