@@ -46,8 +46,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     stop.fetch_or(early.load(Ordering::SeqCst), Ordering::SeqCst);
     let reload = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
-    let (knowledge, reports) = config.load_knowledge()?;
-    summary::report_lists(&reports);
+    let (knowledge, reports) = config.load_knowledge(summary::now())?;
+    summary::report_knowledge(&reports);
     let state = Arc::new(StateStore::open(state_dir)?);
     let output_path = config.output.path.as_deref();
     let dead_letters =
@@ -78,8 +78,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn read_again(path: &Path) -> Option<(Config, Knowledge)> {
     let read = || -> anyhow::Result<_> {
         let config = Config::load(path)?;
-        let (knowledge, reports) = config.load_knowledge()?;
-        summary::report_lists(&reports);
+        let (knowledge, reports) = config.load_knowledge(summary::now())?;
+        summary::report_knowledge(&reports);
         Ok((config, knowledge))
     };
     match read() {

@@ -13,10 +13,11 @@ use crate::correlate::JoinSettings;
 use crate::encode::{Detail, EncodeSettings, OtherEvents};
 use crate::enrich::EnrichSettings;
 use crate::history::{HistorySettings, LearningThresholds};
-use crate::knowledge::registrations::ListReport;
+use crate::knowledge::feeds::{FeedReport, Recognised};
+use crate::knowledge::registrations::{ListReport, looks_like_registration_list};
 use crate::knowledge::signatures::SignatureError;
-use crate::knowledge::{Knowledge, PublicCas, Registrations, Signatures, WatchNames};
-use crate::model::{Networks, TimeZone};
+use crate::knowledge::{AllowList, Feeds, Knowledge, PublicCas, Registrations, Signatures, WatchNames};
+use crate::model::{EventTime, Networks, TimeZone};
 use crate::sink::Rotation;
 
 /// Everything that can be set.
@@ -69,12 +70,25 @@ pub struct OutputConfig {
 /// Files with the user's own knowledge.
 #[derive(Clone, Debug, Default)]
 pub struct KnowledgePaths {
-    /// Lists of domains and when they were registered.
+    /// Threat feeds, and lists of domains and when they were registered.
     pub feeds: Vec<String>,
     /// Signature files beside the built-in catalogue.
     pub signatures: Vec<String>,
     /// Names and brands to watch over.
     pub watch_names: Vec<String>,
+    /// The user's exceptions.
+    pub allow: Option<String>,
+}
+
+/// What became of the user's files.
+#[derive(Debug, Default)]
+pub struct KnowledgeReports {
+    /// Lists of registrations.
+    pub lists: Vec<ListReport>,
+    /// Threat feeds.
+    pub feeds: Vec<FeedReport>,
+    /// The list of exceptions.
+    pub allow: Option<FeedReport>,
 }
 
 /// Why a configuration cannot be used.
@@ -111,20 +125,6 @@ pub enum KnowledgeError {
         key: &'static str,
         /// The path.
         path: String,
-    },
-    /// A file is of no kind that is known.
-    #[error(
-        "{}: not a list that certsift knows; it reads registration lists, `domain,date` in every row",
-        .0.display()
-    )]
-    UnknownFeed(PathBuf),
-    /// A feed cannot be read.
-    #[error("{}: cannot read the feed: {source}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
     },
     /// A name cannot be watched.
     #[error("knowledge.watch_names: {0}")]
@@ -170,20 +170,32 @@ impl Config {
         }
     }
 
-    /// What is compiled in and what the user's files add to it, with a report on each list.
+    /// What is compiled in and what the user's files add to it, with a report on each list and feed.
+    ///
+    /// A feed that cannot be read is in its report, and the others are loaded. `now` only decides which rows the reports
+    /// count as expired.
     ///
     /// # Errors
-    /// A file that was named is missing, of no known kind, or wrong.
-    pub fn load_knowledge(&self) -> Result<(Knowledge, Vec<ListReport>), KnowledgeError> {
+    /// A file that was named is missing, or a signature is wrong.
+    pub fn load_knowledge(&self, now: EventTime) -> Result<(Knowledge, KnowledgeReports), KnowledgeError> {
         let signature_files = expand("knowledge.signatures", &self.knowledge.signatures)?;
-        let feeds = expand("knowledge.feeds", &self.knowledge.feeds)?;
-        for path in &feeds {
-            check_feed(path)?;
-        }
-        let (registrations, reports) = Registrations::load(&feeds);
+        let files = expand("knowledge.feeds", &self.knowledge.feeds)?;
+        let allow_files = expand("knowledge.allow", self.knowledge.allow.as_slice())?;
+        let (lists, feeds): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_registration_list(path));
+        let (registrations, lists) = Registrations::load(&lists);
+        let (feeds, feed_reports) = Feeds::load(&feeds, now);
+        let (allow, allow_report) = allow_files.first().map(|path| AllowList::load(path, now)).unzip();
         let watch_names = WatchNames::new(&self.knowledge.watch_names).map_err(KnowledgeError::WatchName)?;
         let signatures = Signatures::builtin()?.with_files(&signature_files)?;
-        Ok((Knowledge { signatures, public_cas: PublicCas::builtin(), registrations, watch_names }, reports))
+        let knowledge = Knowledge {
+            signatures,
+            public_cas: PublicCas::builtin(),
+            registrations,
+            watch_names,
+            feeds,
+            allow: allow.unwrap_or_default(),
+        };
+        Ok((knowledge, KnowledgeReports { lists, feeds: feed_reports, allow: allow_report }))
     }
 }
 
@@ -209,22 +221,17 @@ fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, Knowledge
     Ok(found)
 }
 
-/// Looks at the head of a feed, so that a file of another kind is not read as a list with nothing but bad rows.
-fn check_feed(path: &Path) -> Result<(), KnowledgeError> {
+/// Whether a file is a list of registrations, `domain,date` in every row, and not a threat feed. What says of itself
+/// which feed it is, is that; what cannot be read is left to the feeds, whose reports say so.
+fn is_registration_list(path: &Path) -> bool {
     use std::io::Read as _;
     const HEAD: u64 = 64 * 1024;
-    let reader = crate::source::open(path, std::sync::Arc::default())
-        .map_err(|error| KnowledgeError::Unreadable { path: path.to_owned(), source: error.source })?;
     let mut head = Vec::new();
-    reader
-        .take(HEAD)
-        .read_to_end(&mut head)
-        .map_err(|source| KnowledgeError::Unreadable { path: path.to_owned(), source })?;
-    if crate::knowledge::registrations::looks_like_registration_list(&head) {
-        Ok(())
-    } else {
-        Err(KnowledgeError::UnknownFeed(path.to_owned()))
-    }
+    let read = crate::source::open(path, std::sync::Arc::default())
+        .map_err(|error| error.source)
+        .and_then(|reader| reader.take(HEAD).read_to_end(&mut head));
+    let says_so = matches!(Feeds::recognise(&head), Recognised::SaysSo(_));
+    read.is_ok() && !says_so && looks_like_registration_list(&head)
 }
 
 fn days(duration: Duration) -> i32 {
@@ -291,6 +298,7 @@ impl raw::RawConfig {
                 feeds: places(self.knowledge.feeds),
                 signatures: places(self.knowledge.signatures),
                 watch_names: self.knowledge.watch_names,
+                allow: self.knowledge.allow.map(place),
             },
         }
     }

@@ -67,6 +67,7 @@ pub(super) struct RawKnowledge {
     pub(super) feeds: Vec<String>,
     pub(super) signatures: Vec<String>,
     pub(super) watch_names: Vec<String>,
+    pub(super) allow: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -15,6 +15,7 @@ use crate::enrich::{
     issuer_is_rare,
 };
 use crate::history::{LearningReason, Seen};
+use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
 use crate::model::{Direction, EventTime, Record, RecordId};
 
@@ -82,6 +83,9 @@ pub struct CertsiftObject<'a> {
     /// Signatures that match the certificate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     signatures: Vec<SignatureObject<'a>>,
+    /// Rows of feeds that list the certificate, the name or the server, the gravest first; 10 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    feeds: Vec<FeedObject<'a>>,
     /// Fields that could not be read, as `field:problem`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
@@ -157,6 +161,32 @@ pub struct SignatureObject<'a> {
     confidence: Confidence,
 }
 
+/// A row of a feed that lists the certificate, the name or the server.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeedObject<'a> {
+    /// The feed: its file's name without the extension.
+    feed: &'a str,
+    /// What the row lists.
+    indicator: &'a str,
+    /// What the feed calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    /// When it was listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<Text<EventTime>>,
+    /// The row: its line, or in a document its number among the entries, counted from 1.
+    row: u32,
+    /// What was compared.
+    kind: MatchKind,
+    /// Why the row only explains; left out where it accuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Standing>,
+}
+
+/// Rows of feeds that one record shows.
+const MAX_FEEDS: usize = 10;
+
 /// A value that is written as its text.
 pub(super) struct Text<T>(pub(super) T);
 
@@ -210,6 +240,7 @@ impl<'a> CertsiftObject<'a> {
             history: None,
             registration: Cow::Borrowed(&[]),
             signatures: Vec::new(),
+            feeds: Vec::new(),
             faults: head.faults,
             not_evaluated: Cow::Borrowed(&[]),
         }
@@ -226,6 +257,7 @@ impl<'a> CertsiftObject<'a> {
         history: Option<HistoryObject>,
         registration: &'a [DomainRegistration],
         signatures: &'a [SignatureMatch],
+        feeds: &'a [FeedMatch],
     ) -> Self {
         let brief = Self::brief(head, assessment.verdict, certificate, None);
         Self {
@@ -240,6 +272,7 @@ impl<'a> CertsiftObject<'a> {
             history: history.filter(|history| !history.is_empty()),
             registration: Cow::Borrowed(registration),
             signatures: signatures.iter().map(SignatureObject::of).collect(),
+            feeds: feeds.iter().take(MAX_FEEDS).map(FeedObject::of).collect(),
             not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
             ..brief
         }
@@ -302,6 +335,20 @@ impl<'a> SignatureObject<'a> {
             attack_id: signature.attack_id.as_deref(),
             verdict: signature.verdict,
             confidence: signature.confidence,
+        }
+    }
+}
+
+impl<'a> FeedObject<'a> {
+    fn of(found: &'a FeedMatch) -> Self {
+        Self {
+            feed: &found.feed,
+            indicator: &found.indicator,
+            label: found.label.as_deref(),
+            listed: found.listed.map(Text),
+            row: found.row,
+            kind: found.kind,
+            context: Some(found.standing).filter(|standing| *standing != Standing::Malicious),
         }
     }
 }

@@ -6,7 +6,9 @@
 //!
 //! A check is one file with one function `check`, named in the list below; nothing else has to be touched to add one.
 
+mod allow;
 mod analysis;
+mod feed;
 mod fresh_certificate;
 mod lookalike;
 mod new_domain;
@@ -23,17 +25,20 @@ use serde::Serialize;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateText, SignatureMatch};
+pub use feed::{feeds_of, feeds_of_certificate};
 pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
 
 use crate::correlate::{KnownCertificate, Leaf, SessionContext};
 use crate::knowledge::Knowledge;
-use crate::model::{Certificate, Session};
+use crate::knowledge::feeds::FeedMatch;
+use crate::model::{Certificate, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
-const CHECKS: [fn(&Subject<'_>, &mut Findings); 6] = [
+const CHECKS: [fn(&Subject<'_>, &mut Findings); 7] = [
     signature::check,
+    feed::check,
     lookalike::check,
     new_domain::check,
     fresh_certificate::check,
@@ -59,6 +64,8 @@ pub struct Subject<'a> {
     pub analysis: Option<&'a CertificateAnalysis>,
     /// When the domains of the session were registered.
     pub registrations: &'a [DomainRegistration],
+    /// Rows of feeds that the session meets.
+    pub feeds: &'a [FeedMatch],
 }
 
 /// Thresholds of the checks.
@@ -113,7 +120,7 @@ pub struct Finding {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
-    /// A known certificate.
+    /// A certificate, name or server that is known.
     Signature,
     /// What the name looks like.
     Name,
@@ -123,6 +130,8 @@ pub enum Group {
     Rarity,
     /// Who vouches for the certificate.
     Trust,
+    /// Nothing by itself: it explains other findings.
+    Context,
 }
 
 /// What checks report.
@@ -195,14 +204,30 @@ pub fn assess_session(subject: &Subject<'_>) -> Assessment {
         check(subject, &mut findings);
     }
     lookalike::weigh_company(subject, &mut findings);
+    let excepted = allow::Excepted {
+        certificate: subject.certificate,
+        server_name: subject.server_name,
+        server: subject.session.server,
+        at: Some(subject.context.at),
+    };
+    allow::apply(&subject.knowledge.allow, &excepted, &mut findings);
     score::assess(subject, findings)
 }
 
 /// Assesses a certificate by itself: it has no client and no server and may be of any part of a chain, so that only what
 /// is known of the certificate counts.
-pub fn assess_certificate(analysis: &CertificateAnalysis) -> Assessment {
+pub fn assess_certificate(
+    knowledge: &Knowledge,
+    certificate: &Certificate,
+    analysis: &CertificateAnalysis,
+    feeds: &[FeedMatch],
+    at: Option<EventTime>,
+) -> Assessment {
     let mut findings = Findings::default();
     signature::report(analysis, &mut findings);
+    feed::report(feeds, Some(analysis), &mut findings);
+    let excepted = allow::Excepted { certificate: Some(certificate), server_name: None, server: None, at };
+    allow::apply(&knowledge.allow, &excepted, &mut findings);
     score::assess_certificate(findings)
 }
 
@@ -236,7 +261,7 @@ pub fn registrations_of(
             let registration = knowledge.registrations.find(id, day)?;
             Some(DomainRegistration {
                 domain: domain.to_owned(),
-                registered: crate::model::EventTime::date_text(registration.day),
+                registered: EventTime::date_text(registration.day),
                 age_days: i64::from(day - registration.day).max(0),
                 source: registration.source.to_owned(),
             })
