@@ -3,6 +3,7 @@
 //! In: a TOML file, or nothing: every key has a default. Out: [`Config`]. Promise: what is wrong is said with its line,
 //! and nothing downstream checks again.
 
+mod knowledge;
 mod raw;
 mod value;
 
@@ -13,12 +14,9 @@ use crate::correlate::JoinSettings;
 use crate::encode::{Detail, EncodeSettings, OtherEvents};
 use crate::enrich::EnrichSettings;
 use crate::history::{HistorySettings, LearningThresholds};
-use crate::knowledge::feeds::{FeedReport, Recognised};
-use crate::knowledge::registrations::{ListReport, looks_like_registration_list};
-use crate::knowledge::signatures::SignatureError;
-use crate::knowledge::{AllowList, Feeds, Knowledge, PublicCas, Registrations, Signatures, WatchNames};
-use crate::model::{EventTime, Networks, TimeZone};
+use crate::model::{Networks, TimeZone};
 use crate::sink::Rotation;
+pub use knowledge::{KnowledgeError, KnowledgeReports};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -80,15 +78,11 @@ pub struct KnowledgePaths {
     pub allow: Option<String>,
 }
 
-/// What became of the user's files.
-#[derive(Debug, Default)]
-pub struct KnowledgeReports {
-    /// Lists of registrations.
-    pub lists: Vec<ListReport>,
-    /// Threat feeds.
-    pub feeds: Vec<FeedReport>,
-    /// The list of exceptions.
-    pub allow: Option<FeedReport>,
+impl KnowledgePaths {
+    /// Every path and pattern.
+    pub fn patterns(&self) -> Vec<String> {
+        self.feeds.iter().chain(&self.signatures).chain(&self.allow).cloned().collect()
+    }
 }
 
 /// Why a configuration cannot be used.
@@ -110,25 +104,6 @@ pub enum ConfigError {
         /// What is wrong, with its line.
         message: String,
     },
-}
-
-/// Why knowledge cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KnowledgeError {
-    /// A signature file is wrong.
-    #[error(transparent)]
-    Signatures(#[from] SignatureError),
-    /// A path or pattern leads to no file.
-    #[error("{key}: {path}: no such file, and no file matches it as a pattern")]
-    Missing {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The path.
-        path: String,
-    },
-    /// A name cannot be watched.
-    #[error("knowledge.watch_names: {0}")]
-    WatchName(String),
 }
 
 /// Entries that a table of the history holds in each of its two segments, some 600 bytes each.
@@ -169,69 +144,12 @@ impl Config {
             enrich: EnrichSettings { new_days: NEW_DAYS, recent_domain_days: RECENT_DOMAIN_DAYS },
         }
     }
-
-    /// What is compiled in and what the user's files add to it, with a report on each list and feed.
-    ///
-    /// A feed that cannot be read is in its report, and the others are loaded. `now` only decides which rows the reports
-    /// count as expired.
-    ///
-    /// # Errors
-    /// A file that was named is missing, or a signature is wrong.
-    pub fn load_knowledge(&self, now: EventTime) -> Result<(Knowledge, KnowledgeReports), KnowledgeError> {
-        let signature_files = expand("knowledge.signatures", &self.knowledge.signatures)?;
-        let files = expand("knowledge.feeds", &self.knowledge.feeds)?;
-        let allow_files = expand("knowledge.allow", self.knowledge.allow.as_slice())?;
-        let (lists, feeds): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_registration_list(path));
-        let (registrations, lists) = Registrations::load(&lists);
-        let (feeds, feed_reports) = Feeds::load(&feeds, now);
-        let (allow, allow_report) = allow_files.first().map(|path| AllowList::load(path, now)).unzip();
-        let watch_names = WatchNames::new(&self.knowledge.watch_names).map_err(KnowledgeError::WatchName)?;
-        let signatures = Signatures::builtin()?.with_files(&signature_files)?;
-        let knowledge = Knowledge {
-            signatures,
-            public_cas: PublicCas::builtin(),
-            registrations,
-            watch_names,
-            feeds,
-            allow: allow.unwrap_or_default(),
-        };
-        Ok((knowledge, KnowledgeReports { lists, feeds: feed_reports, allow: allow_report }))
-    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         raw::RawConfig::default().resolve(Path::new(""))
     }
-}
-
-fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, KnowledgeError> {
-    let mut found = Vec::new();
-    for path in paths {
-        if Path::new(path).is_file() {
-            found.push(PathBuf::from(path));
-            continue;
-        }
-        let before = found.len();
-        found.extend(glob::glob(path).into_iter().flatten().flatten().filter(|path| path.is_file()));
-        if found.len() == before {
-            return Err(KnowledgeError::Missing { key, path: path.clone() });
-        }
-    }
-    Ok(found)
-}
-
-/// Whether a file is a list of registrations, `domain,date` in every row, and not a threat feed. What says of itself
-/// which feed it is, is that; what cannot be read is left to the feeds, whose reports say so.
-fn is_registration_list(path: &Path) -> bool {
-    use std::io::Read as _;
-    const HEAD: u64 = 64 * 1024;
-    let mut head = Vec::new();
-    let read = crate::source::open(path, std::sync::Arc::default())
-        .map_err(|error| error.source)
-        .and_then(|reader| reader.take(HEAD).read_to_end(&mut head));
-    let says_so = matches!(Feeds::recognise(&head), Recognised::SaysSo(_));
-    read.is_ok() && !says_so && looks_like_registration_list(&head)
 }
 
 fn days(duration: Duration) -> i32 {

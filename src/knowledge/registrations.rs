@@ -33,7 +33,7 @@ pub struct Registration<'a> {
 }
 
 /// What became of one list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ListReport {
     /// The list.
     pub path: PathBuf,
@@ -44,7 +44,7 @@ pub struct ListReport {
     /// The first of them, at most [`ListReport::MAX_KEPT`].
     pub first_bad_rows: Vec<BadRow>,
     /// Why the list could not be read to its end; what was read before holds.
-    pub error: Option<io::Error>,
+    pub error: Option<String>,
 }
 
 /// A row that could not be read.

@@ -7,7 +7,7 @@ use super::{MatchKind, Standing};
 use crate::model::{EventTime, Id128};
 
 /// What became of one feed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FeedReport {
     /// The file.
     pub path: PathBuf,

@@ -73,6 +73,8 @@ pub struct Signatures {
     by_anchor: HashMap<Anchor, Vec<u32>>,
     /// Signatures that must be tried on every certificate.
     unanchored: Vec<u32>,
+    /// A hash of the files.
+    version: Id128,
 }
 
 /// What certificates of one tool or product look like.

@@ -39,6 +39,7 @@ pub use item::{Chunk, EndCause, EndOfFile, FileId, Item, Oversize};
 pub use resume::ResumePoint;
 pub use status::{FileState, FileStatus, TailCounts};
 pub use watch::Waker;
+pub(crate) use watch::Watch;
 
 use crate::model::StreamKey;
 use discover::Patterns;
