@@ -8,7 +8,7 @@ use crate::model::{
     Attribute, AttributeKind, Certificate, DistinguishedName, Serial, Sha1Digest, Sha256Digest, ValidityTime,
 };
 
-use super::evaluate::{Anchor, Truth};
+use super::evaluate::{Anchor, Truth, prefix_of};
 
 /// What is known of the certificate at hand, with the texts that several leaves ask for made once.
 pub(super) struct Facts<'a> {
@@ -111,7 +111,13 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn forward(&self, side: Side) -> Option<&str> {
+    /// The certificate at hand.
+    pub(super) fn certificate(&self) -> &'a Certificate {
+        self.certificate
+    }
+
+    /// `A=v, B=v`: a name in the order of its encoding.
+    pub(super) fn forward(&self, side: Side) -> Option<&str> {
         let name = self.name(side)?;
         Some(self.forward[side as usize].get_or_init(|| name.forward()))
     }
@@ -277,8 +283,15 @@ impl Leaf {
                 match test {
                     TextTest::OneOf(wanted) => Some(wanted.iter().map(|value| anchor(value)).collect()),
                     TextTest::EqualFolded(wanted) => Some(vec![anchor(wanted)]),
+                    TextTest::Matches(regex) => {
+                        let prefix = prefix_of(&fixed_beginning(regex.as_str()))?;
+                        Some(vec![Anchor::Prefix(*side, kind.clone(), prefix)])
+                    }
                     _ => None,
                 }
+            }
+            Test::Text(TextField::Forward(side), TextTest::OneOf(wanted)) => {
+                Some(wanted.iter().map(|value| Anchor::Forward(*side, value.clone())).collect())
             }
             _ => None,
         }
@@ -335,6 +348,25 @@ impl NumberField {
     pub(super) fn is_time(self) -> bool {
         matches!(self, Self::NotBefore | Self::NotAfter)
     }
+}
+
+/// The text that everything which an expression matches begins with; empty when there is none that is plain to see.
+fn fixed_beginning(pattern: &str) -> String {
+    let mut fixed = String::new();
+    let Some(rest) = pattern.strip_prefix('^').filter(|rest| !rest.contains('|')) else { return fixed };
+    let mut characters = rest.chars().peekable();
+    while let Some(character) = characters.next() {
+        let literal = match character {
+            '\\' => characters.next_if(char::is_ascii_punctuation),
+            _ => Some(character).filter(|plain| plain.is_alphanumeric() || " _-/:,@=".contains(*plain)),
+        };
+        // What a repetition follows need not be there.
+        match literal {
+            Some(literal) if !matches!(characters.peek(), Some('?' | '*' | '+' | '{')) => fixed.push(literal),
+            _ => break,
+        }
+    }
+    fixed
 }
 
 /// The text of a template: `None` when a name is not known, `Some(None)` when a value is missing or empty.

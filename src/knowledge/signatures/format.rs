@@ -9,13 +9,40 @@ use crate::model::{AttributeKind, EventTime, Serial, Sha1Digest, Sha256Digest, V
 use super::evaluate::Matcher;
 use super::examples::{Example, RawExample};
 use super::field::{FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest};
-use super::{Confidence, Place, Severity, Signature, SignatureError, Verdict};
+use super::{Confidence, Place, Severity, Signature, SignatureError, Verdict, WithoutDefault};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
     #[serde(default)]
+    defaults: RawDefaults,
+    #[serde(default)]
     signature: Vec<Spanned<RawSignature>>,
+}
+
+/// What the signatures of one file that leave it out have in common.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDefaults {
+    verdict: Option<Verdict>,
+    confidence: Option<Confidence>,
+    severity: Option<Severity>,
+    expected_fp: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWithoutDefaultFile {
+    without_default: Vec<RawWithoutDefault>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWithoutDefault {
+    tool: String,
+    attack_id: Option<Spanned<String>>,
+    why: String,
+    sources: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -24,15 +51,14 @@ struct RawSignature {
     id: Spanned<String>,
     tool: String,
     attack_id: Option<Spanned<String>>,
-    verdict: Verdict,
-    confidence: Confidence,
-    severity: Severity,
+    verdict: Option<Verdict>,
+    confidence: Option<Confidence>,
+    severity: Option<Severity>,
     #[serde(rename = "match")]
     matcher: Spanned<RawMatch>,
     #[serde(default)]
     note: String,
-    #[serde(default)]
-    expected_fp: String,
+    expected_fp: Option<String>,
     #[serde(default)]
     sources: Vec<String>,
     #[serde(default)]
@@ -71,16 +97,34 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Signature>, SignatureE
         let at = error.span().map_or(0, |span| span.start);
         place(at).error(error.message().to_owned())
     })?;
+    let defaults = raw.defaults;
     raw.signature
         .into_iter()
         .map(|raw| {
             let at = place(raw.span().start);
-            compile(raw.into_inner(), at).map_err(|complaint| place(complaint.at).error(complaint.message))
+            compile(raw.into_inner(), &defaults, at).map_err(|complaint| place(complaint.at).error(complaint.message))
         })
         .collect()
 }
 
-fn compile(raw: RawSignature, place: Place) -> Result<Signature, Complaint> {
+/// The tools of a file that lists those without a certificate of their own.
+pub(super) fn parse_without_default(file: &str, text: &str) -> Result<Vec<WithoutDefault>, SignatureError> {
+    let place = |at: usize| Place { file: file.into(), line: line_of(text, at) };
+    let raw: RawWithoutDefaultFile = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        place(at).error(error.message().to_owned())
+    })?;
+    raw.without_default
+        .into_iter()
+        .map(|raw| {
+            let attack_id = read_attack_id(raw.attack_id).map_err(|bad| place(bad.at).error(bad.message))?;
+            let sources = raw.sources.into_iter().map(Into::into).collect();
+            Ok(WithoutDefault { tool: raw.tool.into(), attack_id, why: raw.why.into(), sources })
+        })
+        .collect()
+}
+
+fn compile(raw: RawSignature, defaults: &RawDefaults, place: Place) -> Result<Signature, Complaint> {
     let id_at = raw.id.span().start;
     let id = raw.id.into_inner();
     let about =
@@ -88,22 +132,24 @@ fn compile(raw: RawSignature, place: Place) -> Result<Signature, Complaint> {
     if !is_id(&id) {
         return Err(complaint(id_at, format!("`{id}` is no id: use lower-case letters, digits and hyphens")));
     }
-    if let Some(attack_id) = raw.attack_id.as_ref().filter(|attack_id| !is_attack_id(attack_id.get_ref())) {
-        let message = format!("`{}` is no ATT&CK id such as S0154", attack_id.get_ref());
-        return Err(about(complaint(attack_id.span().start, message)));
-    }
+    let attack_id = read_attack_id(raw.attack_id).map_err(about)?;
+    let missing = |key: &str| about(complaint(id_at, format!("neither it nor the file's defaults say its `{key}`")));
+    let verdict = raw.verdict.or(defaults.verdict).ok_or_else(|| missing("verdict"))?;
+    let confidence = raw.confidence.or(defaults.confidence).ok_or_else(|| missing("confidence"))?;
+    let severity = raw.severity.or(defaults.severity).ok_or_else(|| missing("severity"))?;
+    let expected_fp = raw.expected_fp.or_else(|| defaults.expected_fp.clone()).unwrap_or_default();
     let matcher = compile_match(raw.matcher, 0).map_err(about)?;
     let examples = raw.examples.into_iter().map(Example::read).collect::<Result<_, _>>().map_err(about)?;
     Ok(Signature {
         id: id.into(),
         tool: raw.tool.into(),
-        attack_id: raw.attack_id.map(|attack_id| attack_id.into_inner().into()),
-        verdict: raw.verdict,
-        confidence: raw.confidence,
-        severity: raw.severity,
+        attack_id,
+        verdict,
+        confidence,
+        severity,
         matcher,
         note: raw.note.into(),
-        expected_fp: raw.expected_fp.into(),
+        expected_fp: expected_fp.into(),
         sources: raw.sources.into_iter().map(Into::into).collect(),
         examples,
         place,
@@ -301,6 +347,15 @@ fn each<T>(values: &[Value], read: impl Fn(&str) -> Option<T>, message: impl Fn(
 fn is_id(id: &str) -> bool {
     let is_sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(is_sound)
+}
+
+fn read_attack_id(raw: Option<Spanned<String>>) -> Result<Option<Box<str>>, Complaint> {
+    let Some(attack_id) = raw else { return Ok(None) };
+    if !is_attack_id(attack_id.get_ref()) {
+        let message = format!("`{}` is no ATT&CK id such as S0154", attack_id.get_ref());
+        return Err(complaint(attack_id.span().start, message));
+    }
+    Ok(Some(attack_id.into_inner().into()))
 }
 
 /// Software, groups and campaigns have a letter and four digits.

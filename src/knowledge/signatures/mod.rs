@@ -22,7 +22,8 @@
 //! serial = "08:BB:00:EE"
 //! ```
 //!
-//! `match` is a leaf or nests `all = […]`, `any = […]` and `not = {…}`. The first leaf of an `all` is shown as the
+//! A file may begin with `[defaults]` for the `verdict`, `confidence`, `severity` and `expected_fp` that its signatures
+//! leave out. `match` is a leaf or nests `all = […]`, `any = […]` and `not = {…}`. The first leaf of an `all` is shown as the
 //! reason, so the most telling one goes first.
 //!
 //! | field | operators |
@@ -43,6 +44,8 @@
 //! anchored. Serial numbers compare without sign, separators and leading zeros.
 
 mod builtin;
+#[cfg(test)]
+mod catalogue_tests;
 mod evaluate;
 mod examples;
 mod field;
@@ -50,7 +53,7 @@ mod format;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -105,6 +108,30 @@ pub struct SignatureHit<'a> {
     pub observed: String,
     /// What the signature looks for there.
     pub expected: String,
+}
+
+/// A tool that is asked about and has no certificate of its own that is known.
+#[derive(Debug)]
+pub struct WithoutDefault {
+    tool: Box<str>,
+    attack_id: Option<Box<str>>,
+    why: Box<str>,
+    sources: Vec<Box<str>>,
+}
+
+/// How much signatures know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// How many signatures there are.
+    pub signatures: usize,
+    /// How many tools and products they name.
+    pub tools: usize,
+    /// How many ids of MITRE ATT&CK they name.
+    pub attack_ids: usize,
+    /// How many signatures there are of each verdict that has one, the gravest first.
+    pub by_verdict: Vec<(Verdict, usize)>,
+    /// How many signatures are tried on every certificate, since no value tells where they could fire.
+    pub tried_always: usize,
 }
 
 /// What kind of thing a signature knows.
@@ -215,9 +242,7 @@ impl Signatures {
     pub fn evaluate(&self, certificate: &Certificate, issuer_is_public_ca: Option<bool>) -> Vec<SignatureHit<'_>> {
         let facts = Facts::new(certificate, issuer_is_public_ca);
         let mut candidates = self.unanchored.clone();
-        evaluate::each_anchor(certificate, |anchor| {
-            candidates.extend(self.by_anchor.get(&anchor).into_iter().flatten())
-        });
+        evaluate::each_anchor(&facts, |anchor| candidates.extend(self.by_anchor.get(&anchor).into_iter().flatten()));
         candidates.sort_unstable();
         candidates.dedup();
         candidates.iter().filter_map(|&index| self.signatures[index as usize].hit(&facts)).collect()
@@ -241,6 +266,28 @@ impl Signatures {
     /// Whether there is no signature.
     pub fn is_empty(&self) -> bool {
         self.signatures.is_empty()
+    }
+
+    /// How much these signatures know.
+    pub fn summary(&self) -> Summary {
+        let mut by_verdict = BTreeMap::new();
+        for signature in self.iter() {
+            *by_verdict.entry(signature.verdict()).or_insert(0) += 1;
+        }
+        let distinct = |names: BTreeSet<&str>| names.len();
+        Summary {
+            signatures: self.len(),
+            tools: distinct(self.iter().map(Signature::tool).collect()),
+            attack_ids: distinct(self.iter().filter_map(Signature::attack_id).collect()),
+            by_verdict: by_verdict.into_iter().collect(),
+            tried_always: self.unanchored.len(),
+        }
+    }
+
+    /// Tools that people ask about and that no signature can know: none of their certificates is known to be theirs.
+    pub fn without_default() -> Result<Vec<WithoutDefault>, SignatureError> {
+        let (file, text) = builtin::WITHOUT_DEFAULT;
+        format::parse_without_default(file, text)
     }
 
     /// Tries every signature on its own examples; what is returned did not come out as the file says.
@@ -331,6 +378,28 @@ impl Signature {
         }
         let (field, observed, expected) = self.matcher.evidence(facts)?;
         Some(SignatureHit { signature: self, field, observed, expected })
+    }
+}
+
+impl WithoutDefault {
+    /// The tool, or several of one kind, separated by commas.
+    pub fn tool(&self) -> &str {
+        &self.tool
+    }
+
+    /// The software's id in MITRE ATT&CK.
+    pub fn attack_id(&self) -> Option<&str> {
+        self.attack_id.as_deref()
+    }
+
+    /// What is published instead.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Where that can be read.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| &**source)
     }
 }
 
