@@ -22,7 +22,7 @@ struct Feeds {
 impl Feeds {
     /// A sidecar with one feed, in which the certificate and the name of every session are listed.
     fn start() -> Self {
-        let mut world = World::new();
+        let world = World::new();
         let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
         let knowledge = "[knowledge]\nfeeds = [\"feeds/*\"]\nsignatures = [\"signatures/*.toml\"]\n";
         std::fs::write(world.path("certsift.toml"), format!("{config}{knowledge}")).unwrap();
@@ -42,7 +42,7 @@ impl Feeds {
 
     /// Replaces the feed, as careful programs do.
     fn list(&self, label: &str) {
-        let text = format!("#ioc,description\n{},{label}\nhost1.example,{label}\n", fingerprint(1));
+        let text = format!("#indicator,label\n{},{label}\nhost1.example,{label}\n", fingerprint(1));
         std::fs::write(self.world.path("new.csv"), text).unwrap();
         std::fs::rename(self.world.path("new.csv"), self.world.path("feeds/listed.csv")).unwrap();
     }
@@ -138,7 +138,7 @@ fn a_broken_replacement_leaves_the_last_good_in_force_and_says_so() {
 #[test]
 fn a_feed_that_is_still_being_written_is_not_read() {
     let mut feeds = Feeds::start();
-    let text = format!("#ioc,description\n{},whole\nhost1.example,whole\n", fingerprint(1));
+    let text = format!("#indicator,label\n{},whole\nhost1.example,whole\n", fingerprint(1));
     // As a slow download does, with a pause within a row.
     let (first, second) = text.split_at(text.len() - 10);
     std::fs::write(feeds.world.path("feeds/listed.csv"), first).unwrap();

@@ -185,7 +185,7 @@ fn encode_record(
                 None => {
                     encoded.lines.truncate(start);
                     splice(&mut encoded.lines, line, record.empty_object);
-                    write_failed(&mut encoded.lines, judged, record);
+                    write_failed(&mut encoded.lines, judged, record, knowledge);
                     true
                 }
             };
@@ -239,7 +239,7 @@ fn write_session(
         feeds: &feeds,
     };
     let assessment = assess_session(&subject);
-    let head = ObjectHead::new(judged, record, context.direction);
+    let head = ObjectHead::new(judged, record, context.direction, knowledge.version);
     let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
     let object = if full {
@@ -277,7 +277,7 @@ fn write_certificate(
     let analysis = analysis_of(known, knowledge);
     let feeds = feeds_of_certificate(analysis, record.time);
     let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time);
-    let head = ObjectHead::new(judged, record, None);
+    let head = ObjectHead::new(judged, record, None, knowledge.version);
     let certificate = Some((&*known.certificate, analysis));
     let state = CertificateState::default();
     let object = match record.time {
@@ -302,8 +302,8 @@ fn full_certificate<'a>(
     CertsiftObject::full(head, assessment, certificate, None, None, None, &[], analysis.signatures(), feeds)
 }
 
-fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record) {
-    let mut head = ObjectHead::new(judged, record, None);
+fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record, knowledge: &Knowledge) {
+    let mut head = ObjectHead::new(judged, record, None, knowledge.version);
     head.faults.push(Fault::new(FaultField::Record, Problem::Failed).to_string());
     let certificate = CertificateObject::brief(CertificateState::default(), None);
     write_object(lines, &CertsiftObject::brief(head, Verdict::Unknown, certificate, None));

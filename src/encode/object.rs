@@ -16,6 +16,7 @@ use crate::enrich::{
 };
 use crate::history::{LearningReason, Seen};
 use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
+use crate::knowledge::KnowledgeVersion;
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
 use crate::model::{Direction, EventTime, Record, RecordId};
 
@@ -86,6 +87,9 @@ pub struct CertsiftObject<'a> {
     /// Rows of feeds that list the certificate, the name or the server, the gravest first; 10 at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     feeds: Vec<FeedObject<'a>>,
+    /// Which knowledge it was judged by: the same files give the same version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knowledge: Option<Text<KnowledgeVersion>>,
     /// Fields that could not be read, as `field:problem`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
@@ -196,11 +200,17 @@ pub(super) struct ObjectHead<'a> {
     log: &'static str,
     sensor: Option<Cow<'a, str>>,
     direction: Option<Direction>,
+    knowledge: KnowledgeVersion,
     pub(super) faults: Vec<String>,
 }
 
 impl<'a> ObjectHead<'a> {
-    pub(super) fn new(judged: &'a Judged, record: &'a Record, direction: Option<Direction>) -> Self {
+    pub(super) fn new(
+        judged: &'a Judged,
+        record: &'a Record,
+        direction: Option<Direction>,
+        knowledge: KnowledgeVersion,
+    ) -> Self {
         let source = &judged.batch.source;
         let named = record.sensor.map(|span| Cow::Borrowed(span.of(&judged.batch.text)));
         Self {
@@ -208,6 +218,7 @@ impl<'a> ObjectHead<'a> {
             log: record.log.name(),
             sensor: source.sensor.as_deref().map(Cow::Borrowed).or(named),
             direction,
+            knowledge,
             faults: record.faults.iter().map(ToString::to_string).collect(),
         }
     }
@@ -241,6 +252,7 @@ impl<'a> CertsiftObject<'a> {
             registration: Cow::Borrowed(&[]),
             signatures: Vec::new(),
             feeds: Vec::new(),
+            knowledge: None,
             faults: head.faults,
             not_evaluated: Cow::Borrowed(&[]),
         }
@@ -259,6 +271,7 @@ impl<'a> CertsiftObject<'a> {
         signatures: &'a [SignatureMatch],
         feeds: &'a [FeedMatch],
     ) -> Self {
+        let knowledge = head.knowledge;
         let brief = Self::brief(head, assessment.verdict, certificate, None);
         Self {
             score: assessment.score,
@@ -274,6 +287,7 @@ impl<'a> CertsiftObject<'a> {
             signatures: signatures.iter().map(SignatureObject::of).collect(),
             feeds: feeds.iter().take(MAX_FEEDS).map(FeedObject::of).collect(),
             not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
+            knowledge: Some(Text(knowledge)),
             ..brief
         }
     }

@@ -61,7 +61,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Certificate;
+use crate::model::{Certificate, Id128};
 use evaluate::{Anchor, Matcher, Truth};
 use examples::Example;
 pub use examples::FailedExample;
@@ -214,26 +214,34 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 impl Signatures {
     /// The catalogue that is compiled in.
     pub fn builtin() -> Result<Self, SignatureError> {
-        let mut all = Vec::new();
+        let (mut all, mut version) = (Vec::new(), Id128([0; 16]));
         for (file, text) in builtin::FILES {
             all.extend(format::parse(file, text)?);
+            version = Id128::of_parts(&[&version.0, text.as_bytes()]);
         }
-        Self::build(all)
+        Self::build(all, version)
     }
 
     /// The signatures of one file; `file` is its name for messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, SignatureError> {
-        Self::build(format::parse(file, text)?)
+        Self::build(format::parse(file, text)?, Id128::of(text.as_bytes()))
     }
 
     /// These signatures and those of further files. An id that is already taken is an error: a file that silently
     /// replaced a built-in signature could switch it off unseen.
     pub fn with_files(self, paths: &[PathBuf]) -> Result<Self, SignatureError> {
-        let mut all = self.signatures;
+        let (mut all, mut version) = (self.signatures, self.version);
         for path in paths {
-            all.extend(format::parse(&path.to_string_lossy(), &read_file(path)?)?);
+            let text = read_file(path)?;
+            all.extend(format::parse(&path.to_string_lossy(), &text)?);
+            version = Id128::of_parts(&[&version.0, text.as_bytes()]);
         }
-        Self::build(all)
+        Self::build(all, version)
+    }
+
+    /// A hash of the files that these were read from.
+    pub fn version(&self) -> Id128 {
+        self.version
     }
 
     /// The signatures that fire on a certificate, malicious before benign, then by confidence, then by id.
@@ -295,7 +303,7 @@ impl Signatures {
         self.iter().flat_map(|signature| examples::failed(signature, &signature.examples)).collect()
     }
 
-    fn build(mut signatures: Vec<Signature>) -> Result<Self, SignatureError> {
+    fn build(mut signatures: Vec<Signature>, version: Id128) -> Result<Self, SignatureError> {
         let mut places: HashMap<&str, &Place> = HashMap::new();
         for signature in &signatures {
             if let Some(first) = places.insert(&signature.id, &signature.place) {
@@ -313,7 +321,7 @@ impl Signatures {
                 None => unanchored.push(index),
             }
         }
-        Ok(Self { signatures, by_anchor, unanchored })
+        Ok(Self { signatures, by_anchor, unanchored, version })
     }
 }
 

@@ -46,7 +46,7 @@ use discover::Patterns;
 use file::Followed;
 use identity::{Mark, Node, Stamp};
 use resume::{Known, Trails};
-use watch::{Hint, Watch};
+use watch::Hint;
 
 /// What to follow, and how.
 #[derive(Debug, Clone)]
