@@ -66,6 +66,7 @@ use evaluate::{Anchor, Matcher, Truth};
 use examples::Example;
 pub use examples::FailedExample;
 use field::Facts;
+use format::Origin;
 
 /// Signatures of tools and products, compiled and indexed.
 #[derive(Debug)]
@@ -214,14 +215,14 @@ impl Signatures {
     pub fn builtin() -> Result<Self, SignatureError> {
         let mut all = Vec::new();
         for (file, text) in builtin::FILES {
-            all.extend(format::parse(file, text)?);
+            all.extend(format::parse(file, text, Origin::Builtin)?);
         }
         Self::build(all)
     }
 
     /// The signatures of one file; `file` is its name for messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, SignatureError> {
-        Self::build(format::parse(file, text)?)
+        Self::build(format::parse(file, text, Origin::User)?)
     }
 
     /// These signatures and those of further files. An id that is already taken is an error: a file that silently
@@ -229,7 +230,7 @@ impl Signatures {
     pub fn with_files(self, paths: &[PathBuf]) -> Result<Self, SignatureError> {
         let mut all = self.signatures;
         for path in paths {
-            all.extend(format::parse(&path.to_string_lossy(), &read_file(path)?)?);
+            all.extend(format::parse(&path.to_string_lossy(), &read_file(path)?, Origin::User)?);
         }
         Self::build(all)
     }
