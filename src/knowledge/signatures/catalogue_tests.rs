@@ -140,6 +140,16 @@ fn every_example_comes_out_the_same_through_both_decoders() {
 }
 
 #[test]
+fn every_builtin_file_would_be_taken_from_a_user_too() {
+    // Their expressions are compiled when they are first needed; a user's are at once, and so here.
+    for (file, text) in builtin::FILES {
+        if let Err(error) = Signatures::parse(file, text) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
 fn every_signature_says_why_and_where_from() {
     for signature in SIGNATURES.iter() {
         let id = signature.id();

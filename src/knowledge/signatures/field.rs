@@ -1,8 +1,9 @@
 //! The fields of a certificate that signatures look at, and the conditions on them.
 
 use std::cell::OnceCell;
+use std::sync::OnceLock;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::model::{
     Attribute, AttributeKind, Certificate, DistinguishedName, Serial, Sha1Digest, Sha256Digest, ValidityTime,
@@ -63,9 +64,17 @@ pub(super) enum TextTest {
     /// In lower case.
     EqualFolded(Box<str>),
     Contains(Box<str>),
-    Matches(Regex),
+    Matches(Expression),
     Exists(bool),
     Template(Vec<TemplatePart>),
+}
+
+/// A regular expression, compiled when it is first asked.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pattern: Box<str>,
+    /// `None` inside when it cannot be compiled, which [`check`](Expression::check) tells.
+    compiled: OnceLock<Option<Regex>>,
 }
 
 #[derive(Debug)]
@@ -96,6 +105,31 @@ pub(super) enum FlagField {
     SelfSigned,
     Ca,
     IssuerIsPublicCa,
+}
+
+/// Memory that one compiled expression may take.
+const MAX_REGEX_BYTES: usize = 256 * 1024;
+
+impl Expression {
+    /// An expression that nobody has compiled yet.
+    pub(super) fn new(pattern: &str) -> Self {
+        Self { pattern: pattern.into(), compiled: OnceLock::new() }
+    }
+
+    /// Compiles it and says what is wrong with it.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let compiled = self.compile().map_err(|error| format!("the expression cannot be compiled: {error}"))?;
+        self.compiled.get_or_init(|| Some(compiled));
+        Ok(())
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        self.compiled.get_or_init(|| self.compile().ok()).as_ref().is_some_and(|regex| regex.is_match(text))
+    }
+
+    fn compile(&self) -> Result<Regex, regex::Error> {
+        RegexBuilder::new(&self.pattern).size_limit(MAX_REGEX_BYTES).build()
+    }
 }
 
 impl<'a> Facts<'a> {
@@ -262,7 +296,7 @@ impl Leaf {
                 }
                 TextTest::EqualFolded(wanted) => wanted.to_string(),
                 TextTest::Contains(part) => format!("contains {part}"),
-                TextTest::Matches(regex) => format!("matches {regex}"),
+                TextTest::Matches(expression) => format!("matches {}", expression.pattern),
                 TextTest::Exists(true) => "present".to_owned(),
                 TextTest::Exists(false) => "absent".to_owned(),
                 TextTest::Template(parts) => render(parts, facts).flatten().unwrap_or_default(),
@@ -283,8 +317,8 @@ impl Leaf {
                 match test {
                     TextTest::OneOf(wanted) => Some(wanted.iter().map(|value| anchor(value)).collect()),
                     TextTest::EqualFolded(wanted) => Some(vec![anchor(wanted)]),
-                    TextTest::Matches(regex) => {
-                        let prefix = prefix_of(&fixed_beginning(regex.as_str()))?;
+                    TextTest::Matches(expression) => {
+                        let prefix = prefix_of(&fixed_beginning(&expression.pattern))?;
                         Some(vec![Anchor::Prefix(*side, kind.clone(), prefix)])
                     }
                     _ => None,
@@ -326,7 +360,7 @@ impl TextTest {
             Self::OneOf(wanted) => wanted.iter().any(|wanted| **wanted == *text),
             Self::EqualFolded(wanted) => text.to_lowercase() == **wanted,
             Self::Contains(part) => text.contains(&**part),
-            Self::Matches(regex) => regex.is_match(text),
+            Self::Matches(expression) => expression.is_match(text),
             Self::Exists(wanted) => *wanted,
             Self::Template(parts) => render(parts, facts)?.is_some_and(|made| made == text),
         })

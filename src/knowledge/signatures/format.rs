@@ -1,6 +1,5 @@
 //! Signature files as typed: TOML that becomes conditions which can be evaluated, or an error at its line.
 
-use regex::RegexBuilder;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -8,7 +7,9 @@ use crate::model::{AttributeKind, EventTime, Serial, Sha1Digest, Sha256Digest, V
 
 use super::evaluate::Matcher;
 use super::examples::{Example, RawExample};
-use super::field::{FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest};
+use super::field::{
+    Expression, FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest,
+};
 use super::{Confidence, Place, Severity, Signature, SignatureError, Verdict, WithoutDefault};
 
 #[derive(Deserialize)]
@@ -83,15 +84,22 @@ pub(super) struct Complaint {
     pub(super) message: String,
 }
 
+/// Whose file it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Ours: tests have compiled its expressions, which would take most of the time of a start.
+    Builtin,
+    /// A user's, who is told at once of an expression that cannot be compiled.
+    User,
+}
+
 /// How deep conditions may nest.
 const MAX_DEPTH: usize = 16;
-/// Memory that one compiled expression may take.
-const MAX_REGEX_BYTES: usize = 256 * 1024;
 /// Longest id.
 const MAX_ID: usize = 64;
 
 /// The signatures of one file.
-pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Signature>, SignatureError> {
+pub(super) fn parse(file: &str, text: &str, origin: Origin) -> Result<Vec<Signature>, SignatureError> {
     let place = |at: usize| Place { file: file.into(), line: line_of(text, at) };
     let raw: RawFile = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
@@ -102,7 +110,8 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Signature>, SignatureE
         .into_iter()
         .map(|raw| {
             let at = place(raw.span().start);
-            compile(raw.into_inner(), &defaults, at).map_err(|complaint| place(complaint.at).error(complaint.message))
+            compile(raw.into_inner(), &defaults, origin, at)
+                .map_err(|complaint| place(complaint.at).error(complaint.message))
         })
         .collect()
 }
@@ -124,7 +133,7 @@ pub(super) fn parse_without_default(file: &str, text: &str) -> Result<Vec<Withou
         .collect()
 }
 
-fn compile(raw: RawSignature, defaults: &RawDefaults, place: Place) -> Result<Signature, Complaint> {
+fn compile(raw: RawSignature, defaults: &RawDefaults, origin: Origin, place: Place) -> Result<Signature, Complaint> {
     let id_at = raw.id.span().start;
     let id = raw.id.into_inner();
     let about =
@@ -138,7 +147,7 @@ fn compile(raw: RawSignature, defaults: &RawDefaults, place: Place) -> Result<Si
     let confidence = raw.confidence.or(defaults.confidence).ok_or_else(|| missing("confidence"))?;
     let severity = raw.severity.or(defaults.severity).ok_or_else(|| missing("severity"))?;
     let expected_fp = raw.expected_fp.or_else(|| defaults.expected_fp.clone()).unwrap_or_default();
-    let matcher = compile_match(raw.matcher, 0).map_err(about)?;
+    let matcher = compile_match(raw.matcher, origin, 0).map_err(about)?;
     let examples = raw.examples.into_iter().map(Example::read).collect::<Result<_, _>>().map_err(about)?;
     Ok(Signature {
         id: id.into(),
@@ -156,7 +165,7 @@ fn compile(raw: RawSignature, defaults: &RawDefaults, place: Place) -> Result<Si
     })
 }
 
-fn compile_match(raw: Spanned<RawMatch>, depth: usize) -> Result<Matcher, Complaint> {
+fn compile_match(raw: Spanned<RawMatch>, origin: Origin, depth: usize) -> Result<Matcher, Complaint> {
     let at = raw.span().start;
     if depth > MAX_DEPTH {
         return Err(complaint(at, format!("conditions nest deeper than {MAX_DEPTH}")));
@@ -165,7 +174,7 @@ fn compile_match(raw: Spanned<RawMatch>, depth: usize) -> Result<Matcher, Compla
         if children.is_empty() {
             return Err(complaint(at, format!("`{name}` is empty")));
         }
-        children.into_iter().map(|child| compile_match(child, depth + 1)).collect::<Result<Vec<_>, _>>()
+        children.into_iter().map(|child| compile_match(child, origin, depth + 1)).collect::<Result<Vec<_>, _>>()
     };
     match raw.into_inner() {
         RawMatch { all: Some(all), any: None, not: None, field: None, op: None, value: None } => {
@@ -175,10 +184,13 @@ fn compile_match(raw: Spanned<RawMatch>, depth: usize) -> Result<Matcher, Compla
             Ok(Matcher::Any(children("any", any)?))
         }
         RawMatch { all: None, any: None, not: Some(not), field: None, op: None, value: None } => {
-            Ok(Matcher::Not(Box::new(compile_match(*not, depth + 1)?)))
+            Ok(Matcher::Not(Box::new(compile_match(*not, origin, depth + 1)?)))
         }
         RawMatch { all: None, any: None, not: None, field: Some(field), op: Some(op), value: Some(value) } => {
             let test = compile_test(&field, &op, &value).map_err(|message| complaint(at, message))?;
+            if let (Origin::User, Test::Text(_, TextTest::Matches(expression))) = (origin, &test) {
+                expression.check().map_err(|message| complaint(at, message))?;
+            }
             Ok(Matcher::Leaf(Leaf::new(&field, test)))
         }
         _ => Err(complaint(at, "a condition is `all`, `any` or `not`, or `field`, `op` and `value`".to_owned())),
@@ -253,10 +265,7 @@ fn compile_text(text: &TextField, field: &str, op: &str, value: &Value) -> Resul
             Err("`contains` needs a text that is not empty".to_owned())
         }
         ("contains", Value::String(part)) => Ok(TextTest::Contains(part.as_str().into())),
-        ("regex", Value::String(pattern)) => {
-            let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build();
-            regex.map(TextTest::Matches).map_err(|error| format!("the expression cannot be compiled: {error}"))
-        }
+        ("regex", Value::String(pattern)) => Ok(TextTest::Matches(Expression::new(pattern))),
         ("exists", Value::Boolean(wanted)) if is_of_one_name => Ok(TextTest::Exists(*wanted)),
         ("exists", _) if is_of_one_name => Err("`exists` needs true or false".to_owned()),
         ("template", Value::String(template)) if is_of_one_name => compile_template(template).map(TextTest::Template),

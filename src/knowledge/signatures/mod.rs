@@ -66,6 +66,7 @@ use evaluate::{Anchor, Matcher, Truth};
 use examples::Example;
 pub use examples::FailedExample;
 use field::Facts;
+use format::Origin;
 
 /// Signatures of tools and products, compiled and indexed.
 #[derive(Debug)]
@@ -216,7 +217,7 @@ impl Signatures {
     pub fn builtin() -> Result<Self, SignatureError> {
         let (mut all, mut version) = (Vec::new(), Id128([0; 16]));
         for (file, text) in builtin::FILES {
-            all.extend(format::parse(file, text)?);
+            all.extend(format::parse(file, text, Origin::Builtin)?);
             version = Id128::of_parts(&[&version.0, text.as_bytes()]);
         }
         Self::build(all, version)
@@ -224,7 +225,7 @@ impl Signatures {
 
     /// The signatures of one file; `file` is its name for messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, SignatureError> {
-        Self::build(format::parse(file, text)?, Id128::of(text.as_bytes()))
+        Self::build(format::parse(file, text, Origin::User)?, Id128::of(text.as_bytes()))
     }
 
     /// These signatures and those of further files. An id that is already taken is an error: a file that silently
@@ -233,7 +234,7 @@ impl Signatures {
         let (mut all, mut version) = (self.signatures, self.version);
         for path in paths {
             let text = read_file(path)?;
-            all.extend(format::parse(&path.to_string_lossy(), &text)?);
+            all.extend(format::parse(&path.to_string_lossy(), &text, Origin::User)?);
             version = Id128::of_parts(&[&version.0, text.as_bytes()]);
         }
         Self::build(all, version)
