@@ -4,6 +4,7 @@
 //! and nothing downstream checks again.
 
 mod raw;
+mod settings;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::knowledge::signatures::SignatureError;
 use crate::knowledge::{Knowledge, PublicCas, Registrations, Signatures, WatchNames};
 use crate::model::{Networks, TimeZone};
 use crate::sink::Rotation;
+pub use settings::{Setting, changed_settings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -193,7 +195,11 @@ impl Default for Config {
     }
 }
 
-fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, KnowledgeError> {
+/// The files that paths and patterns of a key mean.
+///
+/// # Errors
+/// One of them leads to no file.
+pub(crate) fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, KnowledgeError> {
     let mut found = Vec::new();
     for path in paths {
         if Path::new(path).is_file() {
@@ -210,7 +216,10 @@ fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, Knowledge
 }
 
 /// Looks at the head of a feed, so that a file of another kind is not read as a list with nothing but bad rows.
-fn check_feed(path: &Path) -> Result<(), KnowledgeError> {
+///
+/// # Errors
+/// It cannot be read, or is of no known kind.
+pub(crate) fn check_feed(path: &Path) -> Result<(), KnowledgeError> {
     use std::io::Read as _;
     const HEAD: u64 = 64 * 1024;
     let reader = crate::source::open(path, std::sync::Arc::default())

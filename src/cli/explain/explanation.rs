@@ -45,6 +45,9 @@ pub(super) struct Explanation {
     pub(super) time: Option<String>,
     #[serde(skip)]
     pub(super) at: Option<EventTime>,
+    /// The name that the client asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server_name: Option<String>,
     /// The object that certsift writes.
     pub(super) certsift: Value,
     /// Why there is no certificate.
@@ -161,6 +164,7 @@ impl Explanation {
             x509_line: None,
             time: at.map(|at| at.to_string()),
             at,
+            server_name: None,
             certsift,
             absent,
             findings,
@@ -173,6 +177,10 @@ impl Explanation {
 
     pub(super) fn at_line(self, line: Option<u64>) -> Self {
         Self { line, ..self }
+    }
+
+    pub(super) fn for_name(self, server_name: Option<&str>) -> Self {
+        Self { server_name: server_name.map(str::to_owned), ..self }
     }
 
     pub(super) fn joined_with(self, x509_line: Option<u64>) -> Self {

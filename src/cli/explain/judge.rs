@@ -84,7 +84,11 @@ pub(super) fn lines(
             _ => object_of(judged, config, knowledge)
                 .map(|object| Explanation::new(Kind::Record(record.log.name()), line, record.time, object, knowledge)),
         };
-        explanations.extend(explanation.map(|explanation| explanation.at_line(line).joined_with(joined)));
+        let name = match &record.body {
+            Body::Session(session) => session.server_name.map(|name| name.of(&judged.batch.text)),
+            _ => None,
+        };
+        explanations.extend(explanation.map(|it| it.at_line(line).joined_with(joined).for_name(name)));
     }
     explanations
 }

@@ -26,6 +26,7 @@ pub(super) fn write(out: &mut String, explanation: &Explanation) {
     fact(out, "verdict", &format!("{}{score}", cut(verdict)));
     let unsaid = "the record is in its short form: nothing was found when it was judged";
     fact(out, "reason", &cut(text(object, &["reason"]).unwrap_or(unsaid)));
+    optional(out, "server name", explanation.server_name.as_deref());
     for (label, key) in [("direction", "direction"), ("sensor", "sensor")] {
         optional(out, label, text(object, &[key]));
     }
@@ -224,11 +225,9 @@ fn confidence_name(confidence: Confidence) -> &'static str {
 
 fn not_evaluated(out: &mut String, explanation: &Explanation) {
     section(out, "checks");
-    let made = if explanation.evaluated.is_empty() {
-        "not in the record".to_owned()
-    } else {
-        explanation.evaluated.join(", ")
-    };
+    let is_short = explanation.certsift.get("reason").is_none();
+    let none = if is_short { "not said in the record" } else { "none" };
+    let made = if explanation.evaluated.is_empty() { none.to_owned() } else { explanation.evaluated.join(", ") };
     fact(out, "made", &made);
     for code in &explanation.not_evaluated {
         words(out, code);
