@@ -16,7 +16,7 @@ pub(super) fn section(checked: &Checked) -> Section {
         section.fact("settings", "all have their default");
     }
     for setting in settings {
-        section.fact(&setting.key, setting.value);
+        section.fact("setting", format!("{} = {}", setting.key, setting.value));
     }
     section
 }

@@ -24,13 +24,11 @@ fn follow(section: &mut Section, followed: &Followed) {
     for (path, look) in &followed.files {
         let shown = path.to_string_lossy();
         match look {
-            Ok(look) => {
+            Ok(look) if look.is_read => {
                 let first = look.first.map(|first| format!(", from {first}")).unwrap_or_default();
                 section.fact("  file", format!("{shown}: {}{first}", look.kind));
-                if !look.is_read {
-                    section.warning(format!("{shown}: {}; it is left alone", look.kind));
-                }
             }
+            Ok(look) => section.warning(format!("{shown}: {}; it is left alone", look.kind)),
             Err(error) => section.warning(format!("{shown}: cannot be read: {error}")),
         }
     }

@@ -146,15 +146,16 @@ pub(super) fn object_of_first(batch: Batch, config: &Config, knowledge: &Knowled
     object_of(judged.first()?, config, knowledge)
 }
 
-/// Records with what was known of them, in their order. Certificates are known from the beginning, whichever line comes
-/// first.
+/// Records with what was known of them, in their order. Certificates of x509 records are known from the beginning,
+/// whichever line comes first.
 fn correlate(found: &[Found], config: &Config) -> Vec<Judged> {
     let certificates = CertificateStore::new(Backing::Spill(CertificateSpill::default()));
     let history = History::new(config.history, false);
     let mut correlator = Correlator::new(config.join.clone(), certificates, history, false);
     let mut judged = Vec::new();
+    // Of x509 records only: what a session itself holds is learnt when its turn comes, as in `replay`.
     let mut learnt: Option<&Arc<Batch>> = None;
-    for found in found {
+    for found in found.iter().filter(|found| matches!(found.record().map(|it| &it.body), Some(Body::Certificate(_)))) {
         if !learnt.is_some_and(|learnt| Arc::ptr_eq(learnt, &found.batch)) {
             correlator.learn_certificates(&found.batch);
             learnt = Some(&found.batch);

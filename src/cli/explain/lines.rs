@@ -48,6 +48,8 @@ pub(super) struct Unreadable {
 const MAX_EXPLAINED: usize = 100;
 /// Lines that are looked at for them.
 const MAX_LINES: u64 = 100_000;
+/// Bytes that are looked at for them, decompressed.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Lines that cannot be read and are named.
 const MAX_UNREADABLE: usize = 10;
 /// Bytes that are read at a time.
@@ -67,6 +69,7 @@ pub(super) fn read(mut reader: LineReader<Reader>, head: &[u8], path: &Path) -> 
     // Objects over several lines, as people copy them, become one line each.
     let unfolded = if reader.head_is_all() { unfold(head) } else { None };
     let format = format_of(unfolded.as_deref().unwrap_or(head), &name);
+    let is_known = !matches!(format, Format::Unknown);
     if let Some(lines) = unfolded {
         reader = LineReader::new(Box::new(Cursor::new(lines)));
     }
@@ -78,6 +81,9 @@ pub(super) fn read(mut reader: LineReader<Reader>, head: &[u8], path: &Path) -> 
         bounded: None,
         source: Arc::new(source),
     };
+    if !is_known {
+        return Ok(looked);
+    }
     let context = DecodeContext::default();
     let mut splitter = Splitter::new(&name, Some(format));
     let mut numbers = LineNumbers::default();
@@ -98,7 +104,7 @@ pub(super) fn read(mut reader: LineReader<Reader>, head: &[u8], path: &Path) -> 
             looked.bounded = more.then(|| format!("explained are the first {MAX_EXPLAINED} records, and no more"));
             return Ok(looked);
         }
-        if numbers.seen >= MAX_LINES {
+        if numbers.seen >= MAX_LINES || reader.offset() >= MAX_BYTES {
             looked.bounded = Some(format!("looked at are the first {} lines, and no more", numbers.seen));
             return Ok(looked);
         }
@@ -110,7 +116,7 @@ pub(super) fn nothing_found(head: &[u8], unreadable: &[Unreadable], others: &BTr
     const WANTED: &str = "give a PEM or DER certificate, a line of Zeek's x509.log or ssl.log (of TSV with its header \
                           lines), or an EVE event about TLS";
     if !others.is_empty() {
-        let kinds: Vec<_> = others.iter().map(|(kind, count)| format!("{count} of {kind}")).collect();
+        let kinds: Vec<_> = others.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         return format!("holds no record about TLS ({}); {WANTED}", kinds.join(", "));
     }
     if std::str::from_utf8(head).is_err_and(|error| error.error_len().is_some()) || head.contains(&0) {
@@ -139,9 +145,10 @@ impl Looked {
                 Body::PassThrough | Body::Skipped | Body::HashPair(_) => {
                     let kind = match record.log {
                         Log::SuricataOther => "other EVE events",
-                        Log::ZeekOther => "other logs of Zeek",
-                        Log::Unknown => "JSON of no known log",
-                        log => log.name(),
+                        Log::ZeekOther => "records of other logs of Zeek",
+                        Log::ZeekFiles => "records of files.log",
+                        Log::ZeekKnownCerts => "records of known_certs.log",
+                        _ => "JSON objects of no known log",
                     };
                     *self.others.entry(kind).or_default() += 1;
                 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use super::replay::shown;
 use super::terminal::{json_line, write_stdout};
-use super::{ExitCode, printable, start_logging, summary};
+use super::{ExitCode, start_logging, summary};
 use crate::config::Config;
 use crate::source::{LineReader, Reader, open, open_stdin};
 use explanation::Explanation;
@@ -95,7 +95,7 @@ fn read(
         anyhow::bail!("{name}: {}", lines::nothing_found(&head, &unreadable, &others));
     }
     for (kind, count) in &others {
-        eprintln!("certsift: {name}: {count} of {} left out: nothing to explain", printable(kind));
+        eprintln!("certsift: {name}: left out, since there is nothing to explain: {count} {kind}");
     }
     if let Some(bound) = bounded {
         eprintln!("certsift: {name}: {bound}");
