@@ -37,7 +37,7 @@ enum Command {
     Check(check::Arguments),
 }
 
-/// Options that both commands have.
+/// Options that `replay` and `run` have.
 #[derive(clap::Args, Debug)]
 struct Common {
     /// Configuration file; without one every setting has its default

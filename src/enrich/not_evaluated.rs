@@ -89,7 +89,7 @@ const ABSENT: [Reason; 7] = [
 ];
 
 const NO_CERTIFICATE: &str = "no certificate was seen, nor could one be recalled";
-const ABSENT_REMEDY: &str = "see why there is none";
+const ABSENT_REMEDY: &str = "see what is said of the certificate";
 const LOG_DER: &str = "log the certificate itself: Zeek's log-certs-base64, Suricata's `certificate`";
 
 /// The meaning of a code of `not_evaluated`; `None` for one that this version does not know.

@@ -87,6 +87,9 @@ pub(super) struct FindingWords {
     /// What would be benign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) benign: Option<String>,
+    /// What a signature of a benign product leaves open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) caveat: Option<String>,
     /// The signature that it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) signature: Option<SignatureWords>,
@@ -215,9 +218,13 @@ impl FindingWords {
         let signature = text(finding, &["evidence"])
             .filter(|_| id == "signature")
             .and_then(|evidence| knowledge.signatures.get(evidence));
+        let expected_fp = signature.map(Signature::expected_fp).filter(|text| !text.is_empty()).map(str::to_owned);
         let of_check = checks().iter().find(|check| check.id == id).map(|check| check.benign.to_owned());
-        let of_signature = signature.map(Signature::expected_fp).filter(|text| !text.is_empty()).map(str::to_owned);
-        Self { id: id.to_owned(), benign: of_signature.or(of_check), signature: signature.map(SignatureWords::of) }
+        let (benign, caveat) = match signature.map(Signature::verdict) {
+            Some(Verdict::Benign) => (None, expected_fp),
+            _ => (expected_fp.or(of_check), None),
+        };
+        Self { id: id.to_owned(), benign, caveat, signature: signature.map(SignatureWords::of) }
     }
 }
 

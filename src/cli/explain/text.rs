@@ -65,7 +65,7 @@ fn certificate(out: &mut String, title: &str, certificate: Option<&Value>, expla
     match text(certificate, &["state"]) {
         Some("absent") => {
             if let Some(absent) = &explanation.absent {
-                words(out, absent);
+                words(out, &absent.code, absent);
             }
             return;
         }
@@ -203,6 +203,7 @@ fn source(out: &mut String, words: &FindingWords) {
         inner(out, "written in", Some(&signature.place));
     }
     inner(out, "benign if", words.benign.as_deref());
+    inner(out, "but", words.caveat.as_deref());
 }
 
 fn verdict_name(verdict: Verdict) -> &'static str {
@@ -229,13 +230,24 @@ fn not_evaluated(out: &mut String, explanation: &Explanation) {
     let none = if is_short { "not said in the record" } else { "none" };
     let made = if explanation.evaluated.is_empty() { none.to_owned() } else { explanation.evaluated.join(", ") };
     fact(out, "made", &made);
+    if !matches!(explanation.kind, Kind::Enriched(_)) {
+        fact(out, "history", "explain has none: nothing is called rare or new here");
+    }
+    // Several checks may stay out for one reason.
+    let mut groups: Vec<(Vec<&str>, &Words)> = Vec::new();
     for code in &explanation.not_evaluated {
-        words(out, code);
+        match groups.iter_mut().find(|(_, first)| (&first.sentence, first.remedy) == (&code.sentence, code.remedy)) {
+            Some((codes, _)) => codes.push(&code.code),
+            None => groups.push((vec![&code.code], code)),
+        }
+    }
+    for (codes, first) in groups {
+        words(out, &codes.join(", "), first);
     }
 }
 
-fn words(out: &mut String, words: &Words) {
-    line(out, &format!("  {}", cut(&words.code)));
+fn words(out: &mut String, codes: &str, words: &Words) {
+    line(out, &format!("  {}", cut(codes)));
     inner(out, "why", Some(&words.sentence));
     inner(out, "what to do", words.remedy);
 }
