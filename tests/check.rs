@@ -22,10 +22,10 @@ fn without_a_configuration_everything_has_its_default() {
     let world = World::new("");
     let (code, out) = world.check(&[]);
     assert_eq!(code, Some(0), "{out}");
-    assert_said(&out, &["every setting has its default", "60 signatures", "8088 names", "0 errors, 0 warnings"]);
+    assert_said(&out, &["every setting has its default", "signatures 60", "8088 names", "errors 0, warnings 0"]);
     let (code, out) = world.check(&["--config", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
-    assert_said(&out, &["all have their default", "usable: 0 errors"]);
+    assert_said(&out, &["all have their default", "usable: errors 0"]);
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn the_sample_configuration_is_usable() {
     let (code, out) = world.check(&["-c", config.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{out}");
     for said in
-        ["history.learning.days = 3", "registrations.csv: 15 rows", "1 domains, 1 brands", "0 errors, 0 warnings"]
+        ["history.learning.days = 3", "registrations.csv: 15 rows", "domains 1, brands 1", "errors 0, warnings 0"]
     {
         assert_said(&out, &[said]);
     }
@@ -104,10 +104,10 @@ fn a_wrong_signature_file_is_named_with_its_line_and_hides_no_other() {
         &[
             "error: bad.toml:8: signature `own`: there is no field `seriall`",
             "error: knowledge.signatures: gone.toml: no such file",
-            "good.toml: 1 signatures (1 malicious), 1 tools, 1 ATT&CK ids",
+            "good.toml: signatures 1 (malicious 1), tools 1, ATT&CK ids 1",
             "warning: good.toml:1: example 1 of own does not come out",
             "error: twice.toml:1: the id `cobalt-strike-default-serial` is already used",
-            "not usable: 3 errors",
+            "not usable: errors 3",
         ],
     );
 }
@@ -118,7 +118,7 @@ fn good_signature_files_are_counted_together() {
     world.file("a.sig", SIGNATURE.as_bytes());
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
-    assert_said(&out, &["together             61 signatures (45 malicious, 5 dual-use, 11 benign)"]);
+    assert_said(&out, &["together             signatures 61 (malicious 45, dual-use 5, benign 11)"]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_wrong_configuration_is_said_with_its_line() {
     for (text, expected) in [("[join]\nwait = \"x\"\n", "line 2"), ("[output]\npth = \"x\"\n", "pth")] {
         let (code, out) = World::new(text).check(&["-c", "c.toml"]);
         assert_eq!(code, Some(1), "{out}");
-        assert_said(&out, &["error: c.toml", expected, "not usable: 1 errors"]);
+        assert_said(&out, &["error: c.toml", expected, "not usable: errors 1"]);
     }
     let (code, out) = World::new("").check(&["-c", "gone.toml"]);
     assert_eq!(code, Some(1), "{out}");

@@ -151,6 +151,7 @@ fn what_cannot_be_explained_is_an_error_that_says_what_to_give() {
         ("blank", b"\n \n", "is empty"),
         ("text", b"hello\nworld\n", "neither a certificate nor a log"),
         ("other.json", b"{\"key\":1}", "no record about TLS"),
+        ("odd.json", b"{\"certsift\":1}", "not the object"),
         ("half.json", b"{\"_path\":\"ssl\",\"ts\":1.5", "not a JSON object"),
         ("half.der", &der(FINGERPRINT)[..100], "begins like DER"),
         ("key.pem", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "PRIVATE KEY"),

@@ -61,7 +61,7 @@ fn watch_names(section: &mut Section, names: &[String]) {
         Ok(watched) => {
             let domains = watched.iter().filter(|name| name.domain.is_some()).count();
             section
-                .fact("watched names", format!("{}: {domains} domains, {} brands", names.len(), names.len() - domains));
+                .fact("watched names", format!("{}: domains {domains}, brands {}", names.len(), names.len() - domains));
         }
         Err(error) => section.problem(format!("knowledge.watch_names: {error}")),
     }

@@ -67,7 +67,7 @@ pub(super) fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let count = |of: fn(&Section) -> usize| sections.iter().map(of).sum::<usize>();
     let (problems, warnings) = (count(Section::problems), count(Section::warnings));
     let usable = if problems == 0 { "usable" } else { "not usable" };
-    out.push_str(&format!("{usable}: {problems} errors, {warnings} warnings\n"));
+    out.push_str(&format!("{usable}: errors {problems}, warnings {warnings}\n"));
     write_stdout(&out)?;
     Ok(if problems == 0 { ExitCode::Success } else { ExitCode::Failure })
 }

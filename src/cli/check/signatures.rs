@@ -95,9 +95,9 @@ fn counts(signatures: &Signatures) -> String {
     ];
     let verdicts = verdicts.map(|(name, verdict)| (name, of(verdict)));
     let verdicts: Vec<_> =
-        verdicts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+        verdicts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name} {count}")).collect();
     format!(
-        "{} signatures ({}), {} tools, {} ATT&CK ids",
+        "signatures {} ({}), tools {}, ATT&CK ids {}",
         signatures.len(),
         verdicts.join(", "),
         tools.len(),

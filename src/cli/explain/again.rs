@@ -42,11 +42,11 @@ pub(super) fn enriched(
     knowledge: &Knowledge,
 ) -> Option<Explanation> {
     let mut whole: Value = serde_json::from_str(line).ok()?;
-    let stored = whole.as_object_mut()?.remove("certsift")?;
+    let stored = whole.as_object_mut()?.remove("certsift").filter(Value::is_object)?;
     let log = text(&stored, &["log"]).unwrap_or(record.log.name()).to_owned();
     let today = judge_again(&whole, &stored, &log, record.time, source, config, knowledge);
     let again = today.map(|today| compare(&stored, &today));
-    Some(Explanation::new(Kind::Enriched(log), None, record.time, stored, knowledge).with_judged_again(again))
+    Some(Explanation::new(Kind::Enriched(log), record.time, stored, knowledge).with_judged_again(again))
 }
 
 /// The object that the record would get today: its own fields with the certificate that it showed then.

@@ -127,13 +127,7 @@ pub(super) struct ChainCertificate {
 }
 
 impl Explanation {
-    pub(super) fn new(
-        kind: Kind,
-        line: Option<u64>,
-        at: Option<EventTime>,
-        certsift: Value,
-        knowledge: &Knowledge,
-    ) -> Self {
+    pub(super) fn new(kind: Kind, at: Option<EventTime>, certsift: Value, knowledge: &Knowledge) -> Self {
         let input = match &kind {
             Kind::File { form, certificates: 1 } => format!("certificate ({form})"),
             Kind::File { form, certificates } => {
@@ -163,7 +157,7 @@ impl Explanation {
         Self {
             kind,
             input,
-            line,
+            line: None,
             x509_line: None,
             time: at.map(|at| at.to_string()),
             at,

@@ -37,7 +37,7 @@ pub(super) fn certificates(
         object.remove("log");
     }
     let kind = Kind::File { form: found.form, certificates: 1 + found.others.len() };
-    Ok(Explanation::new(kind, None, Some(now), object, knowledge).with_chain(chain))
+    Ok(Explanation::new(kind, Some(now), object, knowledge).with_chain(chain))
 }
 
 /// Judges the records of an input, each with what the others tell.
@@ -82,7 +82,7 @@ pub(super) fn lines(
                 again::enriched(record.line.of(&judged.batch.text), record, source, config, knowledge)
             }
             _ => object_of(judged, config, knowledge)
-                .map(|object| Explanation::new(Kind::Record(record.log.name()), line, record.time, object, knowledge)),
+                .map(|object| Explanation::new(Kind::Record(record.log.name()), record.time, object, knowledge)),
         };
         let name = match &record.body {
             Body::Session(session) => session.server_name.map(|name| name.of(&judged.batch.text)),

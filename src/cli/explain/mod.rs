@@ -101,6 +101,9 @@ fn read(
         eprintln!("certsift: {name}: {bound}");
     }
     let explanations = judge::lines(&records, &source, config, knowledge);
+    if explanations.is_empty() {
+        anyhow::bail!("{name}: holds the key `certsift`, but not the object that certsift writes there");
+    }
     Ok((explanations, unreadable.is_empty()))
 }
 
