@@ -5,6 +5,7 @@
 
 mod knowledge;
 mod raw;
+mod settings;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
 use crate::sink::Rotation;
 pub use knowledge::{KnowledgeError, KnowledgeReports};
+pub use settings::{Setting, changed_settings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]

@@ -111,6 +111,16 @@ enum DoneKind {
     Compressed,
 }
 
+/// The files that patterns mean now, and what stands in the way: what a [`Tail`] would follow, without following it.
+///
+/// # Errors
+/// A pattern cannot be understood.
+pub fn files_of(patterns: &[String]) -> Result<(Vec<PathBuf>, Vec<ReadError>), TailError> {
+    let discovery = Patterns::new(patterns)?.expand();
+    let files = discovery.files.iter().filter_map(|found| Some(found.paths.first()?.to_path_buf()));
+    Ok((files.collect(), discovery.problems))
+}
+
 impl Tail {
     /// Finds the files and, by their content, where reading stopped.
     ///
