@@ -89,9 +89,7 @@ pub fn feeds_of(
     let of_certificate = certificate.map(|(_, analysis)| analysis.feeds()).unwrap_or_default();
     let mut matches = knowledge.feeds.of_session(&names);
     matches.extend(of_certificate.iter().cloned());
-    matches.retain(|found| {
-        found.holds_at(Some(at)) && found.port.is_none_or(|port| session.server_port == Some(port))
-    });
+    matches.retain(|found| found.holds_at(Some(at)) && found.port.is_none_or(|port| session.server_port == Some(port)));
     finished(matches)
 }
 
