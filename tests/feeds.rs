@@ -9,8 +9,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use support::{assert_valid, certsift, records};
 
-const SHA1: &str = "6ece5ece4192683d2d84e25b0ba7e04f9cb7eb7c";
-const SHA1_COLONS: &str = "6e:ce:5e:ce:41:92:68:3d:2d:84:e2:5b:0b:a7:e0:4f:9c:b7:eb:7c";
+const SHA1: &str = "1c1a4f0a5b6c7d8e9fa0b1c2d3e4f5061728394a";
+/// Of the certificate that Cobalt Strike comes with.
+const STRIKE: &str = "6ece5ece4192683d2d84e25b0ba7e04f9cb7eb7c";
 const FINGERPRINT: &str = "7812c001f7cda45a7c745a0e692d874c4f0319b2fd1bd49f2d199e0e7b0c1b3c";
 const PUBLIC: &str = "C=US, O=Let's Encrypt, CN=R3";
 
@@ -19,6 +20,7 @@ struct Scene<'a> {
     name: &'a str,
     server: &'a str,
     port: u16,
+    sha1: &'a str,
     serial: &'a str,
     /// In the order of the encoding, as Suricata prints it.
     subject: &'a [(&'a str, &'a str)],
@@ -31,6 +33,7 @@ impl Default for Scene<'_> {
             name: "www.fine.example",
             server: "192.0.2.1",
             port: 443,
+            sha1: SHA1,
             serial: "0A:0B:0C:0D:0E",
             subject: &[("C", "US"), ("CN", "www.fine.example")],
             issuer: PUBLIC,
@@ -42,11 +45,12 @@ impl Scene<'_> {
     /// The session as Suricata logs it.
     fn eve(&self) -> String {
         let subject: Vec<_> = self.subject.iter().map(|(kind, value)| format!("{kind}={value}")).collect();
+        let colons: Vec<_> = self.sha1.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
         json!({
             "timestamp": "2025-10-09T08:53:20.000000+0000", "event_type": "tls", "flow_id": 7,
             "src_ip": "10.0.0.1", "src_port": 50000, "dest_ip": self.server, "dest_port": self.port,
             "tls": {"subject": subject.join(", "), "issuerdn": self.issuer, "serial": self.serial,
-                "fingerprint": SHA1_COLONS, "sni": self.name, "version": "TLS 1.2",
+                "fingerprint": colons.join(":"), "sni": self.name, "version": "TLS 1.2",
                 "notbefore": "2025-01-01T00:00:00", "notafter": "2026-01-01T00:00:00"}
         })
         .to_string()
@@ -140,7 +144,7 @@ fn a_listed_certificate_is_critical_and_its_twin_is_not() {
     assert_eq!(feeds(zeek)[0]["feed"], "intel");
     assert_eq!(feeds(x509)[0]["kind"], "sha256");
     assert!(zeek["not_evaluated"].as_array().unwrap().contains(&json!("feed:no_sha1")), "{zeek:#}");
-    let other = sslbl.replace("6ece", "7ece");
+    let other = sslbl.replace("1c1a", "2c1a");
     assert_eq!(verdicts(&Scene::default().judge(&[("sslblacklist.csv", &other)])), ["info"; 3]);
 }
 
@@ -202,8 +206,8 @@ fn lazarus_is_critical_by_a_rule_on_the_serial_and_nothing_without_it() {
 
 #[test]
 fn a_feed_that_disagrees_is_said_beside_the_signature_and_adds_nothing() {
-    let sslbl = format!("# Listingdate,SHA1,Listingreason\n2016-01-01 00:00:00,{SHA1},AKBuilder C&C\n");
-    let scene = Scene { serial: "08:BB:00:EE", ..Scene::default() };
+    let sslbl = format!("# Listingdate,SHA1,Listingreason\n2016-01-01 00:00:00,{STRIKE},AKBuilder C&C\n");
+    let scene = Scene { serial: "08:BB:00:EE", sha1: STRIKE, ..Scene::default() };
     let [eve, ..] = scene.judge(&[("sslbl.csv", &sslbl)]);
     let [without, ..] = scene.judge(&[]);
     assert_eq!((&eve["score"], &eve["verdict"]), (&without["score"], &json!("critical")));
@@ -245,7 +249,7 @@ fn exceptions_lighten_what_is_found_and_hide_nothing() {
     assert_eq!(finding(&eve, "self_signed")["weight"], 0.015);
     assert_eq!(finding(&eve, "allow")["note"], "domain evil.example is excepted: our red team");
     let [eve, ..] = scene.judge(&[names, ("allow.csv", "domain,evil.example,our red team,2025-01-01\n")]);
-    assert_eq!((&eve["verdict"], finding(&eve, "allow")), (&json!("low"), &Value::Null));
+    assert_eq!((&eve["verdict"], finding(&eve, "allow")), (&json!("medium"), &Value::Null));
     let [eve, ..] = scene.judge(&[names, ("allow.csv", "finding,self_signed,noise,\n")]);
     assert_eq!(
         (&finding(&eve, "feed")["weight"], &finding(&eve, "self_signed")["weight"]),
@@ -263,7 +267,7 @@ fn exceptions_lighten_what_is_found_and_hide_nothing() {
 fn a_feed_that_cannot_be_used_is_said_and_the_others_are_used() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("prose.txt"), "Dear all,\nplease find attached.\n").unwrap();
-    std::fs::write(folder.path().join("names.txt"), "www.fine.example\nbad name\n").unwrap();
+    std::fs::write(folder.path().join("names.txt"), "www.fine.example\nbad name\nevil.example\n").unwrap();
     std::fs::write(folder.path().join("nrd.csv"), "domain,created\nfine.example,2025-10-08\n").unwrap();
     std::fs::write(folder.path().join("eve.json"), Scene::default().eve() + "\n").unwrap();
     let config = "[knowledge]\nfeeds = [\"prose.txt\", \"names.txt\", \"nrd.csv\"]\n";
