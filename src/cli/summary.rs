@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::replay::shown;
+use crate::config::KnowledgeReports;
 use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
-use crate::config::KnowledgeReports;
 use crate::knowledge::feeds::{FeedReport, MatchKind};
 use crate::knowledge::registrations::ListReport;
 use crate::model::EventTime;

@@ -160,6 +160,24 @@ impl Config {
     }
 }
 
+/// Reads what `knowledge.feeds` and `knowledge.allow` name, whatever becomes of the rest; for `certsift check`.
+pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports, Vec<KnowledgeError>) {
+    let (mut files, mut errors) = (Vec::new(), Vec::new());
+    for pattern in &config.knowledge.feeds {
+        match expand("knowledge.feeds", std::slice::from_ref(pattern)) {
+            Ok(found) => files.extend(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    let FeedParts { feed_reports, list_reports, .. } = FeedParts::load(files, now);
+    let allow = expand("knowledge.allow", config.knowledge.allow.as_slice()).unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    });
+    let allow = allow.first().map(|path| AllowList::load(path, now).1);
+    (KnowledgeReports { lists: list_reports, feeds: feed_reports, allow }, errors)
+}
+
 impl FeedParts {
     fn load(files: Vec<PathBuf>, now: EventTime) -> Self {
         let (lists, feeds): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_registration_list(path));
@@ -188,7 +206,11 @@ impl FeedParts {
     }
 }
 
-fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, KnowledgeError> {
+/// The files that paths and patterns of a key mean.
+///
+/// # Errors
+/// One of them leads to no file.
+pub(crate) fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, KnowledgeError> {
     let mut found = Vec::new();
     for path in paths {
         let files = files_of(path);

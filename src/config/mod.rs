@@ -18,6 +18,7 @@ use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
 use crate::sink::Rotation;
 pub use knowledge::{KnowledgeError, KnowledgeReports};
+pub(crate) use knowledge::{check_feeds, expand};
 pub use settings::{Setting, changed_settings};
 
 /// Everything that can be set.

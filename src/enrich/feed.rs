@@ -15,6 +15,10 @@ use crate::knowledge::feeds::{FeedMatch, MatchKind, SessionNames, Standing};
 use crate::knowledge::signatures::Severity;
 use crate::model::{Certificate, EventTime, Session};
 
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "feed";
+/// What would be benign.
+pub(super) const BENIGN: &str = "a listing that is old, was taken back, or names a server that many share; an authorised test";
 /// The weight of a certificate that is listed itself.
 const WEIGHT_CERTIFICATE: f64 = 0.95;
 /// The weight of a name that is listed itself, of a rule, and of a whole subject.
@@ -89,9 +93,7 @@ pub fn feeds_of(
     let of_certificate = certificate.map(|(_, analysis)| analysis.feeds()).unwrap_or_default();
     let mut matches = knowledge.feeds.of_session(&names);
     matches.extend(of_certificate.iter().cloned());
-    matches.retain(|found| {
-        found.holds_at(Some(at)) && found.port.is_none_or(|port| session.server_port == Some(port))
-    });
+    matches.retain(|found| found.holds_at(Some(at)) && found.port.is_none_or(|port| session.server_port == Some(port)));
     finished(matches)
 }
 

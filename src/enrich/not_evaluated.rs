@@ -15,8 +15,21 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 12] = [
+const NOT_EVALUATED: [Reason; 16] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
+    reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason(
+        "feed:no_sha1",
+        "feeds list certificates by SHA-1, and only the SHA-256 of this one is logged",
+        "with Zeek, set `redef X509::hash_function = sha1_hash;`, or `redef X509::log_x509_in_files_log = T;` and let \
+         certsift read files.log, whose rows pair both hashes",
+    ),
+    reason(
+        "feed:no_sha256",
+        "feeds list certificates by SHA-256, and only the SHA-1 of this one is logged",
+        "with Suricata, log the certificate itself: `custom: [certificate, …]` under tls in suricata.yaml",
+    ),
     reason(
         "lookalike:no_watch_names",
         "there are no names to compare with",

@@ -1,13 +1,11 @@
 //! Signatures: the built-in catalogue, and the user's files one by one.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::Checked;
 use super::section::Section;
 use crate::config::expand;
 use crate::knowledge::Signatures;
-use crate::knowledge::signatures::Verdict;
 
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("signatures");
@@ -19,6 +17,13 @@ pub(super) fn section(checked: &Checked) -> Section {
         }
     };
     section.fact("built in", counts(&builtin));
+    match Signatures::without_default() {
+        Ok(tools) => {
+            let named: Vec<_> = tools.iter().map(|tool| tool.tool()).collect();
+            section.fact("no default known", format!("{}: {}", named.len(), named.join(", ")));
+        }
+        Err(error) => section.problem(error.to_string()),
+    }
     let mut good: Vec<PathBuf> = Vec::new();
     for pattern in &checked.config.knowledge.signatures {
         match expand("knowledge.signatures", std::slice::from_ref(pattern)) {
@@ -84,23 +89,5 @@ fn together(files: &[PathBuf]) -> Result<Signatures, Vec<String>> {
 
 /// How many there are of what.
 fn counts(signatures: &Signatures) -> String {
-    let of = |verdict: Verdict| signatures.iter().filter(|signature| signature.verdict() == verdict).count();
-    let tools: BTreeSet<_> = signatures.iter().map(|signature| signature.tool()).collect();
-    let attack_ids: BTreeSet<_> = signatures.iter().filter_map(|signature| signature.attack_id()).collect();
-    let verdicts = [
-        ("malicious", Verdict::Malicious),
-        ("dual-use", Verdict::DualUse),
-        ("greyware", Verdict::Greyware),
-        ("benign", Verdict::Benign),
-    ];
-    let verdicts = verdicts.map(|(name, verdict)| (name, of(verdict)));
-    let verdicts: Vec<_> =
-        verdicts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name} {count}")).collect();
-    format!(
-        "signatures {} ({}), tools {}, ATT&CK ids {}",
-        signatures.len(),
-        verdicts.join(", "),
-        tools.len(),
-        attack_ids.len()
-    )
+    signatures.summary().to_string()
 }

@@ -106,9 +106,9 @@ mod tests {
     #[test]
     fn addresses_and_networks_are_read_and_found() {
         let texts = ["192.0.2.1", "192.0.2.0/24", "198.51.100.7/32", "2001:db8::/32", "::ffff:203.0.113.9"];
-        let entries = (1..).zip(texts).map(|(row, text)| {
-            (Network::parse(text).expect(text), None, Entry { key: (), note: 0, row })
-        });
+        let entries = (1..)
+            .zip(texts)
+            .map(|(row, text)| (Network::parse(text).expect(text), None, Entry { key: (), note: 0, row }));
         let table = NetworkTable::new(entries.collect());
         let rows = |address: &str| {
             let mut rows = Vec::new();

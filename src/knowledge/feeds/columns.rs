@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn rows_are_split_with_and_without_quotes() {
         assert_eq!(split("a, b ,c"), ["a", "b", "c"]);
-        assert_eq!(split(r#""2026-07-04 22:19:04", "18", "a,b", "say ""no""", """#), ["2026-07-04 22:19:04", "18", "a,b", "say \"no\"", ""]);
+        assert_eq!(
+            split(r#""2026-07-04 22:19:04", "18", "a,b", "say ""no""", """#),
+            ["2026-07-04 22:19:04", "18", "a,b", "say \"no\"", ""]
+        );
         assert_eq!(split("a,,"), ["a", "", ""]);
         assert_eq!(split(r#""a"x,b"#), ["a", "b"]);
         assert_eq!(split(""), [""]);

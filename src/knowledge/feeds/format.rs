@@ -58,13 +58,8 @@ pub(super) const LINES: [&LineFormat; 14] = [
 ];
 
 /// The formats of documents, in the order in which they are tried.
-pub(super) const DOCUMENTS: [&DocumentFormat; 5] = [
-    &stix::FORMAT,
-    &misp_warninglist::FORMAT,
-    &misp::FORMAT,
-    &misp::MANIFEST,
-    &suricata_dataset_json::DOCUMENT,
-];
+pub(super) const DOCUMENTS: [&DocumentFormat; 5] =
+    [&stix::FORMAT, &misp_warninglist::FORMAT, &misp::FORMAT, &misp::MANIFEST, &suricata_dataset_json::DOCUMENT];
 
 /// The first lines of a file.
 pub(super) struct Head<'a> {
@@ -114,10 +109,10 @@ impl<'a> Head<'a> {
         comments.chain(self.rows.first().map(|&(number, text)| header(Some(number), text)))
     }
 
-    /// Whether there are rows and nine in ten of them satisfy `test`.
+    /// Whether there are rows and two in three of them satisfy `test`.
     pub(super) fn most_rows(&self, test: impl Fn(&str) -> bool) -> bool {
         let good = self.rows.iter().filter(|(_, line)| test(line)).count();
-        good > 0 && (self.rows.len() - good) * 9 <= good
+        good > 0 && (self.rows.len() - good) * 2 <= good
     }
 }
 

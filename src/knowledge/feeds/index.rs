@@ -77,12 +77,6 @@ impl<K: Key> Table<K> {
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-
-    /// How many entries there are.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
 }
 
 fn bucket<K: Key>(key: K, bits: u32) -> usize {

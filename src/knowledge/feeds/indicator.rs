@@ -28,7 +28,9 @@ const NOT_A_NAME: &str = "it is no name, address or hash";
 pub(super) fn read(text: &str) -> Reading {
     let text = text.trim();
     match hex_digits(text) {
-        Some(40) => return Sha1Digest::parse(text).map_or(Reading::Bad(NOT_A_NAME), |d| Reading::Row(Indicator::Sha1(d))),
+        Some(40) => {
+            return Sha1Digest::parse(text).map_or(Reading::Bad(NOT_A_NAME), |d| Reading::Row(Indicator::Sha1(d)));
+        }
         Some(64) => {
             return Sha256Digest::parse(text).map_or(Reading::Bad(NOT_A_NAME), |d| Reading::Row(Indicator::Sha256(d)));
         }

@@ -105,12 +105,7 @@ fn load_file(path: &Path, now: EventTime) -> (Rows, FeedReport) {
     (rows, report)
 }
 
-fn read(
-    reader: &mut dyn Read,
-    now: EventTime,
-    rows: &mut Rows,
-    name: &mut Option<&'static str>,
-) -> Result<(), String> {
+fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, name: &mut Option<&'static str>) -> Result<(), String> {
     let said = |error: io::Error| format!("cannot be read to its end: {error}");
     let mut bytes = Vec::new();
     Read::take(&mut *reader, HEAD as u64).read_to_end(&mut bytes).map_err(said)?;

@@ -141,7 +141,8 @@ impl Feeds {
     fn certified_names(&self, certificate: &Certificate, hits: &mut Vec<Hit>) {
         let san = certificate.san.iter().flat_map(|san| san.dns.iter()).map(|name| (&**name, "san.dns"));
         let subject = certificate.subject.iter();
-        let common = subject.flat_map(|subject| subject.values(&AttributeKind::CommonName)).map(|name| (name, "subject.cn"));
+        let common =
+            subject.flat_map(|subject| subject.values(&AttributeKind::CommonName)).map(|name| (name, "subject.cn"));
         let mut seen: Vec<u64> = Vec::new();
         for (name, field) in san.chain(common).take(MAX_NAMES) {
             let name = name.strip_prefix("*.").unwrap_or(name);

@@ -145,12 +145,15 @@ impl Reader<'_> {
     fn certificate(&mut self, object: &Object<'_>, info: &str) {
         let first = self.number;
         let related = |relation: &str| {
-            let is_it = |attribute: &&Attribute<'_>| attribute.object_relation.as_ref().is_some_and(|r| r.0 == relation);
+            let is_it =
+                |attribute: &&Attribute<'_>| attribute.object_relation.as_ref().is_some_and(|r| r.0 == relation);
             object.attributes.iter().filter(|attribute| !is_deleted(attribute)).find(is_it)
         };
         let serial = related("serial-number").and_then(|serial| Some((Serial::parse(&serial.value.0)?, serial)));
-        let issuer = related("issuer").and_then(|issuer| Some((indicator::distinguished_name(&issuer.value.0)?, issuer)));
-        let subject = related("subject").and_then(|subject| Some((indicator::distinguished_name(&subject.value.0)?, subject)));
+        let issuer =
+            related("issuer").and_then(|issuer| Some((indicator::distinguished_name(&issuer.value.0)?, issuer)));
+        let subject =
+            related("subject").and_then(|subject| Some((indicator::distinguished_name(&subject.value.0)?, subject)));
         for attribute in &object.attributes {
             self.number = self.number.saturating_add(1);
             let relation = attribute.object_relation.as_ref().map_or("", |relation| &relation.0);
@@ -161,11 +164,9 @@ impl Reader<'_> {
             }
         }
         let (indicator, written, of) = match (serial, issuer, subject) {
-            (Some((serial, of)), Some((issuer, name)), _) => (
-                Indicator::SerialIssuer(serial, issuer),
-                format!("{} of {}", of.value.0, name.value.0),
-                of,
-            ),
+            (Some((serial, of)), Some((issuer, name)), _) => {
+                (Indicator::SerialIssuer(serial, issuer), format!("{} of {}", of.value.0, name.value.0), of)
+            }
             (Some((serial, of)), None, _) => (Indicator::Serial(serial), of.value.0.to_string(), of),
             (None, _, Some((subject, of))) => (Indicator::Subject(subject), of.value.0.to_string(), of),
             _ => return,

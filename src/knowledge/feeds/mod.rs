@@ -172,6 +172,26 @@ pub struct HashKinds {
     pub sha256: bool,
 }
 
+impl MatchKind {
+    /// What it is, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha1 => "SHA-1",
+            Self::SpkiSha256 => "SHA-256 of keys",
+            Self::SerialIssuer => "serial and issuer",
+            Self::Serial => "serials alone",
+            Self::Domain => "domains",
+            Self::Rule => "rules",
+            Self::Subject => "subjects",
+            Self::ParentDomain => "parent domains",
+            Self::Address => "addresses",
+            Self::Network => "networks",
+            Self::Issuer => "issuers",
+        }
+    }
+}
+
 impl Feeds {
     /// Reads feeds; what is wrong with them is in the reports, one for each path and in their order.
     ///

@@ -13,8 +13,12 @@ pub(super) const FORMAT: LineFormat = LineFormat {
     name: "plain list",
     says_so: false,
     recognise: |head: &Head<'_>| {
-        let is_row = |line: &str| is_remark(line) || matches!(read(line), Parsed::One(Reading::Row(_) | Reading::Unsupported(_), _));
-        head.most_rows(is_row).then(|| Box::new(List::new(head)) as Box<dyn Lines>)
+        let remarks = head.rows.iter().filter(|(_, line)| is_remark(line)).count();
+        let is_row = |line: &str| {
+            is_remark(line) || matches!(read(line), Parsed::One(Reading::Row(_) | Reading::Unsupported(_), _))
+        };
+        let has_rows = remarks < head.rows.len();
+        (has_rows && head.most_rows(is_row)).then(|| Box::new(List::new(head)) as Box<dyn Lines>)
     },
 };
 
@@ -70,7 +74,7 @@ impl Lines for List {
 
 /// Comments of ad blockers and of unbound's files.
 fn is_remark(line: &str) -> bool {
-    line.starts_with(['!', ';', '[']) && !line.starts_with("[2") || line.starts_with("server:") || line.starts_with("//")
+    line.starts_with(['!', ';']) || ["[Adblock", "server:", "//"].iter().any(|start| line.starts_with(start))
 }
 
 fn read(line: &str) -> Parsed<'_> {

@@ -252,9 +252,11 @@ impl Rows {
         let first_note = self.notes.len() as u32;
         let texts: Vec<u32> = other.texts.all.iter().map(|text| self.texts.intern(text)).collect();
         let moved = |text: u32| texts.get(text as usize).copied().unwrap_or(NO_TEXT);
-        self.notes.extend(
-            other.notes.drain(..).map(|note| Note { label: moved(note.label), written: moved(note.written), ..note }),
-        );
+        self.notes.extend(other.notes.drain(..).map(|note| Note {
+            label: moved(note.label),
+            written: moved(note.written),
+            ..note
+        }));
         fn shift<K>(entries: Vec<Entry<K>>, by: u32) -> impl Iterator<Item = Entry<K>> {
             entries.into_iter().map(move |entry| Entry { note: entry.note + by, ..entry })
         }

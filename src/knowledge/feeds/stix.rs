@@ -147,7 +147,9 @@ fn together(all: &[Comparison]) -> (Reading, String) {
     if is_certificate {
         for path in ["x509-certificate:hashes.sha-256", "x509-certificate:hashes.sha256"] {
             if let Some(text) = value(path) {
-                return plain(Sha256Digest::parse(text).map_or(NOT_ONE, |digest| Reading::Row(Indicator::Sha256(digest))));
+                return plain(
+                    Sha256Digest::parse(text).map_or(NOT_ONE, |digest| Reading::Row(Indicator::Sha256(digest))),
+                );
             }
         }
         for path in ["x509-certificate:hashes.sha-1", "x509-certificate:hashes.sha1"] {
@@ -165,7 +167,9 @@ fn together(all: &[Comparison]) -> (Reading, String) {
                 }
                 _ => NOT_ONE,
             },
-            ([Some(serial), None, None], 1) => Serial::parse(serial).map_or(NOT_ONE, |n| Reading::Row(Indicator::Serial(n))),
+            ([Some(serial), None, None], 1) => {
+                Serial::parse(serial).map_or(NOT_ONE, |n| Reading::Row(Indicator::Serial(n)))
+            }
             ([None, None, Some(subject)], 1) => name(subject).map_or(NOT_ONE, |n| Reading::Row(Indicator::Subject(n))),
             ([None, Some(issuer), None], 1) => name(issuer).map_or(NOT_ONE, |n| Reading::Row(Indicator::Issuer(n))),
             _ => Reading::Unsupported("a pattern on other facts of certificates"),

@@ -105,9 +105,8 @@ impl Parser {
             if alternatives.len() * others.len() > MAX_ALTERNATIVES {
                 return Err(TOO_LONG);
             }
-            let with = |left: &Vec<Comparison>| {
-                others.iter().map(|right| [&left[..], right].concat()).collect::<Vec<_>>()
-            };
+            let with =
+                |left: &Vec<Comparison>| others.iter().map(|right| [&left[..], right].concat()).collect::<Vec<_>>();
             alternatives = alternatives.iter().flat_map(with).collect();
         }
         Ok(alternatives)

@@ -35,7 +35,18 @@ pub(super) const FORMAT: LineFormat = LineFormat {
 
 /// Columns that hold a hash, a name, an address or a URL.
 const ANY: [&str; 13] = [
-    "sha256", "sha1", "hash", "fingerprint", "domain", "hostname", "host", "ip", "ipaddress", "cidr", "indicator", "ioc",
+    "sha256",
+    "sha1",
+    "hash",
+    "fingerprint",
+    "domain",
+    "hostname",
+    "host",
+    "ip",
+    "ipaddress",
+    "cidr",
+    "indicator",
+    "ioc",
     "url",
 ];
 const SPKI: [&str; 3] = ["spkisha256", "spki", "pubkeysha256"];
@@ -43,7 +54,18 @@ const SERIAL: [&str; 2] = ["serial", "serialnumber"];
 const SUBJECT: [&str; 2] = ["subject", "subjectdn"];
 const ISSUER: [&str; 2] = ["issuer", "issuerdn"];
 const LABEL: [&str; 12] = [
-    "label", "ioc", "malware", "family", "threat", "description", "reason", "comment", "name", "tool", "actor", "tags",
+    "label",
+    "ioc",
+    "malware",
+    "family",
+    "threat",
+    "description",
+    "reason",
+    "comment",
+    "name",
+    "tool",
+    "actor",
+    "tags",
 ];
 const DATE: [&str; 7] = ["listed", "firstseen", "date", "added", "dateadded", "firstseenutc", "lastseen"];
 
@@ -72,7 +94,8 @@ fn is_header(header: &Header) -> bool {
     let indicators = header.names.iter().filter(|name| is_known(name).0).count();
     let known = header.names.iter().filter(|name| is_known(name).1).count();
     let named = header.names.iter().all(|name| !name.is_empty());
-    let says_what = indicators > 1 || header.column(&LABEL).is_some() || header.column(&ANY) != header.column(&["domain"]);
+    let says_what =
+        indicators > 1 || header.column(&LABEL).is_some() || header.column(&ANY) != header.column(&["domain"]);
     header.names.len() > 1 && named && indicators > 0 && known > 1 && known * 2 >= header.names.len() && says_what
 }
 

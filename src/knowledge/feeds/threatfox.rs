@@ -12,9 +12,9 @@ pub(super) const FORMAT: LineFormat = LineFormat {
     name: "ThreatFox",
     says_so: true,
     recognise: |head: &Head<'_>| {
-        let header = head.headers().find(|header| {
-            header.column(&["iocvalue"]).is_some() && header.column(&["ioctype"]).is_some()
-        })?;
+        let header = head
+            .headers()
+            .find(|header| header.column(&["iocvalue"]).is_some() && header.column(&["ioctype"]).is_some())?;
         let lines = ThreatFox {
             value: header.column(&["iocvalue"])?,
             kind: header.column(&["ioctype"])?,

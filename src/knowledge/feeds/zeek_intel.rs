@@ -46,7 +46,9 @@ impl Lines for Intel {
             return rows.bad(number, "there is no indicator or no type");
         }
         let reading = match kind.strip_prefix("Intel::").unwrap_or(kind) {
-            "CERT_HASH" => expect(indicator::read(text), |found| matches!(found, Indicator::Sha1(_) | Indicator::Sha256(_))),
+            "CERT_HASH" => {
+                expect(indicator::read(text), |found| matches!(found, Indicator::Sha1(_) | Indicator::Sha256(_)))
+            }
             "DOMAIN" => expect(indicator::read(text), |found| matches!(found, Indicator::Name(_))),
             "ADDR" | "SUBNET" => expect(indicator::read(text), |found| matches!(found, Indicator::Network(..))),
             "URL" => indicator::url(text),

@@ -54,6 +54,7 @@ mod format;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -200,6 +201,27 @@ pub enum SignatureError {
         /// What is wrong there.
         message: String,
     },
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdicts: Vec<_> =
+            self.by_verdict.iter().map(|(verdict, count)| format!("{} {count}", verdict.name())).collect();
+        let verdicts = if verdicts.is_empty() { String::new() } else { format!(" ({})", verdicts.join(", ")) };
+        write!(f, "signatures {}{verdicts}, tools {}, ATT&CK ids {}", self.signatures, self.tools, self.attack_ids)
+    }
+}
+
+impl Verdict {
+    /// As it is written in signature files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malicious => "malicious",
+            Self::DualUse => "dual-use",
+            Self::Greyware => "greyware",
+            Self::Benign => "benign",
+        }
+    }
 }
 
 /// Where a signature is written.

@@ -28,10 +28,21 @@ pub(in super::super) struct BufferTest {
 pub(super) enum Check {
     Content(Content),
     /// Whether there are so many bytes: of the whole text, or behind the last match.
-    DataAt { bytes: usize, relative: bool, negated: bool },
-    Pcre { regex: Regex, relative: bool, negated: bool },
+    DataAt {
+        bytes: usize,
+        relative: bool,
+        negated: bool,
+    },
+    Pcre {
+        regex: Regex,
+        relative: bool,
+        negated: bool,
+    },
     /// Length of the text, both ends included.
-    Size { least: usize, most: usize },
+    Size {
+        least: usize,
+        most: usize,
+    },
 }
 
 /// A text to be found.

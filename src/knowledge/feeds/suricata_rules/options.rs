@@ -62,7 +62,8 @@ struct Gathered<'a> {
 /// Reads a rule.
 pub(super) fn parse(number: u32, line: &str) -> Result<Rule, Unusable> {
     let bad = Unusable::Bad("it is no rule");
-    let Some((header, options)) = line.split_once('(').and_then(|(header, rest)| Some((header, rest.strip_suffix(')')?)))
+    let Some((header, options)) =
+        line.split_once('(').and_then(|(header, rest)| Some((header, rest.strip_suffix(')')?)))
     else {
         return Err(bad);
     };
