@@ -42,7 +42,7 @@ pub(super) fn apply(allow: &AllowList, subject: &Excepted<'_>, findings: &mut Fi
     let mut said: Vec<&AllowEntry> = Vec::new();
     for found in &mut findings.found {
         let by = match (found.finding.group, found.finding.id) {
-            (Group::Signature, "feed") => explained_feed(allow, &general, found, at),
+            (Group::Signature, super::feed::ID) => explained_feed(allow, &general, found, at),
             (Group::Signature, _) => allow.of_signature(&found.finding.evidence, at).first().copied(),
             _ => lightened(allow, &general, found, at),
         };

@@ -154,7 +154,7 @@ fn finding(group: &[&FeedMatch], weight: f64, effect: Effect) -> Finding {
         let _ = write!(evidence, " and {} more", group.len() - MAX_NAMED);
     }
     Finding {
-        id: "feed",
+        id: ID,
         group: Group::Signature,
         severity,
         weight,

@@ -44,8 +44,8 @@ pub(super) fn explain(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(path) => Config::load(path)?,
         None => Config::default(),
     };
-    let (knowledge, reports) = config.load_knowledge()?;
-    summary::report_lists(&reports);
+    let (knowledge, reports) = config.load_knowledge(summary::now())?;
+    summary::report_knowledge(&reports);
     let name = match arguments.input.as_os_str().to_str() {
         Some("-") => "standard input".to_owned(),
         _ => shown(&arguments.input),
