@@ -114,9 +114,8 @@ fn a_feed_that_is_replaced_judges_every_record_by_the_old_or_the_new() {
 #[test]
 fn a_broken_replacement_leaves_the_last_good_in_force_and_says_so() {
     let mut feeds = Feeds::start();
-    for (number, broken) in [&b""[..], b"\x00\x01\x02 no feed at all\n", b"nothing here is\nan indicator of\nanything\n"]
-        .iter()
-        .enumerate()
+    for (number, broken) in
+        [&b""[..], b"\x00\x01\x02 no feed at all\n", b"nothing here is\nan indicator of\nanything\n"].iter().enumerate()
     {
         std::fs::write(feeds.world.path("feeds/listed.csv"), broken).unwrap();
         let started = Instant::now();
