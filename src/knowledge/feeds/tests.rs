@@ -478,6 +478,7 @@ fn feeds_are_named_by_their_files() {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the counts are worth seeing")]
 fn both_copies_of_sslbl_give_the_same_fingerprints() {
     let names = ["feeds/sslblacklist.csv", "feeds/sslblacklist-reordered-columns.csv"];
     let [Some(published), Some(copy)] = names.map(test_corpus::path) else { return };
@@ -516,6 +517,7 @@ fn both_copies_of_sslbl_give_the_same_fingerprints() {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the counts are worth seeing")]
 fn real_lists_of_names_and_warning_lists_load() {
     let names = [
         ("feeds/nrd-phishing-14day", 3159, 0),
