@@ -65,7 +65,10 @@ fn main() -> anyhow::Result<()> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let corpus = Corpus::find(arguments.records);
     let feed = feed(&target.join("feeds"), arguments.rows)?;
-    println!("{:<14} {:<20} {:>11} {:>13} {:>7} {:>8}", "set", "knowledge", "records/s", "records/CPU-s", "GB/s", "CPU");
+    println!(
+        "{:<14} {:<20} {:>11} {:>13} {:>7} {:>8}",
+        "set", "knowledge", "records/s", "records/CPU-s", "GB/s", "CPU"
+    );
     for set in corpus.sets.iter().filter(|set| arguments.sets.iter().any(|name| set.name.contains(name.as_str()))) {
         let extended =
             extend::make(set, &target.join("replay")).with_context(|| format!("cannot make {}", set.name))?;
