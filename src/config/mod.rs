@@ -131,8 +131,8 @@ pub enum KnowledgeError {
     WatchName(String),
 }
 
-/// Entries that a table of the history holds in each of its two segments, some 600 bytes each.
-const HISTORY_CAPACITY: usize = 32_768;
+/// With less memory than this, history would not even remember what one busy hour shows.
+const MIN_HISTORY_MEMORY: u64 = 1 << 20;
 /// Commits that follow each other faster cost more than they save.
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
 /// Days for which an issuer, a name or a certificate is new.
@@ -283,7 +283,7 @@ impl raw::RawConfig {
                     certificates: self.history.learning.certificates,
                     clients: self.history.learning.clients,
                 },
-                table_capacity: HISTORY_CAPACITY,
+                memory: self.history.memory.0.max(MIN_HISTORY_MEMORY),
             },
             state_dir: self.state.dir.map(|path| PathBuf::from(place(path))),
             commit_interval: self.state.commit_interval.0.max(MIN_COMMIT_INTERVAL),
@@ -304,7 +304,7 @@ mod tests {
     fn an_empty_configuration_works() {
         let config = Config::parse("", Path::new("")).unwrap();
         assert_eq!(config.join.wait, 5_000_000_000);
-        assert_eq!(config.history.window_days, 30);
+        assert_eq!((config.history.window_days, config.history.memory), (30, 128 << 20));
         let server = crate::model::Address::parse("10.1.2.3").unwrap();
         assert!(config.join.local.contains(server));
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::enrich::CertificateAnalysis;
-use crate::history::Table;
+use crate::history::{Table, Weighted};
 use crate::model::{Certificate, CertificateId, CertificateSource, Id128, Sha1Digest, Sha256Digest};
 use crate::state::{CertificateReader, CertificateSpill};
 
@@ -65,12 +65,14 @@ pub enum Backing {
     Spill(CertificateSpill),
 }
 
+impl Weighted for Sha1Digest {}
+
 /// Certificates in memory; about 1.5 kB each.
-const CACHE_CAPACITY: usize = 32_768;
+const CACHE_CAPACITY: u64 = 32_768;
 /// Other names in memory. File ids are good for one connection only.
-const LINK_CAPACITY: usize = 262_144;
+const LINK_CAPACITY: u64 = 262_144;
 /// Hash pairs in memory.
-const PAIR_CAPACITY: usize = 65_536;
+const PAIR_CAPACITY: u64 = 65_536;
 
 impl CertificateStore {
     /// An empty store in front of `backing`.

@@ -19,7 +19,7 @@ pub struct HeldLimits {
 }
 
 /// A session that waits, alone in a batch of its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) batch: Arc<Batch>,
     reference: CertificateId,
@@ -49,7 +49,7 @@ pub struct StoredSession {
 pub type Place = (EventTime, u64);
 
 /// The sessions that wait, in the order in which their waits end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     limits: HeldLimits,
     waiting: BTreeMap<Place, Waiting>,
@@ -61,7 +61,7 @@ pub(super) struct Held {
     changes: Option<Changes>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Changes {
     step: BTreeSet<Place>,
     commit: BTreeSet<Place>,

@@ -285,7 +285,7 @@ impl HistoryObject {
         Self {
             certificate_first_seen: seen.certificate.map(|certificate| Text(certificate.first.at)),
             certificate_clients: seen.certificate.map(|certificate| certificate.clients),
-            name_first_seen: seen.name.map(|first| Text(first.at)),
+            name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
         }
     }
 

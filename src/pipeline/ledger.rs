@@ -101,8 +101,11 @@ impl Ledger {
         output.write(&redo.uncertain(), &[])?;
         output.sync()?;
         let (output_mark, dead_letter_mark) = output.marks()?;
-        let start =
-            JournalStart { previous: journal.read(), output: output_mark.clone(), dead_letters: dead_letter_mark.clone() };
+        let start = JournalStart {
+            previous: journal.read(),
+            output: output_mark.clone(),
+            dead_letters: dead_letter_mark.clone(),
+        };
         let journal = begin_journal(&directory, number + 1, &start, &patience)?;
         // What was redone is committed before anything new is written.
         let mut changes = StateChanges::take(0, correlator);

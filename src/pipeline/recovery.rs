@@ -95,10 +95,9 @@ impl Redo {
         if !entry.dead_letters.is_empty() {
             let file = match &mut self.dead_letters {
                 Some(file) => file,
-                none => none.insert(AppendFile::open(&place_of(
-                    self.dead_letter_mark.as_ref(),
-                    &self.dead_letter_path,
-                ))?),
+                none => {
+                    none.insert(AppendFile::open(&place_of(self.dead_letter_mark.as_ref(), &self.dead_letter_path))?)
+                }
             };
             complete(file, entry.dead_letters_at, &entry.dead_letters, &self.patience)?;
             self.dead_letters_end = entry.dead_letters_at + entry.dead_letters.len() as u64;
@@ -116,9 +115,10 @@ impl Redo {
         }
         if !is_one_file(self.dead_letter_mark.as_ref(), start.dead_letters.as_ref()) {
             // The first dead letters made the file that is open.
-            let is_open = self.dead_letters.as_ref().is_some_and(|file| {
-                start.dead_letters.as_ref().is_some_and(|mark| is_marked(file.path(), mark))
-            });
+            let is_open = self
+                .dead_letters
+                .as_ref()
+                .is_some_and(|file| start.dead_letters.as_ref().is_some_and(|mark| is_marked(file.path(), mark)));
             if !is_open {
                 self.dead_letters = None;
                 self.dead_letters_end = length_of(start.dead_letters.as_ref());

@@ -87,7 +87,7 @@ struct Head {
     step: Step,
 }
 
-const MAGIC: &[u8] = b"certsift journal 2\n";
+const MAGIC: &[u8] = b"certsift journal 3\n";
 const PREFIX: &str = "journal-";
 
 impl Journal {
@@ -95,12 +95,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn create(
-        directory: &Path,
-        number: u64,
-        start: &JournalStart,
-        patience: &Patience,
-    ) -> Result<Self, SinkError> {
+    pub fn create(directory: &Path, number: u64, start: &JournalStart, patience: &Patience) -> Result<Self, SinkError> {
         let mut file = AppendFile::create(&place(directory, number))?;
         let mut buffer = MAGIC.to_vec();
         buffer.resize(MAGIC.len() + FRAME_START, 0);
