@@ -119,13 +119,12 @@ impl History {
             seen.issuer = session.note_issuer(&mut self.issuers, certificate.issuer, Labelled::Issuer, label);
             seen.organization =
                 session.note_issuer(&mut self.issuers, certificate.organization, Labelled::Organization, label);
-            if let Some(noted) = session.note_certificate(&mut self.certificates) {
-                if noted.new {
-                    self.learning.note_certificate();
-                }
-                seen.certificate = Some(noted.seen);
-                seen.key = session.note_key(&mut self.keys, noted.several);
+            let noted = session.note_certificate(&mut self.certificates);
+            if noted.as_ref().is_some_and(|noted| noted.new) {
+                self.learning.note_certificate();
             }
+            seen.key = session.note_key(&mut self.keys, noted.as_ref().is_some_and(|noted| noted.several));
+            seen.certificate = noted.map(|noted| noted.seen);
         }
         seen.name = session.note_name(&mut self.names, &self.issuers, label);
         seen.server = session.note_server(&mut self.servers);
@@ -421,13 +420,16 @@ impl Session<'_> {
         )
     }
 
-    /// Of a server that showed neither a certificate nor a name there is nothing to remember.
+    /// A session without a certificate and without a name says nothing of its server.
     fn note_server(&self, servers: &mut Table<ServerEntry>) -> Option<ServerSeen> {
         let certificate = self.observation.certificate.map(|certificate| certificate.id);
-        let shows = certificate.is_some() || self.observation.domain.is_some();
+        let server = self.observation.server?;
+        if certificate.or(self.observation.domain).is_none() {
+            return servers.peek(server).map(|entry| entry.seen(self.from_day));
+        }
         servers.update(
-            self.observation.server?,
-            || self.first_sight(!shows),
+            server,
+            || self.first_sight(false),
             |entry, _| {
                 self.note_times(&mut entry.times, false);
                 self.note(&mut entry.certificates, certificate);
