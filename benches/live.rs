@@ -58,9 +58,9 @@ struct Arguments {
     /// How the logs are written
     #[arg(long, value_enum, default_value_t = Form::Json)]
     format: Form,
-    /// Let certsift rotate its output at this size, such as 512MiB; what was read of it is then removed
-    #[arg(long, value_name = "SIZE")]
-    rotate_output: Option<String>,
+    /// Let certsift rotate its output at this size; what was read of it is then removed. With 0 the output stays one file
+    #[arg(long, value_name = "SIZE", default_value = "512MiB")]
+    rotate_output: String,
     /// Folder on the disk to measure on; cargo's folder for temporary files without it
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -76,6 +76,8 @@ const IDLE_RATE: u32 = 10;
 /// Certificates that are known before anything is measured: the tables that have an entry for each are full by then, and
 /// memory that grows afterwards has another cause.
 const KNOWN_BEFORE: u64 = 150_000;
+/// The last of them, which a table has room for, have been seen by as many clients as are counted.
+const POPULAR_BEFORE: u64 = 66_000;
 /// How long to wait for the last lines.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -85,15 +87,16 @@ fn main() -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("live-").tempdir_in(place).context("cannot make a folder")?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     eprintln!("bench: {cores} cores, shared by certsift, the writer, its gzip and the reader");
-    if arguments.rotate_output.is_none() {
+    let rotation = Some(arguments.rotate_output.as_str()).filter(|size| *size != "0");
+    if rotation.is_none() {
         let lines = u64::from(arguments.rate) * u64::from(arguments.seconds);
         // Some 900 bytes a line.
         eprintln!("bench: the output is not rotated and grows to about {} MB; see --rotate-output", lines * 9 / 10_000);
     }
     let ledger = Arc::new(Ledger::default());
     let mut sensor = Sensor::start(folder.path(), arguments.format, Arc::clone(&ledger), seconds(arguments.rotate))?;
-    sensor.write_past(KNOWN_BEFORE)?;
-    let mut sidecar = Sidecar::start(folder.path(), arguments.rotate_output.as_deref())?;
+    sensor.write_past(KNOWN_BEFORE, POPULAR_BEFORE)?;
+    let mut sidecar = Sidecar::start(folder.path(), rotation)?;
     let follower = Follower::start(sidecar.output().to_owned(), Arc::clone(&ledger))?;
     let past = ledger.records();
     wait_until(PATIENCE, || Ok(follower.records() >= past || !sidecar.is_running()?))?;

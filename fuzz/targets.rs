@@ -9,8 +9,9 @@ use certsift::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use certsift::decode::{DecodeContext, Detected, Format, RawBatch, certificate_from_der, decode, detect};
 use certsift::encode::encode;
 use certsift::history::History;
-use certsift::knowledge::{Knowledge, Registrations, Signatures};
-use certsift::model::{DistinguishedName, SourceInfo, StreamKey};
+use certsift::knowledge::feeds::SessionNames;
+use certsift::knowledge::{AllowList, Feeds, Knowledge, Registrations, Signatures};
+use certsift::model::{Address, DistinguishedName, EventTime, Id128, SourceInfo, StreamKey};
 use certsift::source::{Lines, Splitter};
 use certsift::state::CertificateSpill;
 use serde::de::IgnoredAny;
@@ -87,6 +88,34 @@ pub fn registrations(data: &[u8]) {
         let lines = data.split(|&byte| byte == b'\n').count() as u64;
         assert!(report.rows + report.bad_rows <= lines);
     }
+}
+
+/// A threat feed of any format, and a list of exceptions.
+pub fn feeds(data: &[u8]) {
+    let _ = Feeds::recognise(data);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("feed");
+    std::fs::write(&path, data).expect("a file");
+    let (feeds, reports) = Feeds::load(std::slice::from_ref(&path), EventTime(0));
+    let report = &reports[0];
+    // A row of lines is one line; a document has none.
+    let is_packed = data.starts_with(&[0x1f, 0x8b]) || data.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    let is_document = String::from_utf8_lossy(data).trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']);
+    if !is_packed && !is_document && report.format.is_some_and(|format| !format.starts_with("STIX")) {
+        let lines = data.split(|&byte| byte == b'\n').count() as u64;
+        assert!(report.used_total() + report.context + report.unsupported + report.bad <= lines, "{report:?}");
+    }
+    let name = "www.evil.example";
+    let session = SessionNames {
+        name: Some((name, Id128::of(name.as_bytes()))),
+        server: Address::parse("192.0.2.1"),
+        certificate: None,
+    };
+    assert!(feeds.of_session(&session).len() <= 32);
+    let certificate = certificate_from_der(data, Some("CN=www.evil.example"), Some("CN=Evil"));
+    assert!(certificate.is_none_or(|certificate| feeds.of_certificate(&certificate).len() <= 32));
+    let (allow, _) = AllowList::load(&path, EventTime(0));
+    let _ = allow.of_name(name, None);
 }
 
 fn format_of(example: &str, name: &str) -> Format {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     ("zeek_tsv", targets::zeek_tsv),
     ("zeek_json", targets::zeek_json),
     ("eve", targets::eve),
@@ -16,6 +16,7 @@ const TARGETS: [Target; 7] = [
     ("distinguished_name", targets::distinguished_name),
     ("signatures_toml", targets::signatures_toml),
     ("registrations", targets::registrations),
+    ("feeds", targets::feeds),
 ];
 
 #[test]

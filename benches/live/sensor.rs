@@ -58,6 +58,8 @@ const CERTIFICATES_PER_TWO_LATE: u64 = 5;
 const SHORTEST_DELAY: u64 = 50_000;
 const LONGEST_DELAY: u64 = 1_000_000;
 const CLIENTS: u64 = 5000;
+/// More than certsift tells apart.
+const CLIENTS_OF_POPULAR: u64 = 34;
 
 impl Mix {
     /// Enough that some of two hundred lines are held.
@@ -93,16 +95,18 @@ impl Sensor {
         })
     }
 
-    /// Writes new certificates, each with two sessions of different clients.
-    pub(super) fn write_past(&mut self, certificates: u64) -> anyhow::Result<()> {
+    /// Writes new certificates with sessions of different clients: two for each, and for the last `popular` so many that
+    /// no set of clients can grow any more.
+    pub(super) fn write_past(&mut self, certificates: u64, popular: u64) -> anyhow::Result<()> {
         const AT_ONCE: u64 = 1000;
         let end = self.next_certificate + certificates;
         while self.next_certificate < end {
             let first = self.next_certificate;
             self.next_certificate = end.min(first + AT_ONCE);
             let certificates: Vec<u64> = (first..self.next_certificate).collect();
-            let twice = certificates.iter().flat_map(|certificate| [*certificate; 2]);
-            let sessions: Vec<_> = twice.map(|certificate| self.next_session(certificate, false)).collect();
+            let sessions_of = |certificate| if certificate + popular < end { 2 } else { CLIENTS_OF_POPULAR };
+            let shown = certificates.iter().flat_map(|number| (0..sessions_of(*number)).map(|_| *number));
+            let sessions: Vec<_> = shown.map(|certificate| self.next_session(certificate, false)).collect();
             self.put(&sessions, &certificates, Phase::Start)?;
         }
         Ok(())

@@ -1,16 +1,20 @@
 //! The commands. Data goes to standard output, everything else to standard error.
 #![allow(clippy::print_stderr, reason = "a command line talks to its user")]
 
+mod check;
 mod exit;
+mod explain;
 mod replay;
 mod run;
 mod summary;
+mod terminal;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 pub use exit::ExitCode;
+use terminal::printable;
 
 /// Says which certificate every TLS session in Zeek and Suricata logs presented, what is known about it, and how unusual
 /// it is here.
@@ -27,9 +31,13 @@ enum Command {
     Replay(replay::Arguments),
     /// Follow live logs, as a sidecar of a sensor
     Run(run::Arguments),
+    /// Say in words what certsift makes of a certificate or of log lines
+    Explain(explain::Arguments),
+    /// Say what a configuration would read, match and write, without doing it
+    Check(check::Arguments),
 }
 
-/// Options that both commands have.
+/// Options that `replay` and `run` have.
 #[derive(clap::Args, Debug)]
 struct Common {
     /// Configuration file; without one every setting has its default
@@ -56,6 +64,8 @@ pub fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("certsift: {}", printable(&error.to_string()));
@@ -92,7 +102,7 @@ fn log_panics() {
     }));
 }
 
-/// Text that is safe to show on a terminal: paths and log content may hold control characters.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+/// A file's name without its folder.
+fn file_name(path: &std::path::Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

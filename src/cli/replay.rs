@@ -56,8 +56,8 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(detail) = arguments.detail {
         config.output.detail = detail;
     }
-    let (knowledge, reports) = config.load_knowledge()?;
-    summary::report_lists(&reports);
+    let (knowledge, reports) = config.load_knowledge(summary::now())?;
+    summary::report_knowledge(&reports);
     let output_path = arguments.output.as_deref().filter(|path| path.as_os_str() != "-");
     let dead_letter = arguments
         .dead_letter

@@ -1,15 +1,15 @@
 //! `certsift run`: live logs, as a sidecar.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Common, ExitCode, start_logging, summary};
-use crate::config::Config;
-use crate::knowledge::Knowledge;
-use crate::pipeline::Run;
+use crate::config::{Config, KnowledgeReports};
+use crate::knowledge::KnowledgeFiles;
+use crate::pipeline::{ReadAgain, Run, Why};
 use crate::sink::default_dead_letter_path;
 use crate::state::StateStore;
 
@@ -46,8 +46,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     stop.fetch_or(early.load(Ordering::SeqCst), Ordering::SeqCst);
     let reload = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
-    let (knowledge, reports) = config.load_knowledge()?;
-    summary::report_lists(&reports);
+    // What changes while it is being read is read again.
+    let files = KnowledgeFiles::look(&config.knowledge.patterns());
+    let (knowledge, reports) = config.load_knowledge(summary::now())?;
+    summary::report_knowledge(&reports);
     let state = Arc::new(StateStore::open(state_dir)?);
     let output_path = config.output.path.as_deref();
     let dead_letters =
@@ -55,12 +57,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tracing::info!(state = %state_dir.display(), "following");
     let run = Run {
         knowledge: Arc::new(knowledge),
+        knowledge_files: files,
         threads: arguments.common.threads,
         state,
         dead_letters,
         stop: Arc::clone(&stop),
         reload,
-        read_again: &|| read_again(path),
+        read_again: again(path.clone(), reports),
         config,
     };
     let outcome = run.run()?;
@@ -74,19 +77,29 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::Success)
 }
 
-/// The configuration and knowledge as they are now; what cannot be used is said, and changes nothing.
-fn read_again(path: &Path) -> Option<(Config, Knowledge)> {
-    let read = || -> anyhow::Result<_> {
-        let config = Config::load(path)?;
-        let (knowledge, reports) = config.load_knowledge()?;
-        summary::report_lists(&reports);
-        Ok((config, knowledge))
-    };
-    match read() {
-        Ok(read) => Some(read),
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "cannot use the configuration; going on with the one before");
-            None
+/// Reads the configuration, where it was asked for, and knowledge as they are now. What cannot be used is said, and
+/// changes nothing.
+fn again(path: PathBuf, reports: KnowledgeReports) -> ReadAgain {
+    let reports = Mutex::new(reports);
+    Box::new(move |why, config, knowledge| {
+        let config = match why {
+            Why::FilesChanged => config.clone(),
+            Why::Asked => match Config::load(&path) {
+                Ok(config) => config,
+                Err(error) => {
+                    let error = error.to_string();
+                    tracing::error!(error, "cannot use the configuration; going on with the one before");
+                    return None;
+                }
+            },
+        };
+        let mut reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, now, problems) = config.reload_knowledge(summary::now(), knowledge, &reports);
+        for problem in problems {
+            tracing::error!(problem, "cannot use what is new; the last good stays in force");
         }
-    }
+        summary::report_knowledge(&now);
+        *reports = now;
+        Some((config, next))
+    })
 }

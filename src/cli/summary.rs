@@ -1,18 +1,66 @@
 //! What a command says on standard error when it is done.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::replay::shown;
+use crate::config::KnowledgeReports;
 use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
+use crate::knowledge::feeds::{FeedReport, MatchKind};
 use crate::knowledge::registrations::ListReport;
+use crate::model::EventTime;
 use crate::pipeline::{ReplayOutcome, SkipReason};
 
 /// Files of one kind that are named before the rest is only counted.
 const MAX_NAMED: usize = 10;
 
+/// The wall clock, which says which rows of feeds have expired.
+pub(super) fn now() -> EventTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EventTime::from_seconds(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Says what was wrong in the user's files.
+pub(super) fn report_knowledge(reports: &KnowledgeReports) {
+    report_lists(&reports.lists);
+    reports.feeds.iter().chain(&reports.allow).for_each(report_feed);
+    let listed = |kind| reports.feeds.iter().any(|report| report.used.contains_key(&kind));
+    if listed(MatchKind::Sha1) && !listed(MatchKind::Sha256) {
+        eprintln!(
+            "certsift: the feeds list certificates by SHA-1 only, and Zeek logs SHA-256 unless told otherwise; \
+             see feed:no_sha1 in not_evaluated"
+        );
+    }
+}
+
+fn report_feed(report: &FeedReport) {
+    let path = shown(&report.path);
+    if let Some(error) = &report.error {
+        eprintln!("certsift: {path}: {}", super::printable(error));
+    }
+    if report.unsupported > 0 {
+        let reasons = report.unsupported_by_reason.iter().take(MAX_NAMED);
+        let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();
+        let reasons = super::printable(&reasons.join(", "));
+        eprintln!("certsift: {path}: {} rows ask for what is not looked at: {reasons}", report.unsupported);
+    }
+    if report.bad > 0 {
+        let first = report.first_bad.iter().map(|row| format!("line {}: {}", row.row, row.problem));
+        let first = first.collect::<Vec<_>>().join("; ");
+        eprintln!("certsift: {path}: {} rows are left out: {first}", report.bad);
+    }
+    tracing::info!(
+        feed = report.feed,
+        format = report.format,
+        used = report.used_total(),
+        context = report.context,
+        expired = report.expired,
+        "read a feed"
+    );
+}
+
 /// Says what was wrong in lists.
-pub(super) fn report_lists(reports: &[ListReport]) {
+fn report_lists(reports: &[ListReport]) {
     for report in reports {
         if let Some(error) = &report.error {
             eprintln!("certsift: {}: cannot be read to its end: {error}", shown(&report.path));

@@ -3,7 +3,9 @@
 //! In: a TOML file, or nothing: every key has a default. Out: [`Config`]. Promise: what is wrong is said with its line,
 //! and nothing downstream checks again.
 
+mod knowledge;
 mod raw;
+mod settings;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -13,11 +15,11 @@ use crate::correlate::JoinSettings;
 use crate::encode::{Detail, EncodeSettings, OtherEvents};
 use crate::enrich::EnrichSettings;
 use crate::history::{HistorySettings, LearningThresholds};
-use crate::knowledge::registrations::ListReport;
-use crate::knowledge::signatures::SignatureError;
-use crate::knowledge::{Knowledge, PublicCas, Registrations, Signatures, WatchNames};
 use crate::model::{Networks, TimeZone};
 use crate::sink::Rotation;
+pub use knowledge::{KnowledgeError, KnowledgeReports};
+pub(crate) use knowledge::{check_feeds, expand};
+pub use settings::{Setting, changed_settings};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -69,12 +71,21 @@ pub struct OutputConfig {
 /// Files with the user's own knowledge.
 #[derive(Clone, Debug, Default)]
 pub struct KnowledgePaths {
-    /// Lists of domains and when they were registered.
+    /// Threat feeds, and lists of domains and when they were registered.
     pub feeds: Vec<String>,
     /// Signature files beside the built-in catalogue.
     pub signatures: Vec<String>,
     /// Names and brands to watch over.
     pub watch_names: Vec<String>,
+    /// The user's exceptions.
+    pub allow: Option<String>,
+}
+
+impl KnowledgePaths {
+    /// Every path and pattern.
+    pub fn patterns(&self) -> Vec<String> {
+        self.feeds.iter().chain(&self.signatures).chain(&self.allow).cloned().collect()
+    }
 }
 
 /// Why a configuration cannot be used.
@@ -96,39 +107,6 @@ pub enum ConfigError {
         /// What is wrong, with its line.
         message: String,
     },
-}
-
-/// Why knowledge cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KnowledgeError {
-    /// A signature file is wrong.
-    #[error(transparent)]
-    Signatures(#[from] SignatureError),
-    /// A path or pattern leads to no file.
-    #[error("{key}: {path}: no such file, and no file matches it as a pattern")]
-    Missing {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The path.
-        path: String,
-    },
-    /// A file is of no kind that is known.
-    #[error(
-        "{}: not a list that certsift knows; it reads registration lists, `domain,date` in every row",
-        .0.display()
-    )]
-    UnknownFeed(PathBuf),
-    /// A feed cannot be read.
-    #[error("{}: cannot read the feed: {source}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A name cannot be watched.
-    #[error("knowledge.watch_names: {0}")]
-    WatchName(String),
 }
 
 /// With less memory than this, history would not even remember what one busy hour shows.
@@ -169,61 +147,11 @@ impl Config {
             enrich: EnrichSettings { new_days: NEW_DAYS, recent_domain_days: RECENT_DOMAIN_DAYS },
         }
     }
-
-    /// What is compiled in and what the user's files add to it, with a report on each list.
-    ///
-    /// # Errors
-    /// A file that was named is missing, of no known kind, or wrong.
-    pub fn load_knowledge(&self) -> Result<(Knowledge, Vec<ListReport>), KnowledgeError> {
-        let signature_files = expand("knowledge.signatures", &self.knowledge.signatures)?;
-        let feeds = expand("knowledge.feeds", &self.knowledge.feeds)?;
-        for path in &feeds {
-            check_feed(path)?;
-        }
-        let (registrations, reports) = Registrations::load(&feeds);
-        let watch_names = WatchNames::new(&self.knowledge.watch_names).map_err(KnowledgeError::WatchName)?;
-        let signatures = Signatures::builtin()?.with_files(&signature_files)?;
-        Ok((Knowledge { signatures, public_cas: PublicCas::builtin(), registrations, watch_names }, reports))
-    }
 }
 
 impl Default for Config {
     fn default() -> Self {
         raw::RawConfig::default().resolve(Path::new(""))
-    }
-}
-
-fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>, KnowledgeError> {
-    let mut found = Vec::new();
-    for path in paths {
-        if Path::new(path).is_file() {
-            found.push(PathBuf::from(path));
-            continue;
-        }
-        let before = found.len();
-        found.extend(glob::glob(path).into_iter().flatten().flatten().filter(|path| path.is_file()));
-        if found.len() == before {
-            return Err(KnowledgeError::Missing { key, path: path.clone() });
-        }
-    }
-    Ok(found)
-}
-
-/// Looks at the head of a feed, so that a file of another kind is not read as a list with nothing but bad rows.
-fn check_feed(path: &Path) -> Result<(), KnowledgeError> {
-    use std::io::Read as _;
-    const HEAD: u64 = 64 * 1024;
-    let reader = crate::source::open(path, std::sync::Arc::default())
-        .map_err(|error| KnowledgeError::Unreadable { path: path.to_owned(), source: error.source })?;
-    let mut head = Vec::new();
-    reader
-        .take(HEAD)
-        .read_to_end(&mut head)
-        .map_err(|source| KnowledgeError::Unreadable { path: path.to_owned(), source })?;
-    if crate::knowledge::registrations::looks_like_registration_list(&head) {
-        Ok(())
-    } else {
-        Err(KnowledgeError::UnknownFeed(path.to_owned()))
     }
 }
 
@@ -291,6 +219,7 @@ impl raw::RawConfig {
                 feeds: places(self.knowledge.feeds),
                 signatures: places(self.knowledge.signatures),
                 watch_names: self.knowledge.watch_names,
+                allow: self.knowledge.allow.map(place),
             },
         }
     }

@@ -7,7 +7,7 @@ use crate::encode::{Detail, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) input: Vec<RawInput>,
@@ -19,7 +19,7 @@ pub(super) struct RawConfig {
     pub(super) history: RawHistory,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawInput {
     pub(super) paths: Vec<String>,
@@ -29,7 +29,7 @@ pub(super) struct RawInput {
     pub(super) time_zone: Option<ZoneName>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawOutput {
     pub(super) path: Option<String>,
@@ -41,36 +41,37 @@ pub(super) struct RawOutput {
     pub(super) rotate_compress: Compression,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawJoin {
     pub(super) wait: Interval,
     pub(super) carry: Interval,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawState {
     pub(super) dir: Option<String>,
     pub(super) commit_interval: Interval,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawNetwork {
     pub(super) local: Option<NetworkList>,
     pub(super) shared: Option<NetworkList>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawKnowledge {
     pub(super) feeds: Vec<String>,
     pub(super) signatures: Vec<String>,
     pub(super) watch_names: Vec<String>,
+    pub(super) allow: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawHistory {
     pub(super) window: Interval,
@@ -78,7 +79,7 @@ pub(super) struct RawHistory {
     pub(super) learning: RawLearning,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawLearning {
     pub(super) days: i32,

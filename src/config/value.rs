@@ -16,11 +16,11 @@ pub(super) struct Interval(pub(super) Duration);
 pub(super) struct ByteSize(pub(super) u64);
 
 /// Networks in CIDR notation.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct NetworkList(pub(super) Networks);
 
 /// An IANA time zone.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct ZoneName(pub(super) TimeZone);
 
 impl Interval {

@@ -15,14 +15,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize as _;
 
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
-pub use object::{CertsiftObject, EnrichedRecord, HistoryObject, IssuerHistory, SignatureObject};
+pub use object::{CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerHistory, SignatureObject};
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
     Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session,
-    certificate_of, registrations_of,
+    certificate_of, feeds_of, feeds_of_certificate, registrations_of,
 };
 use crate::knowledge::Knowledge;
+use crate::knowledge::feeds::FeedMatch;
 use crate::model::{Body, Fault, FaultField, Log, Problem, Record, Session};
 use certificate::CertificateState;
 use object::ObjectHead;
@@ -184,7 +185,7 @@ fn encode_record(
                 None => {
                     encoded.lines.truncate(start);
                     splice(&mut encoded.lines, line, record.empty_object);
-                    write_failed(&mut encoded.lines, judged, record);
+                    write_failed(&mut encoded.lines, judged, record, knowledge);
                     true
                 }
             };
@@ -224,6 +225,8 @@ fn write_session(
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
     let registrations = registrations_of(knowledge, server_name, analysis, context);
+    let certificate = known.map(|known| &*known.certificate).zip(analysis);
+    let feeds = feeds_of(knowledge, session, server_name, certificate, context.at);
     let subject = Subject {
         knowledge,
         settings: &settings.enrich,
@@ -233,9 +236,10 @@ fn write_session(
         certificate: known.map(|known| &*known.certificate),
         analysis,
         registrations: &registrations,
+        feeds: &feeds,
     };
     let assessment = assess_session(&subject);
-    let head = ObjectHead::new(judged, record, context.direction);
+    let head = ObjectHead::new(judged, record, context.direction, knowledge.version);
     let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
     let object = if full {
@@ -243,7 +247,6 @@ fn write_session(
             let analysis = analysis_of(client, knowledge);
             CertificateObject::full(CertificateState::default(), Some((&client.certificate, analysis)), context.at)
         });
-        let certificate = known.map(|known| &*known.certificate).zip(analysis);
         CertsiftObject::full(
             head,
             &assessment,
@@ -253,9 +256,9 @@ fn write_session(
             Some(HistoryObject::of(&context.seen)),
             &registrations,
             analysis.map(CertificateAnalysis::signatures).unwrap_or_default(),
+            &feeds,
         )
     } else {
-        let certificate = known.map(|known| &*known.certificate).zip(analysis);
         let issuer = known.map(|_| IssuerHistory::brief(&subject));
         CertsiftObject::brief(head, assessment.verdict, CertificateObject::brief(state, certificate), issuer)
     };
@@ -272,16 +275,17 @@ fn write_certificate(
     settings: &EncodeSettings,
 ) {
     let analysis = analysis_of(known, knowledge);
-    let assessment = assess_certificate(analysis);
-    let head = ObjectHead::new(judged, record, None);
+    let feeds = feeds_of_certificate(analysis, record.time);
+    let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time);
+    let head = ObjectHead::new(judged, record, None, knowledge.version);
     let certificate = Some((&*known.certificate, analysis));
     let state = CertificateState::default();
     let object = match record.time {
         Some(at) if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, CertificateObject::full(state, certificate, at), analysis)
+            full_certificate(head, &assessment, CertificateObject::full(state, certificate, at), analysis, &feeds)
         }
         None if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, CertificateObject::brief(state, certificate), analysis)
+            full_certificate(head, &assessment, CertificateObject::brief(state, certificate), analysis, &feeds)
         }
         _ => CertsiftObject::brief(head, assessment.verdict, CertificateObject::brief(state, certificate), None),
     };
@@ -293,12 +297,13 @@ fn full_certificate<'a>(
     assessment: &'a Assessment,
     certificate: CertificateObject<'a>,
     analysis: &'a CertificateAnalysis,
+    feeds: &'a [FeedMatch],
 ) -> CertsiftObject<'a> {
-    CertsiftObject::full(head, assessment, certificate, None, None, None, &[], analysis.signatures())
+    CertsiftObject::full(head, assessment, certificate, None, None, None, &[], analysis.signatures(), feeds)
 }
 
-fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record) {
-    let mut head = ObjectHead::new(judged, record, None);
+fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record, knowledge: &Knowledge) {
+    let mut head = ObjectHead::new(judged, record, None, knowledge.version);
     head.faults.push(Fault::new(FaultField::Record, Problem::Failed).to_string());
     let certificate = CertificateObject::brief(CertificateState::default(), None);
     write_object(lines, &CertsiftObject::brief(head, Verdict::Unknown, certificate, None));

@@ -15,6 +15,8 @@ use crate::enrich::{
     issuer_is_rare,
 };
 use crate::history::{LearningReason, Seen};
+use crate::knowledge::KnowledgeVersion;
+use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
 use crate::model::{Direction, EventTime, Record, RecordId};
 
@@ -82,6 +84,12 @@ pub struct CertsiftObject<'a> {
     /// Signatures that match the certificate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     signatures: Vec<SignatureObject<'a>>,
+    /// Rows of feeds that list the certificate, the name or the server, the gravest first; 10 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    feeds: Vec<FeedObject<'a>>,
+    /// Which knowledge it was judged by: the same files give the same version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knowledge: Option<Text<KnowledgeVersion>>,
     /// Fields that could not be read, as `field:problem`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
@@ -157,6 +165,32 @@ pub struct SignatureObject<'a> {
     confidence: Confidence,
 }
 
+/// A row of a feed that lists the certificate, the name or the server.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeedObject<'a> {
+    /// The feed: its file's name without the extension.
+    feed: &'a str,
+    /// What the row lists.
+    indicator: &'a str,
+    /// What the feed calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    /// When it was listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listed: Option<Text<EventTime>>,
+    /// The row: its line, or in a document its number among the entries, counted from 1.
+    row: u32,
+    /// What was compared.
+    kind: MatchKind,
+    /// Why the row only explains; left out where it accuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Standing>,
+}
+
+/// Rows of feeds that one record shows.
+const MAX_FEEDS: usize = 10;
+
 /// A value that is written as its text.
 pub(super) struct Text<T>(pub(super) T);
 
@@ -166,11 +200,17 @@ pub(super) struct ObjectHead<'a> {
     log: &'static str,
     sensor: Option<Cow<'a, str>>,
     direction: Option<Direction>,
+    knowledge: KnowledgeVersion,
     pub(super) faults: Vec<String>,
 }
 
 impl<'a> ObjectHead<'a> {
-    pub(super) fn new(judged: &'a Judged, record: &'a Record, direction: Option<Direction>) -> Self {
+    pub(super) fn new(
+        judged: &'a Judged,
+        record: &'a Record,
+        direction: Option<Direction>,
+        knowledge: KnowledgeVersion,
+    ) -> Self {
         let source = &judged.batch.source;
         let named = record.sensor.map(|span| Cow::Borrowed(span.of(&judged.batch.text)));
         Self {
@@ -178,6 +218,7 @@ impl<'a> ObjectHead<'a> {
             log: record.log.name(),
             sensor: source.sensor.as_deref().map(Cow::Borrowed).or(named),
             direction,
+            knowledge,
             faults: record.faults.iter().map(ToString::to_string).collect(),
         }
     }
@@ -210,6 +251,8 @@ impl<'a> CertsiftObject<'a> {
             history: None,
             registration: Cow::Borrowed(&[]),
             signatures: Vec::new(),
+            feeds: Vec::new(),
+            knowledge: None,
             faults: head.faults,
             not_evaluated: Cow::Borrowed(&[]),
         }
@@ -226,7 +269,9 @@ impl<'a> CertsiftObject<'a> {
         history: Option<HistoryObject>,
         registration: &'a [DomainRegistration],
         signatures: &'a [SignatureMatch],
+        feeds: &'a [FeedMatch],
     ) -> Self {
+        let knowledge = head.knowledge;
         let brief = Self::brief(head, assessment.verdict, certificate, None);
         Self {
             score: assessment.score,
@@ -240,7 +285,9 @@ impl<'a> CertsiftObject<'a> {
             history: history.filter(|history| !history.is_empty()),
             registration: Cow::Borrowed(registration),
             signatures: signatures.iter().map(SignatureObject::of).collect(),
+            feeds: feeds.iter().take(MAX_FEEDS).map(FeedObject::of).collect(),
             not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
+            knowledge: Some(Text(knowledge)),
             ..brief
         }
     }
@@ -302,6 +349,20 @@ impl<'a> SignatureObject<'a> {
             attack_id: signature.attack_id.as_deref(),
             verdict: signature.verdict,
             confidence: signature.confidence,
+        }
+    }
+}
+
+impl<'a> FeedObject<'a> {
+    fn of(found: &'a FeedMatch) -> Self {
+        Self {
+            feed: &found.feed,
+            indicator: &found.indicator,
+            label: found.label.as_deref(),
+            listed: found.listed.map(Text),
+            row: found.row,
+            kind: found.kind,
+            context: Some(found.standing).filter(|standing| *standing != Standing::Malicious),
         }
     }
 }

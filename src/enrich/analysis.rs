@@ -2,6 +2,7 @@
 
 use crate::decode::registrable;
 use crate::knowledge::Knowledge;
+use crate::knowledge::feeds::FeedMatch;
 use crate::knowledge::signatures::{Confidence, Severity, Verdict};
 use crate::model::{AttributeKind, Certificate, EventTime, Id128};
 
@@ -9,6 +10,7 @@ use crate::model::{AttributeKind, Certificate, EventTime, Id128};
 #[derive(Debug)]
 pub struct CertificateAnalysis {
     signatures: Vec<SignatureMatch>,
+    feeds: Vec<FeedMatch>,
     issuer_is_public: Option<bool>,
     domains: Vec<(Id128, Box<str>)>,
     text: CertificateText,
@@ -84,12 +86,23 @@ impl CertificateAnalysis {
                 note: hit.signature.note().into(),
             })
             .collect();
-        Self { signatures, issuer_is_public, domains: domains_of(certificate), text: CertificateText::of(certificate) }
+        Self {
+            signatures,
+            feeds: knowledge.feeds.of_certificate(certificate),
+            issuer_is_public,
+            domains: domains_of(certificate),
+            text: CertificateText::of(certificate),
+        }
     }
 
     /// The signatures that fire, the gravest first.
     pub fn signatures(&self) -> &[SignatureMatch] {
         &self.signatures
+    }
+
+    /// The rows of feeds that the certificate meets, whenever they hold.
+    pub fn feeds(&self) -> &[FeedMatch] {
+        &self.feeds
     }
 
     /// Whether the issuer is named as a public CA; `None` when it is not known.

@@ -8,6 +8,10 @@ use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
 use crate::model::DAY_NANOS;
 
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "fresh_certificate";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str = "a new service of a known owner, for which nobody here had asked before";
 const FRESH_DAYS: f64 = 7.0;
 const VERY_FRESH_DAYS: f64 = 1.0;
 const WEIGHT_VERY_FRESH: f64 = 0.2;
@@ -30,7 +34,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let not_before = certificate.not_before.map(|time| time.to_string()).unwrap_or_default();
     findings.push(
         Finding {
-            id: "fresh_certificate",
+            id: ID,
             group: Group::Age,
             severity: severity_of(weight),
             weight,

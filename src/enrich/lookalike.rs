@@ -8,7 +8,11 @@ use crate::knowledge::signatures::Severity;
 use crate::knowledge::watch::{WatchedName, skeleton};
 use crate::model::Direction;
 
-const ID: &str = "lookalike";
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "lookalike";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str =
+    "the name is yours (then add it to knowledge.watch_names), or a partner's whom you know";
 const WEIGHT: f64 = 0.25;
 /// A brand that is only part of a label has to be this long: short ones are part of honest words.
 const MIN_CONTAINED: usize = 6;

@@ -4,12 +4,16 @@
 //! pure function of the record, its context and one snapshot of knowledge; a field that the sensor did not log is unknown,
 //! and no check fires on it.
 //!
-//! A check is one file with one function `check`, named in the list below; nothing else has to be touched to add one.
+//! A check is one file with a function `check`, its `ID` and what would be `BENIGN`, named in the list below; what it
+//! cannot evaluate is put into words in `not_evaluated`. Nothing else has to be touched to add one.
 
+mod allow;
 mod analysis;
+mod feed;
 mod fresh_certificate;
 mod lookalike;
 mod new_domain;
+pub mod not_evaluated;
 mod rare_issuer;
 mod score;
 mod self_signed;
@@ -23,23 +27,35 @@ use serde::Serialize;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateText, SignatureMatch};
+pub use feed::{feeds_of, feeds_of_certificate};
 pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
 
 use crate::correlate::{KnownCertificate, Leaf, SessionContext};
 use crate::knowledge::Knowledge;
-use crate::model::{Certificate, Session};
+use crate::knowledge::feeds::FeedMatch;
+use crate::model::{Certificate, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
-const CHECKS: [fn(&Subject<'_>, &mut Findings); 6] = [
-    signature::check,
-    lookalike::check,
-    new_domain::check,
-    fresh_certificate::check,
-    rare_issuer::check,
-    self_signed::check,
+const CHECKS: [Check; 7] = [
+    Check { id: signature::ID, run: signature::check, benign: signature::BENIGN },
+    Check { id: feed::ID, run: feed::check, benign: feed::BENIGN },
+    Check { id: lookalike::ID, run: lookalike::check, benign: lookalike::BENIGN },
+    Check { id: new_domain::ID, run: new_domain::check, benign: new_domain::BENIGN },
+    Check { id: fresh_certificate::ID, run: fresh_certificate::check, benign: fresh_certificate::BENIGN },
+    Check { id: rare_issuer::ID, run: rare_issuer::check, benign: rare_issuer::BENIGN },
+    Check { id: self_signed::ID, run: self_signed::check, benign: self_signed::BENIGN },
 ];
+
+/// One check.
+pub struct Check {
+    /// The id of the check and of its findings.
+    pub id: &'static str,
+    run: fn(&Subject<'_>, &mut Findings),
+    /// What would be benign, for a person who looks at a finding.
+    pub benign: &'static str,
+}
 
 /// What checks look at.
 pub struct Subject<'a> {
@@ -59,6 +75,8 @@ pub struct Subject<'a> {
     pub analysis: Option<&'a CertificateAnalysis>,
     /// When the domains of the session were registered.
     pub registrations: &'a [DomainRegistration],
+    /// Rows of feeds that the session meets.
+    pub feeds: &'a [FeedMatch],
 }
 
 /// Thresholds of the checks.
@@ -113,7 +131,7 @@ pub struct Finding {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
-    /// A known certificate.
+    /// A certificate, name or server that is known.
     Signature,
     /// What the name looks like.
     Name,
@@ -123,6 +141,8 @@ pub enum Group {
     Rarity,
     /// Who vouches for the certificate.
     Trust,
+    /// Nothing by itself: it explains other findings.
+    Context,
 }
 
 /// What checks report.
@@ -188,21 +208,42 @@ impl Findings {
     }
 }
 
+/// All checks, in the order in which their findings are listed.
+pub fn checks() -> &'static [Check] {
+    &CHECKS
+}
+
 /// Assesses a session.
 pub fn assess_session(subject: &Subject<'_>) -> Assessment {
     let mut findings = Findings::default();
-    for check in CHECKS {
-        check(subject, &mut findings);
+    for check in checks() {
+        (check.run)(subject, &mut findings);
     }
     lookalike::weigh_company(subject, &mut findings);
+    let excepted = allow::Excepted {
+        certificate: subject.certificate,
+        server_name: subject.server_name,
+        server: subject.session.server,
+        at: Some(subject.context.at),
+    };
+    allow::apply(&subject.knowledge.allow, &excepted, &mut findings);
     score::assess(subject, findings)
 }
 
 /// Assesses a certificate by itself: it has no client and no server and may be of any part of a chain, so that only what
 /// is known of the certificate counts.
-pub fn assess_certificate(analysis: &CertificateAnalysis) -> Assessment {
+pub fn assess_certificate(
+    knowledge: &Knowledge,
+    certificate: &Certificate,
+    analysis: &CertificateAnalysis,
+    feeds: &[FeedMatch],
+    at: Option<EventTime>,
+) -> Assessment {
     let mut findings = Findings::default();
     signature::report(analysis, &mut findings);
+    feed::report(feeds, Some(analysis), &mut findings);
+    let excepted = allow::Excepted { certificate: Some(certificate), server_name: None, server: None, at };
+    allow::apply(&knowledge.allow, &excepted, &mut findings);
     score::assess_certificate(findings)
 }
 
@@ -236,7 +277,7 @@ pub fn registrations_of(
             let registration = knowledge.registrations.find(id, day)?;
             Some(DomainRegistration {
                 domain: domain.to_owned(),
-                registered: crate::model::EventTime::date_text(registration.day),
+                registered: EventTime::date_text(registration.day),
                 age_days: i64::from(day - registration.day).max(0),
                 source: registration.source.to_owned(),
             })

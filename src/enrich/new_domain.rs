@@ -3,6 +3,10 @@
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
 
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "new_domain";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str = "a known owner has begun something: a campaign, an event, another name";
 /// Domains younger than this weigh more.
 const VERY_NEW_DAYS: i64 = 7;
 const WEIGHT_VERY_NEW: f64 = 0.25;
@@ -26,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     };
     findings.push(
         Finding {
-            id: "new_domain",
+            id: ID,
             group: Group::Age,
             severity: severity_of(weight),
             weight,

@@ -8,6 +8,11 @@ use super::{Effect, Finding, Findings, Group, Subject};
 use crate::history::{IssuerSeen, Recent};
 use crate::model::DAY_NANOS;
 
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "rare_issuer";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str =
+    "the private CA of a partner, a gateway or a device, which one person has reason to use";
 /// Two issuers of five are seen once in ordinary traffic: alone this stays below low.
 const WEIGHT: f64 = 0.15;
 /// An issuer of more registrable domains than this is in business.
@@ -45,7 +50,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let name = subject.certificate.and_then(|certificate| certificate.issuer.as_ref());
     findings.push(
         Finding {
-            id: "rare_issuer",
+            id: ID,
             group: Group::Rarity,
             severity: severity_of(WEIGHT),
             weight: WEIGHT,

@@ -81,7 +81,7 @@ pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessmen
 
 pub(super) fn assess_certificate(findings: Findings) -> Assessment {
     if findings.found.is_empty() {
-        return unassessed(Verdict::Info, Some(0), "no signature matches".to_owned(), findings);
+        return unassessed(Verdict::Info, Some(0), "no signature matches, and no feed lists it".to_owned(), findings);
     }
     combine(findings)
 }

@@ -4,6 +4,10 @@ use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
 use crate::model::SelfSigned;
 
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "self_signed";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str = "a printer, camera, storage box or test system, above all inside the own network";
 /// One in fifteen certificates of ordinary traffic is self-signed: alone this stays below low.
 const WEIGHT: f64 = 0.15;
 
@@ -20,7 +24,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let issuer = certificate.issuer.as_ref().map(|issuer| issuer.text()).unwrap_or_default();
     findings.push(
         Finding {
-            id: "self_signed",
+            id: ID,
             group: Group::Trust,
             severity: severity_of(WEIGHT),
             weight: WEIGHT,

@@ -4,6 +4,11 @@ use super::analysis::{CertificateAnalysis, SignatureMatch};
 use super::{Effect, Finding, Findings, Group, Subject};
 use crate::knowledge::signatures::{Confidence, Severity, Verdict};
 
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "signature";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str = "an authorised test, or what the signature itself says is benign";
+
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     match subject.analysis {
         Some(analysis) => report(analysis, findings),
@@ -31,7 +36,7 @@ pub(super) fn report(analysis: &CertificateAnalysis, findings: &mut Findings) {
         let technique = if hit.verdict == Verdict::Benign { Vec::new() } else { vec!["T1588.004"] };
         findings.push(
             Finding {
-                id: "signature",
+                id: ID,
                 group: Group::Signature,
                 severity: if hit.verdict == Verdict::Benign { Severity::Info } else { hit.severity },
                 weight,

@@ -1,42 +1,60 @@
-//! In: data that is compiled in, and the user's own signature files and registration lists.
+//! In: data that is compiled in, and the user's own signature files, registration lists, threat feeds and exceptions.
 //! Out: one immutable snapshot, [`Knowledge`], that checks look things up in.
 //! Promise: nothing here changes after it is built, and the same files give the same answers in the same order.
 
+pub mod feeds;
+mod files;
 pub mod public_cas;
 pub mod registrations;
 pub mod signatures;
 pub mod suffix;
 #[cfg(test)]
 mod test_corpus;
+mod version;
 pub mod watch;
 
+pub use feeds::{AllowList, Feeds};
+pub use files::{KnowledgeFiles, files_of};
 pub use public_cas::PublicCas;
 pub use registrations::Registrations;
 pub use signatures::Signatures;
+pub use version::KnowledgeVersion;
 pub use watch::WatchNames;
+
+use std::sync::Arc;
 
 use signatures::SignatureError;
 
 /// What is known of certificates and domains, as one snapshot that is swapped whole.
 pub struct Knowledge {
     /// Certificates of known tools and products.
-    pub signatures: Signatures,
+    pub signatures: Arc<Signatures>,
     /// Names of publicly trusted certificate authorities.
-    pub public_cas: PublicCas,
+    pub public_cas: Arc<PublicCas>,
     /// When domains were registered.
-    pub registrations: Registrations,
+    pub registrations: Arc<Registrations>,
     /// Names and brands that the user watches over.
-    pub watch_names: WatchNames,
+    pub watch_names: Arc<WatchNames>,
+    /// Certificates, names and addresses that others published.
+    pub feeds: Arc<Feeds>,
+    /// The user's exceptions.
+    pub allow: Arc<AllowList>,
+    /// Which knowledge it is.
+    pub version: KnowledgeVersion,
 }
 
 impl Knowledge {
-    /// What is compiled in: the catalogue of signatures and the table of public CAs, and no registrations.
+    /// What is compiled in: the catalogue of signatures and the table of public CAs, and nothing of the user's.
     pub fn builtin() -> Result<Self, SignatureError> {
+        let signatures = Arc::new(Signatures::builtin()?);
         Ok(Self {
-            signatures: Signatures::builtin()?,
-            public_cas: PublicCas::builtin(),
-            registrations: Registrations::default(),
-            watch_names: WatchNames::default(),
+            version: KnowledgeVersion::of(&signatures, [], [], &[]),
+            signatures,
+            public_cas: Arc::new(PublicCas::builtin()),
+            registrations: Arc::default(),
+            watch_names: Arc::default(),
+            feeds: Arc::default(),
+            allow: Arc::default(),
         })
     }
 }

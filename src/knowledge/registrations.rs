@@ -33,7 +33,7 @@ pub struct Registration<'a> {
 }
 
 /// What became of one list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ListReport {
     /// The list.
     pub path: PathBuf,
@@ -44,7 +44,7 @@ pub struct ListReport {
     /// The first of them, at most [`ListReport::MAX_KEPT`].
     pub first_bad_rows: Vec<BadRow>,
     /// Why the list could not be read to its end; what was read before holds.
-    pub error: Option<io::Error>,
+    pub error: Option<String>,
 }
 
 /// A row that could not be read.
@@ -156,7 +156,7 @@ impl Collector {
             ListReport { path: path.to_owned(), rows: 0, bad_rows: 0, first_bad_rows: Vec::new(), error: None };
         // Never the whole path: output must not depend on where a list lies.
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        report.error = open(path).and_then(|reader| self.read(reader, &name, &mut report)).err();
+        report.error = open(path).and_then(|reader| self.read(reader, &name, &mut report)).err().map(|error| error.to_string());
         report
     }
 
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!((reports[0].rows, reports[0].bad_rows), (2, 4));
         assert_eq!(reports[0].first_bad_rows.iter().map(|bad| bad.line).collect::<Vec<_>>(), [2, 3, 4, 5]);
         let (_, reports) = Registrations::load(&[PathBuf::from("no-such-list")]);
-        assert_eq!(reports[0].error.as_ref().unwrap().kind(), io::ErrorKind::NotFound);
+        assert_eq!(reports[0].error.as_deref(), Some("No such file or directory (os error 2)"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum Direction {
 }
 
 /// The user's own networks.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Networks(Vec<Network>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

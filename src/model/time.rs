@@ -20,7 +20,7 @@ pub struct EventTime(pub i64);
 pub struct ValidityTime(pub i64);
 
 /// A sensor's time zone, for validity times written by Zeek before 8.0 in the sensor's own zone.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct TimeZone {
     name: Box<str>,
     zone: jiff::tz::TimeZone,

@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use super::archives::Looks;
 use super::ledger::{Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
+use super::reload::{ReadAgain, Reloaded, Reloader, Why};
 use super::stages::{Encoder, Finished, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, detect};
 use crate::encode::Counts;
 use crate::history::History;
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
 use crate::sink::{Patience, is_rotated_name, is_same_file};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
@@ -28,11 +29,13 @@ use crate::source::{Lines, Splitter, is_named_like_a_log};
 use crate::state::{InputPosition, Newest, StateChanges, StateStore, Step};
 
 /// A sidecar, ready to go.
-pub struct Run<'a> {
+pub struct Run {
     /// Settings.
     pub config: Config,
     /// Knowledge.
     pub knowledge: Arc<Knowledge>,
+    /// The files that it was read from, as they were then.
+    pub knowledge_files: KnowledgeFiles,
     /// Worker threads; 0 stands for one per core.
     pub threads: usize,
     /// The state.
@@ -43,8 +46,8 @@ pub struct Run<'a> {
     pub stop: Arc<AtomicBool>,
     /// Set when the output is to be opened by its name again, and the configuration to be read again.
     pub reload: Arc<AtomicBool>,
-    /// Reads the configuration and knowledge again; `None`, said, when they cannot be used.
-    pub read_again: &'a dyn Fn() -> Option<(Config, Knowledge)>,
+    /// Reads configuration and knowledge again.
+    pub read_again: ReadAgain,
 }
 
 /// What a run did.
@@ -152,7 +155,7 @@ struct Stopping {
     abandoned: Arc<AtomicBool>,
 }
 
-impl Run<'_> {
+impl Run {
     /// Follows the configured inputs until it is told to stop.
     ///
     /// # Errors
@@ -183,6 +186,8 @@ impl Run<'_> {
         let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
         let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
         let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)), progress)?;
+        let reloader =
+            Reloader::start(self.config.clone(), self.knowledge, self.knowledge_files, self.read_again)?;
         stopping.look();
         let mut running = Running {
             config: self.config,
@@ -217,7 +222,7 @@ impl Run<'_> {
         running.correlator.set_patient(true);
         running.breathe();
         let caught_up = if first_start { running.backfill() } else { running.catch_up(true) };
-        let followed = caught_up.and_then(|()| running.follow(&self.reload, self.read_again));
+        let followed = caught_up.and_then(|()| running.follow(&self.reload, &reloader));
         let Running { encoder, sink, correlator, stopping, .. } = running;
         drop(encoder);
         // A sink that has stopped says why here.
@@ -233,16 +238,17 @@ impl Run<'_> {
 }
 
 impl Running {
-    fn follow(
-        &mut self,
-        reload: &AtomicBool,
-        read_again: &dyn Fn() -> Option<(Config, Knowledge)>,
-    ) -> Result<(), Stopped> {
+    fn follow(&mut self, reload: &AtomicBool, reloader: &Reloader) -> Result<(), Stopped> {
         let mut next_look = Instant::now() + ARCHIVE_INTERVAL;
         loop {
             let stopping = self.stopping.look();
             if reload.swap(false, Ordering::Relaxed) {
-                self.reload(read_again)?;
+                // The output is opened by its name again.
+                self.commit(true)?;
+                reloader.ask();
+            }
+            if let Some(reloaded) = reloader.take() {
+                self.adopt(reloaded)?;
             }
             let items = self.tail.poll(POLL_BYTES);
             let idle = items.is_empty() && self.underway.is_empty() && !self.tail.is_behind();
@@ -279,21 +285,27 @@ impl Running {
         }
     }
 
-    /// Opens the output by its name again, and uses the configuration and knowledge as they are now.
-    fn reload(&mut self, read_again: &dyn Fn() -> Option<(Config, Knowledge)>) -> Result<(), Stopped> {
-        self.commit(true)?;
-        let Some((config, knowledge)) = read_again() else { return Ok(()) };
+    /// Uses what was read anew, from the next chunk on.
+    fn adopt(&mut self, Reloaded { config, knowledge, why }: Reloaded) -> Result<(), Stopped> {
+        self.commit(false)?;
         if let Err(error) = self.tail.set_patterns(&patterns_of(&config)) {
             tracing::error!(%error, "cannot use the inputs of the configuration; going on with those before");
             return Ok(());
         }
-        self.workers.renew(Arc::new(knowledge), config.encode_settings());
+        let version = knowledge.version;
+        self.workers.renew(knowledge, config.encode_settings());
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();
         // What needs a restart stays as it is: the output, the join and the history.
         self.config.inputs = config.inputs;
         self.config.commit_interval = config.commit_interval;
-        tracing::info!("read inputs, knowledge, detail and commit interval anew; other settings need a restart");
+        match why {
+            Why::Asked => tracing::info!(
+                %version,
+                "read inputs, knowledge, detail and commit interval anew; other settings need a restart"
+            ),
+            Why::FilesChanged => tracing::info!(%version, "files of knowledge have changed; using it as it is now"),
+        }
         Ok(())
     }
 

@@ -15,6 +15,7 @@
 //! Promise: a commit is whole or not there, and a state of a newer version is refused and not touched.
 
 mod changes;
+mod inspect;
 mod journal;
 mod migrate;
 mod reading;
@@ -27,6 +28,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 pub use changes::{InputPosition, Newest, StateChanges, Step};
+pub use inspect::{Inspection, StoreFound, inspect};
 pub use journal::{Entry, Journal, JournalError, JournalReader, JournalStart, remove_journals};
 pub use spill::CertificateSpill;
 pub use view::StateView;

@@ -1,6 +1,6 @@
 //! The tree of a signature's conditions, in Kleene's logic: what is not known makes nothing true.
 
-use crate::model::{AttributeKind, Certificate, DistinguishedName, Sha1Digest, Sha256Digest};
+use crate::model::{AttributeKind, DistinguishedName, Sha1Digest, Sha256Digest};
 
 use super::field::{Facts, Leaf, Side};
 
@@ -41,7 +41,14 @@ pub(super) enum Anchor {
     Serial(Box<str>),
     /// A value of a name's attribute, in lower case, so that conditions that fold case are found too.
     Attribute(Side, AttributeKind, Box<str>),
+    /// The beginning of such a value: its first [`PREFIX`] characters, for expressions that begin with a fixed text.
+    Prefix(Side, AttributeKind, Box<str>),
+    /// A whole name in its forward form.
+    Forward(Side, Box<str>),
 }
+
+/// How many characters of a value tell where to look; longer ones would leave out shorter fixed texts.
+const PREFIX: usize = 4;
 
 impl Truth {
     /// Whether a known or unknown statement is so.
@@ -127,7 +134,8 @@ impl Matcher {
 }
 
 /// Calls `visit` with every anchor that a certificate has.
-pub(super) fn each_anchor(certificate: &Certificate, mut visit: impl FnMut(Anchor)) {
+pub(super) fn each_anchor(facts: &Facts<'_>, mut visit: impl FnMut(Anchor)) {
+    let certificate = facts.certificate();
     certificate.sha1.into_iter().for_each(|digest| visit(Anchor::Sha1(digest)));
     certificate.sha256.into_iter().for_each(|digest| visit(Anchor::Sha256(digest)));
     certificate.spki_sha256.into_iter().for_each(|digest| visit(Anchor::Spki(digest)));
@@ -135,11 +143,23 @@ pub(super) fn each_anchor(certificate: &Certificate, mut visit: impl FnMut(Ancho
         visit(Anchor::Serial(serial.digits().into()));
     }
     for (side, name) in [(Side::Subject, &certificate.subject), (Side::Issuer, &certificate.issuer)] {
+        if let Some(text) = facts.forward(side) {
+            visit(Anchor::Forward(side, text.into()));
+        }
         let attributes = name.as_ref().map(DistinguishedName::attributes).unwrap_or_default();
         for attribute in attributes {
             if !matches!(attribute.kind, AttributeKind::Other(_)) {
                 visit(Anchor::Attribute(side, attribute.kind.clone(), attribute.value.to_lowercase().into()));
+                if let Some(prefix) = prefix_of(&attribute.value) {
+                    visit(Anchor::Prefix(side, attribute.kind.clone(), prefix));
+                }
             }
         }
     }
+}
+
+/// The beginning of a value, as it is looked up; `None` for values that are shorter.
+pub(super) fn prefix_of(value: &str) -> Option<Box<str>> {
+    let (end, last) = value.char_indices().nth(PREFIX - 1)?;
+    Some(value[..end + last.len_utf8()].into())
 }

@@ -78,6 +78,12 @@ impl Example {
         &self.certificate
     }
 
+    /// What is known of the issuer.
+    #[cfg(test)]
+    pub(super) fn issuer_is_public_ca(&self) -> Option<bool> {
+        self.issuer_is_public_ca
+    }
+
     /// Reads an example; what cannot be read is a mistake in the file.
     pub(super) fn read(raw: Spanned<RawExample>) -> Result<Self, Complaint> {
         let at = raw.span().start;

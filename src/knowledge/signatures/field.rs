@@ -1,14 +1,15 @@
 //! The fields of a certificate that signatures look at, and the conditions on them.
 
 use std::cell::OnceCell;
+use std::sync::OnceLock;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::model::{
     Attribute, AttributeKind, Certificate, DistinguishedName, Serial, Sha1Digest, Sha256Digest, ValidityTime,
 };
 
-use super::evaluate::{Anchor, Truth};
+use super::evaluate::{Anchor, Truth, prefix_of};
 
 /// What is known of the certificate at hand, with the texts that several leaves ask for made once.
 pub(super) struct Facts<'a> {
@@ -63,9 +64,17 @@ pub(super) enum TextTest {
     /// In lower case.
     EqualFolded(Box<str>),
     Contains(Box<str>),
-    Matches(Regex),
+    Matches(Expression),
     Exists(bool),
     Template(Vec<TemplatePart>),
+}
+
+/// A regular expression, compiled when it is first asked.
+#[derive(Debug)]
+pub(super) struct Expression {
+    pattern: Box<str>,
+    /// `None` inside when it cannot be compiled, which [`check`](Expression::check) tells.
+    compiled: OnceLock<Option<Regex>>,
 }
 
 #[derive(Debug)]
@@ -98,6 +107,31 @@ pub(super) enum FlagField {
     IssuerIsPublicCa,
 }
 
+/// Memory that one compiled expression may take.
+const MAX_REGEX_BYTES: usize = 256 * 1024;
+
+impl Expression {
+    /// An expression that nobody has compiled yet.
+    pub(super) fn new(pattern: &str) -> Self {
+        Self { pattern: pattern.into(), compiled: OnceLock::new() }
+    }
+
+    /// Compiles it and says what is wrong with it.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let compiled = self.compile().map_err(|error| format!("the expression cannot be compiled: {error}"))?;
+        self.compiled.get_or_init(|| Some(compiled));
+        Ok(())
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        self.compiled.get_or_init(|| self.compile().ok()).as_ref().is_some_and(|regex| regex.is_match(text))
+    }
+
+    fn compile(&self) -> Result<Regex, regex::Error> {
+        RegexBuilder::new(&self.pattern).size_limit(MAX_REGEX_BYTES).build()
+    }
+}
+
 impl<'a> Facts<'a> {
     /// The facts of a certificate and what is known of its issuer.
     pub(super) fn new(certificate: &'a Certificate, issuer_is_public_ca: Option<bool>) -> Self {
@@ -111,7 +145,13 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn forward(&self, side: Side) -> Option<&str> {
+    /// The certificate at hand.
+    pub(super) fn certificate(&self) -> &'a Certificate {
+        self.certificate
+    }
+
+    /// `A=v, B=v`: a name in the order of its encoding.
+    pub(super) fn forward(&self, side: Side) -> Option<&str> {
         let name = self.name(side)?;
         Some(self.forward[side as usize].get_or_init(|| name.forward()))
     }
@@ -256,7 +296,7 @@ impl Leaf {
                 }
                 TextTest::EqualFolded(wanted) => wanted.to_string(),
                 TextTest::Contains(part) => format!("contains {part}"),
-                TextTest::Matches(regex) => format!("matches {regex}"),
+                TextTest::Matches(expression) => format!("matches {}", expression.pattern),
                 TextTest::Exists(true) => "present".to_owned(),
                 TextTest::Exists(false) => "absent".to_owned(),
                 TextTest::Template(parts) => render(parts, facts).flatten().unwrap_or_default(),
@@ -277,8 +317,15 @@ impl Leaf {
                 match test {
                     TextTest::OneOf(wanted) => Some(wanted.iter().map(|value| anchor(value)).collect()),
                     TextTest::EqualFolded(wanted) => Some(vec![anchor(wanted)]),
+                    TextTest::Matches(expression) => {
+                        let prefix = prefix_of(&fixed_beginning(&expression.pattern))?;
+                        Some(vec![Anchor::Prefix(*side, kind.clone(), prefix)])
+                    }
                     _ => None,
                 }
+            }
+            Test::Text(TextField::Forward(side), TextTest::OneOf(wanted)) => {
+                Some(wanted.iter().map(|value| Anchor::Forward(*side, value.clone())).collect())
             }
             _ => None,
         }
@@ -313,7 +360,7 @@ impl TextTest {
             Self::OneOf(wanted) => wanted.iter().any(|wanted| **wanted == *text),
             Self::EqualFolded(wanted) => text.to_lowercase() == **wanted,
             Self::Contains(part) => text.contains(&**part),
-            Self::Matches(regex) => regex.is_match(text),
+            Self::Matches(expression) => expression.is_match(text),
             Self::Exists(wanted) => *wanted,
             Self::Template(parts) => render(parts, facts)?.is_some_and(|made| made == text),
         })
@@ -335,6 +382,25 @@ impl NumberField {
     pub(super) fn is_time(self) -> bool {
         matches!(self, Self::NotBefore | Self::NotAfter)
     }
+}
+
+/// The text that everything which an expression matches begins with; empty when there is none that is plain to see.
+fn fixed_beginning(pattern: &str) -> String {
+    let mut fixed = String::new();
+    let Some(rest) = pattern.strip_prefix('^').filter(|rest| !rest.contains('|')) else { return fixed };
+    let mut characters = rest.chars().peekable();
+    while let Some(character) = characters.next() {
+        let literal = match character {
+            '\\' => characters.next_if(char::is_ascii_punctuation),
+            _ => Some(character).filter(|plain| plain.is_alphanumeric() || " _-/:,@=".contains(*plain)),
+        };
+        // What a repetition follows need not be there.
+        match literal {
+            Some(literal) if !matches!(characters.peek(), Some('?' | '*' | '+' | '{')) => fixed.push(literal),
+            _ => break,
+        }
+    }
+    fixed
 }
 
 /// The text of a template: `None` when a name is not known, `Some(None)` when a value is missing or empty.

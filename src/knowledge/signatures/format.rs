@@ -1,6 +1,5 @@
 //! Signature files as typed: TOML that becomes conditions which can be evaluated, or an error at its line.
 
-use regex::RegexBuilder;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -8,14 +7,43 @@ use crate::model::{AttributeKind, EventTime, Serial, Sha1Digest, Sha256Digest, V
 
 use super::evaluate::Matcher;
 use super::examples::{Example, RawExample};
-use super::field::{FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest};
-use super::{Confidence, Place, Severity, Signature, SignatureError, Verdict};
+use super::field::{
+    Expression, FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest,
+};
+use super::{Confidence, Place, Severity, Signature, SignatureError, Verdict, WithoutDefault};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
     #[serde(default)]
+    defaults: RawDefaults,
+    #[serde(default)]
     signature: Vec<Spanned<RawSignature>>,
+}
+
+/// What the signatures of one file that leave it out have in common.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDefaults {
+    verdict: Option<Verdict>,
+    confidence: Option<Confidence>,
+    severity: Option<Severity>,
+    expected_fp: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWithoutDefaultFile {
+    without_default: Vec<RawWithoutDefault>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWithoutDefault {
+    tool: String,
+    attack_id: Option<Spanned<String>>,
+    why: String,
+    sources: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -24,15 +52,14 @@ struct RawSignature {
     id: Spanned<String>,
     tool: String,
     attack_id: Option<Spanned<String>>,
-    verdict: Verdict,
-    confidence: Confidence,
-    severity: Severity,
+    verdict: Option<Verdict>,
+    confidence: Option<Confidence>,
+    severity: Option<Severity>,
     #[serde(rename = "match")]
     matcher: Spanned<RawMatch>,
     #[serde(default)]
     note: String,
-    #[serde(default)]
-    expected_fp: String,
+    expected_fp: Option<String>,
     #[serde(default)]
     sources: Vec<String>,
     #[serde(default)]
@@ -57,30 +84,56 @@ pub(super) struct Complaint {
     pub(super) message: String,
 }
 
+/// Whose file it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Ours: tests have compiled its expressions, which would take most of the time of a start.
+    Builtin,
+    /// A user's, who is told at once of an expression that cannot be compiled.
+    User,
+}
+
 /// How deep conditions may nest.
 const MAX_DEPTH: usize = 16;
-/// Memory that one compiled expression may take.
-const MAX_REGEX_BYTES: usize = 256 * 1024;
 /// Longest id.
 const MAX_ID: usize = 64;
 
 /// The signatures of one file.
-pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Signature>, SignatureError> {
+pub(super) fn parse(file: &str, text: &str, origin: Origin) -> Result<Vec<Signature>, SignatureError> {
     let place = |at: usize| Place { file: file.into(), line: line_of(text, at) };
     let raw: RawFile = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         place(at).error(error.message().to_owned())
     })?;
+    let defaults = raw.defaults;
     raw.signature
         .into_iter()
         .map(|raw| {
             let at = place(raw.span().start);
-            compile(raw.into_inner(), at).map_err(|complaint| place(complaint.at).error(complaint.message))
+            compile(raw.into_inner(), &defaults, origin, at)
+                .map_err(|complaint| place(complaint.at).error(complaint.message))
         })
         .collect()
 }
 
-fn compile(raw: RawSignature, place: Place) -> Result<Signature, Complaint> {
+/// The tools of a file that lists those without a certificate of their own.
+pub(super) fn parse_without_default(file: &str, text: &str) -> Result<Vec<WithoutDefault>, SignatureError> {
+    let place = |at: usize| Place { file: file.into(), line: line_of(text, at) };
+    let raw: RawWithoutDefaultFile = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        place(at).error(error.message().to_owned())
+    })?;
+    raw.without_default
+        .into_iter()
+        .map(|raw| {
+            let attack_id = read_attack_id(raw.attack_id).map_err(|bad| place(bad.at).error(bad.message))?;
+            let sources = raw.sources.into_iter().map(Into::into).collect();
+            Ok(WithoutDefault { tool: raw.tool.into(), attack_id, why: raw.why.into(), sources })
+        })
+        .collect()
+}
+
+fn compile(raw: RawSignature, defaults: &RawDefaults, origin: Origin, place: Place) -> Result<Signature, Complaint> {
     let id_at = raw.id.span().start;
     let id = raw.id.into_inner();
     let about =
@@ -88,29 +141,31 @@ fn compile(raw: RawSignature, place: Place) -> Result<Signature, Complaint> {
     if !is_id(&id) {
         return Err(complaint(id_at, format!("`{id}` is no id: use lower-case letters, digits and hyphens")));
     }
-    if let Some(attack_id) = raw.attack_id.as_ref().filter(|attack_id| !is_attack_id(attack_id.get_ref())) {
-        let message = format!("`{}` is no ATT&CK id such as S0154", attack_id.get_ref());
-        return Err(about(complaint(attack_id.span().start, message)));
-    }
-    let matcher = compile_match(raw.matcher, 0).map_err(about)?;
+    let attack_id = read_attack_id(raw.attack_id).map_err(about)?;
+    let missing = |key: &str| about(complaint(id_at, format!("neither it nor the file's defaults say its `{key}`")));
+    let verdict = raw.verdict.or(defaults.verdict).ok_or_else(|| missing("verdict"))?;
+    let confidence = raw.confidence.or(defaults.confidence).ok_or_else(|| missing("confidence"))?;
+    let severity = raw.severity.or(defaults.severity).ok_or_else(|| missing("severity"))?;
+    let expected_fp = raw.expected_fp.or_else(|| defaults.expected_fp.clone()).unwrap_or_default();
+    let matcher = compile_match(raw.matcher, origin, 0).map_err(about)?;
     let examples = raw.examples.into_iter().map(Example::read).collect::<Result<_, _>>().map_err(about)?;
     Ok(Signature {
         id: id.into(),
         tool: raw.tool.into(),
-        attack_id: raw.attack_id.map(|attack_id| attack_id.into_inner().into()),
-        verdict: raw.verdict,
-        confidence: raw.confidence,
-        severity: raw.severity,
+        attack_id,
+        verdict,
+        confidence,
+        severity,
         matcher,
         note: raw.note.into(),
-        expected_fp: raw.expected_fp.into(),
+        expected_fp: expected_fp.into(),
         sources: raw.sources.into_iter().map(Into::into).collect(),
         examples,
         place,
     })
 }
 
-fn compile_match(raw: Spanned<RawMatch>, depth: usize) -> Result<Matcher, Complaint> {
+fn compile_match(raw: Spanned<RawMatch>, origin: Origin, depth: usize) -> Result<Matcher, Complaint> {
     let at = raw.span().start;
     if depth > MAX_DEPTH {
         return Err(complaint(at, format!("conditions nest deeper than {MAX_DEPTH}")));
@@ -119,7 +174,7 @@ fn compile_match(raw: Spanned<RawMatch>, depth: usize) -> Result<Matcher, Compla
         if children.is_empty() {
             return Err(complaint(at, format!("`{name}` is empty")));
         }
-        children.into_iter().map(|child| compile_match(child, depth + 1)).collect::<Result<Vec<_>, _>>()
+        children.into_iter().map(|child| compile_match(child, origin, depth + 1)).collect::<Result<Vec<_>, _>>()
     };
     match raw.into_inner() {
         RawMatch { all: Some(all), any: None, not: None, field: None, op: None, value: None } => {
@@ -129,10 +184,13 @@ fn compile_match(raw: Spanned<RawMatch>, depth: usize) -> Result<Matcher, Compla
             Ok(Matcher::Any(children("any", any)?))
         }
         RawMatch { all: None, any: None, not: Some(not), field: None, op: None, value: None } => {
-            Ok(Matcher::Not(Box::new(compile_match(*not, depth + 1)?)))
+            Ok(Matcher::Not(Box::new(compile_match(*not, origin, depth + 1)?)))
         }
         RawMatch { all: None, any: None, not: None, field: Some(field), op: Some(op), value: Some(value) } => {
             let test = compile_test(&field, &op, &value).map_err(|message| complaint(at, message))?;
+            if let (Origin::User, Test::Text(_, TextTest::Matches(expression))) = (origin, &test) {
+                expression.check().map_err(|message| complaint(at, message))?;
+            }
             Ok(Matcher::Leaf(Leaf::new(&field, test)))
         }
         _ => Err(complaint(at, "a condition is `all`, `any` or `not`, or `field`, `op` and `value`".to_owned())),
@@ -207,10 +265,7 @@ fn compile_text(text: &TextField, field: &str, op: &str, value: &Value) -> Resul
             Err("`contains` needs a text that is not empty".to_owned())
         }
         ("contains", Value::String(part)) => Ok(TextTest::Contains(part.as_str().into())),
-        ("regex", Value::String(pattern)) => {
-            let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build();
-            regex.map(TextTest::Matches).map_err(|error| format!("the expression cannot be compiled: {error}"))
-        }
+        ("regex", Value::String(pattern)) => Ok(TextTest::Matches(Expression::new(pattern))),
         ("exists", Value::Boolean(wanted)) if is_of_one_name => Ok(TextTest::Exists(*wanted)),
         ("exists", _) if is_of_one_name => Err("`exists` needs true or false".to_owned()),
         ("template", Value::String(template)) if is_of_one_name => compile_template(template).map(TextTest::Template),
@@ -301,6 +356,15 @@ fn each<T>(values: &[Value], read: impl Fn(&str) -> Option<T>, message: impl Fn(
 fn is_id(id: &str) -> bool {
     let is_sound = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(is_sound)
+}
+
+fn read_attack_id(raw: Option<Spanned<String>>) -> Result<Option<Box<str>>, Complaint> {
+    let Some(attack_id) = raw else { return Ok(None) };
+    if !is_attack_id(attack_id.get_ref()) {
+        let message = format!("`{}` is no ATT&CK id such as S0154", attack_id.get_ref());
+        return Err(complaint(attack_id.span().start, message));
+    }
+    Ok(Some(attack_id.into_inner().into()))
 }
 
 /// Software, groups and campaigns have a letter and four digits.

@@ -22,7 +22,8 @@
 //! serial = "08:BB:00:EE"
 //! ```
 //!
-//! `match` is a leaf or nests `all = […]`, `any = […]` and `not = {…}`. The first leaf of an `all` is shown as the
+//! A file may begin with `[defaults]` for the `verdict`, `confidence`, `severity` and `expected_fp` that its signatures
+//! leave out. `match` is a leaf or nests `all = […]`, `any = […]` and `not = {…}`. The first leaf of an `all` is shown as the
 //! reason, so the most telling one goes first.
 //!
 //! | field | operators |
@@ -43,6 +44,8 @@
 //! anchored. Serial numbers compare without sign, separators and leading zeros.
 
 mod builtin;
+#[cfg(test)]
+mod catalogue_tests;
 mod evaluate;
 mod examples;
 mod field;
@@ -50,7 +53,8 @@ mod format;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -58,11 +62,12 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Certificate;
+use crate::model::{Certificate, Id128};
 use evaluate::{Anchor, Matcher, Truth};
 use examples::Example;
 pub use examples::FailedExample;
 use field::Facts;
+use format::Origin;
 
 /// Signatures of tools and products, compiled and indexed.
 #[derive(Debug)]
@@ -73,6 +78,8 @@ pub struct Signatures {
     by_anchor: HashMap<Anchor, Vec<u32>>,
     /// Signatures that must be tried on every certificate.
     unanchored: Vec<u32>,
+    /// A hash of the files.
+    version: Id128,
 }
 
 /// What certificates of one tool or product look like.
@@ -103,6 +110,30 @@ pub struct SignatureHit<'a> {
     pub observed: String,
     /// What the signature looks for there.
     pub expected: String,
+}
+
+/// A tool that is asked about and has no certificate of its own that is known.
+#[derive(Debug)]
+pub struct WithoutDefault {
+    tool: Box<str>,
+    attack_id: Option<Box<str>>,
+    why: Box<str>,
+    sources: Vec<Box<str>>,
+}
+
+/// How much signatures know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// How many signatures there are.
+    pub signatures: usize,
+    /// How many tools and products they name.
+    pub tools: usize,
+    /// How many ids of MITRE ATT&CK they name.
+    pub attack_ids: usize,
+    /// How many signatures there are of each verdict that has one, the gravest first.
+    pub by_verdict: Vec<(Verdict, usize)>,
+    /// How many signatures are tried on every certificate, since no value tells where they could fire.
+    pub tried_always: usize,
 }
 
 /// What kind of thing a signature knows.
@@ -172,6 +203,27 @@ pub enum SignatureError {
     },
 }
 
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdicts: Vec<_> =
+            self.by_verdict.iter().map(|(verdict, count)| format!("{} {count}", verdict.name())).collect();
+        let verdicts = if verdicts.is_empty() { String::new() } else { format!(" ({})", verdicts.join(", ")) };
+        write!(f, "signatures {}{verdicts}, tools {}, ATT&CK ids {}", self.signatures, self.tools, self.attack_ids)
+    }
+}
+
+impl Verdict {
+    /// As it is written in signature files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malicious => "malicious",
+            Self::DualUse => "dual-use",
+            Self::Greyware => "greyware",
+            Self::Benign => "benign",
+        }
+    }
+}
+
 /// Where a signature is written.
 #[derive(Clone, Debug)]
 struct Place {
@@ -185,26 +237,34 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 impl Signatures {
     /// The catalogue that is compiled in.
     pub fn builtin() -> Result<Self, SignatureError> {
-        let mut all = Vec::new();
+        let (mut all, mut version) = (Vec::new(), Id128([0; 16]));
         for (file, text) in builtin::FILES {
-            all.extend(format::parse(file, text)?);
+            all.extend(format::parse(file, text, Origin::Builtin)?);
+            version = Id128::of_parts(&[&version.0, text.as_bytes()]);
         }
-        Self::build(all)
+        Self::build(all, version)
     }
 
     /// The signatures of one file; `file` is its name for messages.
     pub fn parse(file: &str, text: &str) -> Result<Self, SignatureError> {
-        Self::build(format::parse(file, text)?)
+        Self::build(format::parse(file, text, Origin::User)?, Id128::of(text.as_bytes()))
     }
 
     /// These signatures and those of further files. An id that is already taken is an error: a file that silently
     /// replaced a built-in signature could switch it off unseen.
     pub fn with_files(self, paths: &[PathBuf]) -> Result<Self, SignatureError> {
-        let mut all = self.signatures;
+        let (mut all, mut version) = (self.signatures, self.version);
         for path in paths {
-            all.extend(format::parse(&path.to_string_lossy(), &read_file(path)?)?);
+            let text = read_file(path)?;
+            all.extend(format::parse(&path.to_string_lossy(), &text, Origin::User)?);
+            version = Id128::of_parts(&[&version.0, text.as_bytes()]);
         }
-        Self::build(all)
+        Self::build(all, version)
+    }
+
+    /// A hash of the files that these were read from.
+    pub fn version(&self) -> Id128 {
+        self.version
     }
 
     /// The signatures that fire on a certificate, malicious before benign, then by confidence, then by id.
@@ -213,9 +273,7 @@ impl Signatures {
     pub fn evaluate(&self, certificate: &Certificate, issuer_is_public_ca: Option<bool>) -> Vec<SignatureHit<'_>> {
         let facts = Facts::new(certificate, issuer_is_public_ca);
         let mut candidates = self.unanchored.clone();
-        evaluate::each_anchor(certificate, |anchor| {
-            candidates.extend(self.by_anchor.get(&anchor).into_iter().flatten())
-        });
+        evaluate::each_anchor(&facts, |anchor| candidates.extend(self.by_anchor.get(&anchor).into_iter().flatten()));
         candidates.sort_unstable();
         candidates.dedup();
         candidates.iter().filter_map(|&index| self.signatures[index as usize].hit(&facts)).collect()
@@ -241,12 +299,34 @@ impl Signatures {
         self.signatures.is_empty()
     }
 
+    /// How much these signatures know.
+    pub fn summary(&self) -> Summary {
+        let mut by_verdict = BTreeMap::new();
+        for signature in self.iter() {
+            *by_verdict.entry(signature.verdict()).or_insert(0) += 1;
+        }
+        let distinct = |names: BTreeSet<&str>| names.len();
+        Summary {
+            signatures: self.len(),
+            tools: distinct(self.iter().map(Signature::tool).collect()),
+            attack_ids: distinct(self.iter().filter_map(Signature::attack_id).collect()),
+            by_verdict: by_verdict.into_iter().collect(),
+            tried_always: self.unanchored.len(),
+        }
+    }
+
+    /// Tools that people ask about and that no signature can know: none of their certificates is known to be theirs.
+    pub fn without_default() -> Result<Vec<WithoutDefault>, SignatureError> {
+        let (file, text) = builtin::WITHOUT_DEFAULT;
+        format::parse_without_default(file, text)
+    }
+
     /// Tries every signature on its own examples; what is returned did not come out as the file says.
     pub fn failed_examples(&self) -> Vec<FailedExample<'_>> {
         self.iter().flat_map(|signature| examples::failed(signature, &signature.examples)).collect()
     }
 
-    fn build(mut signatures: Vec<Signature>) -> Result<Self, SignatureError> {
+    fn build(mut signatures: Vec<Signature>, version: Id128) -> Result<Self, SignatureError> {
         let mut places: HashMap<&str, &Place> = HashMap::new();
         for signature in &signatures {
             if let Some(first) = places.insert(&signature.id, &signature.place) {
@@ -264,7 +344,7 @@ impl Signatures {
                 None => unanchored.push(index),
             }
         }
-        Ok(Self { signatures, by_anchor, unanchored })
+        Ok(Self { signatures, by_anchor, unanchored, version })
     }
 }
 
@@ -329,6 +409,28 @@ impl Signature {
         }
         let (field, observed, expected) = self.matcher.evidence(facts)?;
         Some(SignatureHit { signature: self, field, observed, expected })
+    }
+}
+
+impl WithoutDefault {
+    /// The tool, or several of one kind, separated by commas.
+    pub fn tool(&self) -> &str {
+        &self.tool
+    }
+
+    /// The software's id in MITRE ATT&CK.
+    pub fn attack_id(&self) -> Option<&str> {
+        self.attack_id.as_deref()
+    }
+
+    /// What is published instead.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Where that can be read.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| &**source)
     }
 }
 

@@ -39,13 +39,14 @@ pub use item::{Chunk, EndCause, EndOfFile, FileId, Item, Oversize};
 pub use resume::ResumePoint;
 pub use status::{FileState, FileStatus, TailCounts};
 pub use watch::Waker;
+pub(crate) use watch::Watch;
 
 use crate::model::StreamKey;
 use discover::Patterns;
 use file::Followed;
 use identity::{Mark, Node, Stamp};
 use resume::{Known, Trails};
-use watch::{Hint, Watch};
+use watch::Hint;
 
 /// What to follow, and how.
 #[derive(Debug, Clone)]
@@ -108,6 +109,16 @@ enum DoneKind {
     Ignored,
     /// It is a gzip or zstd archive.
     Compressed,
+}
+
+/// The files that patterns mean now, and what stands in the way: what a [`Tail`] would follow, without following it.
+///
+/// # Errors
+/// A pattern cannot be understood.
+pub fn files_of(patterns: &[String]) -> Result<(Vec<PathBuf>, Vec<ReadError>), TailError> {
+    let discovery = Patterns::new(patterns)?.expand();
+    let files = discovery.files.iter().filter_map(|found| Some(found.paths.first()?.to_path_buf()));
+    Ok((files.collect(), discovery.problems))
 }
 
 impl Tail {

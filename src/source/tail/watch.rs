@@ -13,7 +13,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::
 use super::identity::Node;
 
 /// The watched folders and the hints that came from them.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     watcher: Option<RecommendedWatcher>,
     /// By what they were when the watch was set: a folder that was replaced has to be watched anew.
     directories: HashMap<PathBuf, Node>,
@@ -28,7 +28,7 @@ pub struct Waker(Sender<()>);
 
 /// What is worth looking at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hint {
+pub(crate) enum Hint {
     Nothing,
     /// Something was written to a file.
     Data,
@@ -45,7 +45,7 @@ struct Hints {
 
 impl Watch {
     /// Watches nothing yet; `enabled` false never does.
-    pub(super) fn new(enabled: bool) -> Self {
+    pub(crate) fn new(enabled: bool) -> Self {
         let (sender, wake) = crossbeam_channel::bounded(1);
         let hints = Hints { level: Arc::default(), wake: sender };
         let mut watch =
@@ -60,7 +60,7 @@ impl Watch {
     }
 
     /// Watches these folders and no others.
-    pub(super) fn refresh(&mut self, wanted: &BTreeSet<PathBuf>) {
+    pub(crate) fn refresh(&mut self, wanted: &BTreeSet<PathBuf>) {
         let Some(mut watcher) = self.watcher.take() else { return };
         self.directories.retain(|directory, node| {
             let keep = wanted.contains(directory) && node_of(directory) == Some(*node);
@@ -88,7 +88,7 @@ impl Watch {
     }
 
     /// Takes the hints since the last time.
-    pub(super) fn take(&self) -> Hint {
+    pub(crate) fn take(&self) -> Hint {
         while self.wake.try_recv().is_ok() {}
         match self.hints.level.swap(0, Ordering::AcqRel) {
             0 => Hint::Nothing,
@@ -98,12 +98,12 @@ impl Watch {
     }
 
     /// Blocks until there is a hint, or a waker woke it, or the time is over.
-    pub(super) fn wait(&self, timeout: Duration) {
+    pub(crate) fn wait(&self, timeout: Duration) {
         // A time-out and a wake-up are the same to the caller, who looks in either case.
         self.wake.recv_timeout(timeout).ok();
     }
 
-    pub(super) fn waker(&self) -> Waker {
+    pub(crate) fn waker(&self) -> Waker {
         Waker(self.hints.wake.clone())
     }
 

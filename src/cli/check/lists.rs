@@ -1,0 +1,110 @@
+//! What else is known: feeds and lists of registrations, exceptions, public CAs, watched names.
+
+use super::Checked;
+use super::section::Section;
+use crate::cli::summary::now;
+use crate::config::check_feeds;
+use crate::knowledge::feeds::{FeedReport, MatchKind};
+use crate::knowledge::registrations::ListReport;
+use crate::knowledge::{PublicCas, WatchNames};
+
+/// Rows and reasons of one feed that are named before the rest is only counted.
+const MAX_NAMED: usize = 10;
+
+pub(super) fn section(checked: &Checked) -> Section {
+    let mut section = Section::new("lists");
+    section.fact("public CAs", format!("{} names, built in", PublicCas::builtin().len()));
+    let (reports, errors) = check_feeds(&checked.config, now());
+    if checked.config.knowledge.feeds.is_empty() {
+        section.fact("feeds", "none; name threat feeds and lists of registrations in knowledge.feeds");
+    }
+    errors.iter().for_each(|error| section.problem(error.to_string()));
+    reports.feeds.iter().for_each(|report| feed(&mut section, "feed", report));
+    sha1_only(&mut section, &reports.feeds);
+    reports.lists.iter().for_each(|report| list(&mut section, report));
+    reports.allow.iter().for_each(|report| feed(&mut section, "exceptions", report));
+    watch_names(&mut section, &checked.config.knowledge.watch_names);
+    section
+}
+
+fn feed(section: &mut Section, what: &str, report: &FeedReport) {
+    let path = report.path.display();
+    if let Some(format) = report.format {
+        let kinds = report.used.iter().map(|(kind, rows)| format!("{} {rows}", kind.name()));
+        let others = [("context", report.context), ("unsupported", report.unsupported), ("expired", report.expired)];
+        let others = others.iter().filter(|(_, rows)| *rows > 0).map(|(name, rows)| format!("{name} {rows}"));
+        let rows: Vec<_> = kinds.chain(others).collect();
+        let rows = if rows.is_empty() { "no row that can be used".to_owned() } else { rows.join(", ") };
+        section.fact(what, format!("{path}: {format}: {rows}{}", age(report)));
+    }
+    if let Some(error) = &report.error {
+        section.problem(format!("{path}: {error}"));
+    }
+    if report.bad > 0 {
+        let first = report.first_bad.iter().map(|row| format!("line {}: {}", row.row, row.problem));
+        let first = first.collect::<Vec<_>>().join("; ");
+        section.warning(format!("{path}: {} rows are left out: {first}", report.bad));
+    }
+    for (reason, rows) in report.unsupported_by_reason.iter().take(MAX_NAMED) {
+        section.fact("unsupported", format!("{path}: {reason}: {rows}"));
+    }
+    for row in report.first_unsupported.iter().take(MAX_NAMED) {
+        section.fact("unsupported", format!("{path}:{}: {}", row.row, row.what));
+    }
+}
+
+/// The days of its rows, when the file was changed last, and which version of its content it is.
+fn age(report: &FeedReport) -> String {
+    let listed = report.oldest.zip(report.newest).map(|(oldest, newest)| {
+        let day = |time: crate::model::EventTime| crate::model::EventTime::date_text(time.day());
+        format!("listed {} to {}", day(oldest), day(newest))
+    });
+    let changed = report.modified.map(|modified| format!("changed {modified}"));
+    let version = report.version.map(|version| {
+        let digits = version.0[..8].iter().map(|byte| format!("{byte:02x}"));
+        format!("version {}", digits.collect::<String>())
+    });
+    [listed, changed, version].into_iter().flatten().map(|part| format!("; {part}")).collect()
+}
+
+/// The trap of certificate feeds: most list SHA-1, and Zeek logs SHA-256.
+fn sha1_only(section: &mut Section, reports: &[FeedReport]) {
+    let listed = |kind| reports.iter().any(|report| report.used.contains_key(&kind));
+    if listed(MatchKind::Sha1) && !listed(MatchKind::Sha256) {
+        section.warning(
+            "the feeds list certificates by SHA-1 only, and Zeek logs SHA-256 unless told otherwise: \
+             set X509::hash_function = sha1_hash, or let it write files.log with X509::log_x509_in_files_log = T",
+        );
+    }
+}
+
+fn list(section: &mut Section, report: &ListReport) {
+    let path = report.path.display();
+    section.fact("registrations", format!("{path}: {} rows", report.rows));
+    if let Some(error) = &report.error {
+        section.warning(format!("{path}: cannot be read to its end: {error}"));
+    }
+    if report.rows == 0 && report.error.is_none() {
+        section.warning(format!("{path}: holds no registration"));
+    }
+    if report.bad_rows > 0 {
+        let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
+        let first = first.collect::<Vec<_>>().join("; ");
+        section.warning(format!("{path}: {} rows are left out: {first}", report.bad_rows));
+    }
+}
+
+fn watch_names(section: &mut Section, names: &[String]) {
+    if names.is_empty() {
+        section.fact("watched names", "none; name your own in knowledge.watch_names");
+        return;
+    }
+    match WatchNames::new(names) {
+        Ok(watched) => {
+            let domains = watched.iter().filter(|name| name.domain.is_some()).count();
+            section
+                .fact("watched names", format!("{}: domains {domains}, brands {}", names.len(), names.len() - domains));
+        }
+        Err(error) => section.problem(format!("knowledge.watch_names: {error}")),
+    }
+}

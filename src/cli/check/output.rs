@@ -1,0 +1,48 @@
+//! Where records would go.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use super::Checked;
+use super::section::Section;
+use crate::sink::{default_dead_letter_path, is_same_file};
+
+pub(super) fn section(checked: &Checked) -> Section {
+    let mut section = Section::new("output");
+    let output = &checked.config.output;
+    let state = checked.config.state_dir.as_deref();
+    match &output.path {
+        Some(path) => place(&mut section, "records", path, None),
+        None => section.fact("records", "standard output"),
+    }
+    let dead = output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output.path.as_deref(), state));
+    place(&mut section, "dead letters", &dead, state);
+    if output.path.as_ref().is_some_and(|path| *path == dead || is_same_file(path, &dead)) {
+        section.problem(format!("{}: is the output and the dead-letter file; name another one", dead.display()));
+    }
+    section
+}
+
+/// Says whether a file can be written. `made` is a folder that certsift makes at its start.
+fn place(section: &mut Section, label: &str, path: &Path, made: Option<&Path>) {
+    let shown = path.display();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => section.problem(format!("{shown}: is a folder; name a file")),
+        // Opening a pipe would wait for its reader.
+        Ok(metadata) if !metadata.is_file() => section.fact(label, format!("{shown}: a pipe or device, not tried")),
+        Ok(metadata) => match OpenOptions::new().append(true).open(path) {
+            Ok(_) => section.fact(label, format!("{shown}: writable, holds {} bytes", metadata.len())),
+            Err(error) => section.problem(format!("{shown}: cannot be written: {error}")),
+        },
+        Err(_) if made.is_some_and(|made| made == folder) && !folder.exists() => {
+            section.fact(label, format!("{shown}: made when it is needed"));
+        }
+        Err(_) if !folder.is_dir() => section.problem(format!("{shown}: there is no folder {}", folder.display())),
+        // A file without a name shows that one can be made, and leaves nothing behind.
+        Err(_) => match tempfile::tempfile_in(folder) {
+            Ok(_) => section.fact(label, format!("{shown}: can be made")),
+            Err(error) => section.problem(format!("{shown}: cannot be made: {error}")),
+        },
+    }
+}

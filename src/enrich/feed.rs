@@ -1,0 +1,190 @@
+//! What others published about the certificate, the name and the server.
+//!
+//! A listed certificate is critical, a listed name high; a name below a listed domain and a listed address are hints. An
+//! address counts only with the port that is listed, and not where the name is popular: such servers are shared. What a
+//! feed does not mean for detection explains and weighs nothing. The group is that of signatures, so that a certificate
+//! that is both known and listed does not count twice; both say what they call it.
+
+use std::fmt::Write as _;
+
+use super::analysis::CertificateAnalysis;
+use super::score::severity_of;
+use super::{Effect, Finding, Findings, Group, Subject};
+use crate::knowledge::Knowledge;
+use crate::knowledge::feeds::{FeedMatch, MatchKind, SessionNames, Standing};
+use crate::knowledge::signatures::Severity;
+use crate::model::{Certificate, EventTime, Session};
+
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "feed";
+/// What would be benign.
+pub(super) const BENIGN: &str = "a listing that is old, was taken back, or names a server that many share; an authorised test";
+/// The weight of a certificate that is listed itself.
+const WEIGHT_CERTIFICATE: f64 = 0.95;
+/// The weight of a name that is listed itself, of a rule, and of a whole subject.
+const WEIGHT_NAME: f64 = 0.75;
+/// The weight of a name below a listed one, of an address, and of an issuer.
+const WEIGHT_HINT: f64 = 0.4;
+/// Registrable domains from which on a certificate is one that many share.
+const SHARED_DOMAINS: usize = 5;
+/// Rows of one kind that are named as evidence.
+const MAX_NAMED: usize = 3;
+/// Rows that are kept for one record.
+const MAX_MATCHES: usize = 32;
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    let feeds = &subject.knowledge.feeds;
+    if feeds.is_empty() {
+        return findings.not_evaluated("feed:no_feeds");
+    }
+    let kinds = feeds.hash_kinds();
+    match subject.certificate {
+        None if feeds.ask_for_certificates() => findings.not_evaluated("feed:no_certificate"),
+        None => {}
+        Some(certificate) => {
+            if kinds.sha1 && certificate.sha1.is_none() {
+                findings.not_evaluated("feed:no_sha1");
+            }
+            if kinds.sha256 && certificate.sha256.is_none() {
+                findings.not_evaluated("feed:no_sha256");
+            }
+        }
+    }
+    report(subject.feeds, subject.analysis, findings);
+}
+
+/// Reports what is listed: one finding for each thing that is, with the rows that list it.
+pub(super) fn report(matches: &[FeedMatch], analysis: Option<&CertificateAnalysis>, findings: &mut Findings) {
+    let is_shared = analysis.is_some_and(|analysis| analysis.domains().len() >= SHARED_DOMAINS);
+    let is_popular = matches.iter().any(|found| found.standing == Standing::WellKnown && found.field == "server_name");
+    let mut groups: Vec<Vec<&FeedMatch>> = Vec::new();
+    for found in matches {
+        let is_same = |group: &&mut Vec<&FeedMatch>| {
+            group[0].kind == found.kind && group[0].observed == found.observed && group[0].standing == found.standing
+        };
+        match groups.iter_mut().find(is_same) {
+            Some(group) => group.push(found),
+            None => groups.push(vec![found]),
+        }
+    }
+    for group in groups {
+        let (weight, effect) = weigh(group[0], is_shared, is_popular);
+        findings.push(finding(&group, weight, effect), effect);
+    }
+}
+
+/// The rows that a session meets and that hold at its time.
+pub fn feeds_of(
+    knowledge: &Knowledge,
+    session: &Session,
+    server_name: Option<&str>,
+    certificate: Option<(&Certificate, &CertificateAnalysis)>,
+    at: EventTime,
+) -> Vec<FeedMatch> {
+    if knowledge.feeds.is_empty() {
+        return Vec::new();
+    }
+    let folded = server_name.map(|name| name.strip_suffix('.').unwrap_or(name).to_lowercase());
+    let names = SessionNames {
+        name: folded.as_deref().zip(session.name.map(|ids| ids.name)),
+        server: session.server,
+        certificate: certificate.map(|(certificate, _)| certificate),
+    };
+    let of_certificate = certificate.map(|(_, analysis)| analysis.feeds()).unwrap_or_default();
+    let mut matches = knowledge.feeds.of_session(&names);
+    matches.extend(of_certificate.iter().cloned());
+    matches.retain(|found| found.holds_at(Some(at)) && found.port.is_none_or(|port| session.server_port == Some(port)));
+    finished(matches)
+}
+
+/// The rows that a certificate meets by itself and that hold at a time.
+pub fn feeds_of_certificate(analysis: &CertificateAnalysis, at: Option<EventTime>) -> Vec<FeedMatch> {
+    let holds = |found: &&FeedMatch| found.holds_at(at) && found.port.is_none();
+    finished(analysis.feeds().iter().filter(holds).cloned().collect())
+}
+
+/// The gravest first; what is well known is said beside other rows only.
+fn finished(mut matches: Vec<FeedMatch>) -> Vec<FeedMatch> {
+    if matches.iter().all(|found| found.standing == Standing::WellKnown) {
+        return Vec::new();
+    }
+    matches.sort_by(|a, b| {
+        let order = |found: &FeedMatch| (found.standing, found.kind);
+        order(a).cmp(&order(b)).then_with(|| (&a.feed, a.row).cmp(&(&b.feed, b.row)))
+    });
+    matches.truncate(MAX_MATCHES);
+    matches
+}
+
+fn weigh(found: &FeedMatch, is_shared: bool, is_popular: bool) -> (f64, Effect) {
+    if found.standing != Standing::Malicious {
+        return (0.0, Effect::Explains);
+    }
+    match found.kind {
+        MatchKind::Sha256
+        | MatchKind::Sha1
+        | MatchKind::SpkiSha256
+        | MatchKind::SerialIssuer
+        // A serial number alone accuses only where a rule means it so.
+        | MatchKind::Serial => (WEIGHT_CERTIFICATE, Effect::Floor(Severity::Critical)),
+        MatchKind::Domain if is_shared && found.field != "server_name" => (WEIGHT_HINT, Effect::Weighs),
+        MatchKind::Domain | MatchKind::Rule => (WEIGHT_NAME, Effect::Floor(Severity::High)),
+        MatchKind::Subject => (WEIGHT_NAME, Effect::Weighs),
+        MatchKind::Address | MatchKind::Network if is_popular => (0.0, Effect::Explains),
+        MatchKind::ParentDomain | MatchKind::Address | MatchKind::Network | MatchKind::Issuer => {
+            (WEIGHT_HINT, Effect::Weighs)
+        }
+    }
+}
+
+fn finding(group: &[&FeedMatch], weight: f64, effect: Effect) -> Finding {
+    let first = group[0];
+    let severity = match effect {
+        Effect::Floor(floor) => floor,
+        Effect::Explains => Severity::Info,
+        // Without a floor nothing exceeds medium.
+        Effect::Weighs | Effect::CappedAt(_) => severity_of(weight).max(Severity::Medium),
+    };
+    let mut evidence = String::new();
+    for found in group.iter().take(MAX_NAMED) {
+        let separator = if evidence.is_empty() { "" } else { ", " };
+        let _ = write!(evidence, "{separator}{} row {}", found.feed, found.row);
+    }
+    if group.len() > MAX_NAMED {
+        let _ = write!(evidence, " and {} more", group.len() - MAX_NAMED);
+    }
+    Finding {
+        id: ID,
+        group: Group::Signature,
+        severity,
+        weight,
+        technique: if first.standing == Standing::Malicious { vec!["T1588.004"] } else { Vec::new() },
+        field: first.field.into(),
+        observed: first.observed.to_string(),
+        expected: first.indicator.to_string(),
+        evidence,
+        note: sentence(first, effect),
+    }
+}
+
+fn sentence(found: &FeedMatch, effect: Effect) -> String {
+    let mut text = match found.kind {
+        MatchKind::Rule => format!("{} of {} matches {} {}", found.indicator, found.feed, found.field, found.observed),
+        MatchKind::ParentDomain => format!("{} is below {}, listed in {}", found.observed, found.indicator, found.feed),
+        kind => format!("{} {} is listed in {}", kind.words(), found.observed, found.feed),
+    };
+    if let Some(label) = &found.label {
+        let _ = write!(text, " as {label}");
+    }
+    let why = match found.standing {
+        Standing::Malicious if effect == Effect::Explains => "; the name is popular, and such servers are shared",
+        Standing::Malicious => "",
+        Standing::Informative => "; the feed does not mean it for detection",
+        Standing::Compromised => "; the host was taken over and may be clean by now",
+        Standing::Doubtful => "; the feed is less than half sure",
+        Standing::SerialAlone => "; other issuers may use the same serial",
+        Standing::WellKnown => ", which accuses nobody",
+    };
+    text.push_str(why);
+    text
+}

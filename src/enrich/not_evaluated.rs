@@ -1,0 +1,166 @@
+//! Why a check could not decide, and why a session shows no certificate, in words.
+//!
+//! Records carry codes, which are short and can be searched; `certsift explain` gives the sentence and what can be done.
+//! A check that emits another code puts it into this table, and a test says so when it does not.
+
+/// A code, what it means, and what can be done about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reason {
+    /// The code as it stands in records: `check:why` in `not_evaluated`, a word in `absent_reason`.
+    pub code: &'static str,
+    /// What it means.
+    pub sentence: &'static str,
+    /// What can be done about it.
+    pub remedy: &'static str,
+}
+
+/// Codes of `not_evaluated`, by check.
+const NOT_EVALUATED: [Reason; 16] = [
+    reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
+    reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason(
+        "feed:no_sha1",
+        "feeds list certificates by SHA-1, and only the SHA-256 of this one is logged",
+        "with Zeek, set `redef X509::hash_function = sha1_hash;`, or `redef X509::log_x509_in_files_log = T;` and let \
+         certsift read files.log, whose rows pair both hashes",
+    ),
+    reason(
+        "feed:no_sha256",
+        "feeds list certificates by SHA-256, and only the SHA-1 of this one is logged",
+        "with Suricata, log the certificate itself: `custom: [certificate, …]` under tls in suricata.yaml",
+    ),
+    reason(
+        "lookalike:no_watch_names",
+        "there are no names to compare with",
+        "put your own domains and brands into knowledge.watch_names",
+    ),
+    reason("lookalike:no_name", "the client asked for no name", "nothing: there is nothing to compare"),
+    reason(
+        "new_domain:no_list",
+        "no list of registrations is loaded",
+        "name lists of newly registered domains in knowledge.feeds",
+    ),
+    reason(
+        "new_domain:no_name",
+        "the client asked for no name, and the certificate has none that can be registered",
+        "nothing: there is no domain to look up",
+    ),
+    reason("fresh_certificate:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("fresh_certificate:not_logged", "the start of the validity is not logged", LOG_DER),
+    reason("rare_issuer:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("rare_issuer:not_logged", "the issuer is not logged", LOG_DER),
+    reason(
+        "rare_issuer:learning",
+        "the history is too short to say what is usual here",
+        "let `run` learn, or replay more logs with --state; [history] learning sets how much is needed",
+    ),
+    reason("self_signed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("self_signed:not_logged", "subject or issuer are not logged", LOG_DER),
+];
+
+/// Why all checks but signatures stay out of an x509 record; it carries no codes for them.
+pub const X509_RECORD: Reason = reason(
+    "x509_record",
+    "an x509 record has no client and no server, and may be of any part of a chain",
+    "give the line of ssl.log together with that of x509.log",
+);
+
+/// Values of `certificate.absent_reason`.
+const ABSENT: [Reason; 7] = [
+    reason(
+        "tls13",
+        "TLS 1.3 encrypts the certificate, and none was remembered for this server and name",
+        "nothing; checks that need only the name still run",
+    ),
+    reason(
+        "resumed",
+        "the session was resumed, and no certificate of this server is remembered",
+        "for `replay`, read earlier logs too, or keep a --state",
+    ),
+    reason("quic", "QUIC encrypts the certificate", "nothing; checks that need only the name still run"),
+    reason(
+        "incomplete",
+        "the handshake did not get that far, or nothing shows that the server answered",
+        "nothing; with Suricata log ja3s or server_handshake, which show it",
+    ),
+    reason(
+        "unparsed",
+        "the sensor could not parse the certificate",
+        "look into Zeek's weird.log, or Suricata's anomaly events",
+    ),
+    reason(
+        "not_logged",
+        "the record of a complete session holds no certificate",
+        "Zeek: see whether a script disables certificate events; Suricata: log the fields of the certificate in eve.json",
+    ),
+    reason(
+        "not_found",
+        "the session refers to an x509 record that was not read",
+        "give the line of x509.log as well; Zeek logs a certificate about once a day",
+    ),
+];
+
+const NO_CERTIFICATE: &str = "no certificate was seen, nor could one be recalled";
+const ABSENT_REMEDY: &str = "see what is said of the certificate";
+const LOG_DER: &str = "log the certificate itself: Zeek's log-certs-base64, Suricata's `certificate`";
+
+/// The meaning of a code of `not_evaluated`; `None` for one that this version does not know.
+pub fn not_evaluated(code: &str) -> Option<&'static Reason> {
+    NOT_EVALUATED.iter().find(|reason| reason.code == code)
+}
+
+/// The meaning of an `absent_reason`; `None` for one that this version does not know.
+pub fn absent(reason: &str) -> Option<&'static Reason> {
+    ABSENT.iter().find(|known| known.code == reason)
+}
+
+const fn reason(code: &'static str, sentence: &'static str, remedy: &'static str) -> Reason {
+    Reason { code, sentence, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Every code in the sources of the checks, so that a new one is found without a record that brings it out.
+    fn emitted() -> BTreeSet<String> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/enrich");
+        let call = regex::Regex::new(r#"not_evaluated\(\s*"([a-z0-9_]+:[a-z0-9_]+)""#).unwrap();
+        let mut codes = BTreeSet::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && !path.ends_with("not_evaluated.rs") {
+                let source = std::fs::read_to_string(path).unwrap();
+                codes.extend(call.captures_iter(&source).map(|found| found[1].to_owned()));
+            }
+        }
+        codes
+    }
+
+    #[test]
+    fn every_code_that_checks_emit_is_explained_and_no_other() {
+        let explained: BTreeSet<String> = NOT_EVALUATED.iter().map(|reason| reason.code.to_owned()).collect();
+        assert_eq!(emitted(), explained);
+        assert_eq!(explained.len(), NOT_EVALUATED.len());
+    }
+
+    #[test]
+    fn a_code_begins_with_the_check_that_emits_it() {
+        for reason in NOT_EVALUATED {
+            let (check, _) = reason.code.split_once(':').unwrap();
+            assert!(super::super::checks().iter().any(|known| known.id == check), "{}", reason.code);
+        }
+    }
+
+    #[test]
+    fn every_reason_for_an_absent_certificate_is_explained() {
+        use crate::correlate::AbsentReason::{Incomplete, NotFound, NotLogged, Quic, Resumed, Tls13, Unparsed};
+        for absent_reason in [Tls13, Resumed, Quic, Incomplete, Unparsed, NotLogged, NotFound] {
+            let name = serde_json::to_value(absent_reason).unwrap();
+            assert!(absent(name.as_str().unwrap()).is_some(), "{name}");
+        }
+    }
+}

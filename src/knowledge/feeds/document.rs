@@ -1,0 +1,164 @@
+//! JSON documents: what their shape is, and values that producers spell in several ways.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// The shape of a document: keys, and what tells formats apart.
+#[derive(Default, Debug)]
+pub(super) struct Shape {
+    /// Whether it is a list; the keys are then those of its first element.
+    pub(super) is_list: bool,
+    /// Keys of the outermost object, the first few.
+    pub(super) keys: Vec<String>,
+    /// The value of `type`, where it is a text.
+    pub(super) kind: Option<String>,
+}
+
+/// Text, or a number or truth value as text.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Loose<'a>(pub(super) Cow<'a, str>);
+
+/// Keys that are looked at.
+const MAX_KEYS: usize = 64;
+
+impl Shape {
+    /// The shape of a document; an error when it is no JSON.
+    pub(super) fn of(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// Whether there is such a key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|known| known == key)
+    }
+}
+
+impl<'a> Deserialize<'a> for Shape {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShapeVisitor)
+    }
+}
+
+struct ShapeVisitor;
+
+impl<'a> Visitor<'a> for ShapeVisitor {
+    type Value = Shape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list of objects")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Shape, A::Error> {
+        let mut shape = Shape::default();
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            if key == "type" {
+                shape.kind = Some(map.next_value::<Loose<'_>>()?.0.into_owned());
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+            if shape.keys.len() < MAX_KEYS {
+                shape.keys.push(key.into_owned());
+            }
+        }
+        Ok(shape)
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut sequence: A) -> Result<Shape, A::Error> {
+        let first = sequence.next_element::<Shape>()?.unwrap_or_default();
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Shape { is_list: true, ..first })
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Shape, E> {
+        Ok(Shape::default())
+    }
+}
+
+impl Loose<'_> {
+    /// Whether it says yes.
+    pub(super) fn is_true(&self) -> bool {
+        self.0 == "1" || self.0.eq_ignore_ascii_case("true")
+    }
+
+    /// Whether it says no.
+    pub(super) fn is_false(&self) -> bool {
+        self.0 == "0" || self.0.eq_ignore_ascii_case("false")
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LooseVisitor).map(Self)
+    }
+}
+
+struct LooseVisitor;
+
+impl<'de> Visitor<'de> for LooseVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(if value { "true" } else { "false" }))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(value.to_string()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Cow::Borrowed(""))
+    }
+}

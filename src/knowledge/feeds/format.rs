@@ -1,0 +1,124 @@
+//! What a format is, the list of them, and the head of a file by which they are told apart.
+
+use super::columns;
+use super::document::Shape;
+use super::rows::Rows;
+use super::{
+    misp, misp_csv, misp_warninglist, plain, popularity, sslbl, sslbl_ip, sslbl_ja3, stix, suricata_dataset,
+    suricata_dataset_json, suricata_rules, table, threatfox, urlhaus, zeek_intel,
+};
+
+/// A format of lines, one row in each.
+pub(super) struct LineFormat {
+    /// The format's name, for people.
+    pub(super) name: &'static str,
+    /// Whether it is known by something that says so, such as a header; else by what the rows look like.
+    pub(super) says_so: bool,
+    /// What reads the lines, if the head is of this format.
+    pub(super) recognise: fn(&Head<'_>) -> Option<Box<dyn Lines>>,
+}
+
+/// A format of one JSON document.
+pub(super) struct DocumentFormat {
+    /// The format's name, for people.
+    pub(super) name: &'static str,
+    /// Whether a document of that shape is of this format.
+    pub(super) recognise: fn(&Shape) -> bool,
+    /// Reads the whole document.
+    pub(super) read: fn(&str, &mut Rows) -> Result<(), serde_json::Error>,
+}
+
+/// Reads lines of one format. Blank lines and those that begin with `#` do not come here.
+pub(super) trait Lines: Send + Sync {
+    /// Reads one line without its end, `number` counted from 1.
+    fn read(&self, number: u32, line: &str, rows: &mut Rows);
+
+    /// The line that holds the header, where it is not in a comment.
+    fn header_line(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// The formats of lines, in the order in which they are tried: what says so before what only looks so.
+pub(super) const LINES: [&LineFormat; 14] = [
+    &zeek_intel::FORMAT,
+    &threatfox::FORMAT,
+    &urlhaus::FORMAT,
+    &sslbl::FORMAT,
+    &sslbl_ja3::FORMAT,
+    &sslbl_ip::FORMAT,
+    &misp_csv::FORMAT,
+    &table::FORMAT,
+    &suricata_rules::FORMAT,
+    &suricata_dataset_json::LINES,
+    &sslbl::WITHOUT_HEADER,
+    &popularity::FORMAT,
+    &suricata_dataset::FORMAT,
+    &plain::FORMAT,
+];
+
+/// The formats of documents, in the order in which they are tried.
+pub(super) const DOCUMENTS: [&DocumentFormat; 5] =
+    [&stix::FORMAT, &misp_warninglist::FORMAT, &misp::FORMAT, &misp::MANIFEST, &suricata_dataset_json::DOCUMENT];
+
+/// The first lines of a file.
+pub(super) struct Head<'a> {
+    /// Comments, without `#` and the blanks around them.
+    pub(super) comments: Vec<&'a str>,
+    /// Other lines with something on them, and their numbers.
+    pub(super) rows: Vec<(u32, &'a str)>,
+}
+
+/// A header: the names of columns, as [`columns::folded`] makes them.
+pub(super) struct Header {
+    /// The names.
+    pub(super) names: Vec<String>,
+    /// Its line, where it is not in a comment.
+    pub(super) line: Option<u32>,
+}
+
+/// Lines of a head that are looked at, comments and rows each.
+const MAX_LINES: usize = 400;
+
+impl<'a> Head<'a> {
+    /// Takes the head of a file apart; `is_whole` when nothing follows, else its last line may be cut.
+    pub(super) fn new(text: &'a str, is_whole: bool) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = if is_whole { text } else { text.rfind('\n').map_or(text, |end| &text[..end]) };
+        let mut head = Self { comments: Vec::new(), rows: Vec::new() };
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            match line.strip_prefix('#') {
+                Some(comment) if head.comments.len() < MAX_LINES => {
+                    head.comments.push(comment.trim_matches(['#', ' ', '\t']));
+                }
+                None if !line.is_empty() && head.rows.len() < MAX_LINES => head.rows.push((number, line)),
+                _ => {}
+            }
+        }
+        head
+    }
+
+    /// Lines that may be a header: the last comment first, then the other comments, then the first row.
+    pub(super) fn headers(&self) -> impl Iterator<Item = Header> {
+        let header = |line: Option<u32>, text: &str| Header {
+            names: columns::split(text).iter().map(|name| columns::folded(name)).collect(),
+            line,
+        };
+        let comments = self.comments.iter().rev().map(move |text| header(None, text));
+        comments.chain(self.rows.first().map(|&(number, text)| header(Some(number), text)))
+    }
+
+    /// Whether there are rows and two in three of them satisfy `test`.
+    pub(super) fn most_rows(&self, test: impl Fn(&str) -> bool) -> bool {
+        let good = self.rows.iter().filter(|(_, line)| test(line)).count();
+        good > 0 && (self.rows.len() - good) * 2 <= good
+    }
+}
+
+impl Header {
+    /// Where one of these columns stands; the first name that is there counts.
+    pub(super) fn column(&self, names: &[&str]) -> Option<usize> {
+        names.iter().find_map(|wanted| self.names.iter().position(|name| name == wanted))
+    }
+}

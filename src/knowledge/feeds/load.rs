@@ -1,0 +1,266 @@
+//! Files become rows, several at once, and a long one in pieces at once.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use sha2::Digest as _;
+
+use super::address::NetworkTable;
+use super::document::Shape;
+use super::format::{DOCUMENTS, DocumentFormat, Head, LINES, LineFormat, Lines};
+use super::index::Table;
+use super::report::FeedReport;
+use super::rows::{MAX_ROWS, Rows};
+use super::suricata_rules::RuleSet;
+use super::{Feeds, feed_name};
+use crate::model::{EventTime, Id128};
+
+/// What the head of a file looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recognised {
+    /// It says of which format it is: by a header, or by being JSON.
+    SaysSo(&'static str),
+    /// Its rows look like those of a format.
+    LooksLike(&'static str),
+    /// No format.
+    No,
+}
+
+/// Bytes by which a format is recognised.
+const HEAD: usize = 64 * 1024;
+/// Bytes that are parsed in one piece.
+const PIECE: usize = 2 * 1024 * 1024;
+/// Longest line that is read; a longer one is a bad row.
+const MAX_LINE: usize = 64 * 1024;
+/// Largest document that is read: it is in memory as a whole.
+const MAX_DOCUMENT: u64 = 256 * 1024 * 1024;
+
+const TOO_LONG: &str = "the line is too long";
+const TOO_MANY: &str = "more rows than are kept: 20 million over all feeds";
+const NOT_TEXT: &str = "the line is not UTF-8";
+
+pub(super) fn load(paths: &[PathBuf], now: EventTime) -> (Feeds, Vec<FeedReport>) {
+    let read: Vec<(Rows, FeedReport)> = paths.par_iter().map(|path| load_file(path, now)).collect();
+    let mut all = Rows::new(now);
+    let (mut feeds, mut reports): (Vec<Arc<str>>, _) = (Vec::new(), Vec::new());
+    for (index, (mut rows, mut report)) in (0_u32..).zip(read) {
+        rows.set_feed(index);
+        feeds.push(report.feed.as_str().into());
+        // The first rows are taken over as they are: with one long feed there is nothing to copy.
+        if all.len() + rows.len() > MAX_ROWS {
+            report.error = Some(TOO_MANY.to_owned());
+        } else if all.len() == 0 {
+            all = rows;
+        } else {
+            all.append(rows);
+        }
+        reports.push(report);
+    }
+    let mut certificates = all.certificates.into_iter().map(Table::new);
+    let feeds = Feeds {
+        feeds,
+        texts: all.texts.all,
+        notes: all.notes,
+        names: Table::new(all.names),
+        certificates: std::array::from_fn(|_| certificates.next().unwrap_or_default()),
+        networks: NetworkTable::new(all.networks),
+        rules: RuleSet::new(all.rules),
+        patterns: all.patterns,
+    };
+    (feeds, reports)
+}
+
+pub(super) fn recognise(head: &[u8]) -> Recognised {
+    let text = String::from_utf8_lossy(&head[..head.len().min(HEAD)]);
+    let head = Head::new(&text, head.len() < HEAD);
+    match line_format(&head) {
+        Some((format, _)) if format.says_so => Recognised::SaysSo(format.name),
+        Some((format, _)) => Recognised::LooksLike(format.name),
+        None if is_document(&head) => Recognised::SaysSo("JSON"),
+        None => Recognised::No,
+    }
+}
+
+fn load_file(path: &Path, now: EventTime) -> (Rows, FeedReport) {
+    let mut report = FeedReport::new(path, &feed_name(path));
+    let mut rows = Rows::new(now);
+    report.modified = modified(path);
+    match crate::source::open(path, Arc::default()) {
+        Ok(reader) => {
+            let mut reader = Hashing { reader, hasher: sha2::Sha256::new() };
+            let read = read(&mut reader, now, &mut rows, &mut report.format);
+            report.error = read.err();
+            report.version = Some(Id128::first_half(&reader.hasher.finalize().into()));
+        }
+        Err(error) => report.error = Some(format!("cannot open: {}", error.source)),
+    }
+    let (understood, bad) = rows.tally.understood_and_bad();
+    if report.error.is_none() && understood == 0 && bad > 0 {
+        report.error = Some("no row can be read".to_owned());
+    }
+    report.set_tally(std::mem::take(&mut rows.tally));
+    (rows, report)
+}
+
+fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, name: &mut Option<&'static str>) -> Result<(), String> {
+    let said = |error: io::Error| format!("cannot be read to its end: {error}");
+    let mut bytes = Vec::new();
+    Read::take(&mut *reader, HEAD as u64).read_to_end(&mut bytes).map_err(said)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let head = Head::new(&text, bytes.len() < HEAD);
+    if let Some((format, lines)) = line_format(&head) {
+        *name = Some(format.name);
+        drop(text);
+        return read_lines(reader, bytes, &*lines, now, rows);
+    }
+    if head.rows.is_empty() {
+        // A feed on a day without entries.
+        *name = Some("nothing but comments");
+        return Ok(());
+    }
+    if !is_document(&head) {
+        return Err("not a feed of a format that certsift knows".to_owned());
+    }
+    drop(text);
+    reader.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes).map_err(said)?;
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        return Err("larger than 256 MiB, which is too much for one document".to_owned());
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let broken = |error: serde_json::Error| format!("not JSON of that format: {error}");
+    let shape = Shape::of(text).map_err(broken)?;
+    let format = document_format(&shape).ok_or("a JSON document of no format that certsift knows")?;
+    *name = Some(format.name);
+    (format.read)(text, rows).map_err(broken)
+}
+
+fn line_format(head: &Head<'_>) -> Option<(&'static LineFormat, Box<dyn Lines>)> {
+    LINES.iter().find_map(|format| Some((*format, (format.recognise)(head)?)))
+}
+
+fn document_format(shape: &Shape) -> Option<&'static DocumentFormat> {
+    DOCUMENTS.iter().copied().find(|format| (format.recognise)(shape))
+}
+
+fn is_document(head: &Head<'_>) -> bool {
+    head.rows.first().is_some_and(|(_, line)| line.starts_with(['{', '[']))
+}
+
+/// Reads pieces that end with a line, as many at once as there are threads, and parses them at once.
+fn read_lines(
+    reader: &mut dyn Read,
+    head: Vec<u8>,
+    lines: &dyn Lines,
+    now: EventTime,
+    rows: &mut Rows,
+) -> Result<(), String> {
+    let at_once = rayon::current_num_threads().max(1);
+    let mut pieces = Pieces { reader, rest: head, line: 1, is_done: false, failed: None };
+    loop {
+        let batch: Vec<Piece> = std::iter::from_fn(|| pieces.next()).take(at_once).collect();
+        if batch.is_empty() {
+            let said = |error| format!("cannot be read to its end: {error}");
+            return pieces.failed.map_or(Ok(()), |error| Err(said(error)));
+        }
+        let parsed: Vec<Rows> = batch.par_iter().map(|piece| parse_piece(piece, lines, now)).collect();
+        for part in parsed {
+            if rows.len() + part.len() > MAX_ROWS {
+                return Err(TOO_MANY.to_owned());
+            }
+            rows.append(part);
+        }
+    }
+}
+
+/// Whole lines, and the number of the first.
+struct Piece {
+    bytes: Vec<u8>,
+    line: u32,
+}
+
+/// A file in pieces. What came before a fault is a piece; the fault is kept.
+struct Pieces<'a> {
+    reader: &'a mut dyn Read,
+    rest: Vec<u8>,
+    line: u32,
+    is_done: bool,
+    failed: Option<io::Error>,
+}
+
+impl Pieces<'_> {
+    fn next(&mut self) -> Option<Piece> {
+        while !self.is_done {
+            let mut bytes = std::mem::take(&mut self.rest);
+            let wanted = PIECE.saturating_sub(bytes.len()).max(HEAD);
+            let before = bytes.len();
+            bytes.reserve_exact(wanted);
+            let read = Read::take(&mut *self.reader, wanted as u64).read_to_end(&mut bytes);
+            self.failed = read.err();
+            if self.failed.is_some() || bytes.len() - before < wanted {
+                self.is_done = true;
+            } else if let Some(end) = memchr::memrchr(b'\n', &bytes) {
+                self.rest = bytes[end + 1..].to_vec();
+                bytes.truncate(end + 1);
+            } else {
+                // A line that fills a whole piece: its beginning stays, so that it is one line and too long.
+                bytes.truncate(MAX_LINE + 1);
+                self.rest = bytes;
+                continue;
+            }
+            let line = self.line;
+            self.line = line.saturating_add(memchr::memchr_iter(b'\n', &bytes).count() as u32);
+            return Some(Piece { bytes, line });
+        }
+        None
+    }
+}
+
+fn parse_piece(piece: &Piece, lines: &dyn Lines, now: EventTime) -> Rows {
+    let mut rows = Rows::new(now);
+    let mut number = piece.line;
+    for line in piece.bytes.split(|&byte| byte == b'\n') {
+        let line = if number == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
+        parse_line(line, number, lines, &mut rows);
+        number = number.saturating_add(1);
+    }
+    rows
+}
+
+fn parse_line(line: &[u8], number: u32, lines: &dyn Lines, rows: &mut Rows) {
+    if lines.header_line() == Some(number) {
+        return;
+    }
+    if line.len() > MAX_LINE {
+        return rows.bad(number, TOO_LONG);
+    }
+    match std::str::from_utf8(line).map(str::trim) {
+        Ok("") => {}
+        Ok(line) if line.starts_with('#') => {}
+        Ok(line) => lines.read(number, line, rows),
+        Err(_) => rows.bad(number, NOT_TEXT),
+    }
+}
+
+fn modified(path: &Path) -> Option<EventTime> {
+    let modified = path.metadata().ok()?.modified().ok()?;
+    let since = modified.duration_since(UNIX_EPOCH).ok()?;
+    Some(EventTime::from_seconds(i64::try_from(since.as_secs()).ok()?))
+}
+
+/// Reads, and hashes what was read.
+struct Hashing {
+    reader: crate::source::Reader,
+    hasher: sha2::Sha256,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}

@@ -1,0 +1,274 @@
+//! In: files with indicators that somebody else published: hashes of certificates, serial numbers, names, addresses.
+//! Out: which rows of which feed a certificate or a session meets. Promise: loading is a function of the files alone, a
+//! bad row costs itself only, a bad file costs that file only, and looking up never depends on the number of rows.
+//!
+//! A feed's format is found from its content. Each format is one file here and one entry in [`format::LINES`] or
+//! [`format::DOCUMENTS`]:
+//!
+//! | file | what it reads |
+//! |---|---|
+//! | [`sslbl`] | abuse.ch SSLBL certificates, in any order of columns, with or without a header |
+//! | [`sslbl_ja3`] | abuse.ch SSLBL JA3 fingerprints: counted as context, since nothing here looks at JA3 |
+//! | [`sslbl_ip`] | abuse.ch SSLBL addresses with their port |
+//! | [`zeek_intel`] | files of Zeek's intelligence framework |
+//! | [`suricata_rules`] | rules with keywords on certificates and server names |
+//! | [`suricata_dataset`], [`suricata_dataset_json`] | datasets and dataset reputation: base64, hexadecimal, addresses, JSON |
+//! | [`misp`], [`misp_csv`] | MISP events, feeds and exports of attributes |
+//! | [`misp_warninglist`] | MISP warning lists: what is well known, and said beside a hit only |
+//! | [`stix`] | STIX 2.1 bundles |
+//! | [`threatfox`], [`urlhaus`] | abuse.ch ThreatFox and URLhaus |
+//! | [`table`] | any CSV whose header names its columns, C2IntelFeeds among them |
+//! | [`popularity`] | lists of popular names with their rank, such as Tranco |
+//! | [`plain`] | one hash, name, address or network on a line, in the spellings of blocklists |
+//!
+//! Rows are kept as hashed keys of 16 to 40 bytes in sorted vectors, and what many rows share (feed, label, dates) once
+//! for each run of rows that share it. What is shown as a row's indicator is therefore in certsift's spelling: hashes in
+//! lower case without colons, names in lower case; texts that cannot be made again from a hit (serial numbers,
+//! distinguished names) are kept as they were written.
+
+mod address;
+mod allow;
+mod columns;
+mod document;
+mod format;
+mod index;
+mod indicator;
+mod load;
+mod lookup;
+mod misp;
+mod misp_csv;
+mod misp_warninglist;
+mod plain;
+mod popularity;
+mod report;
+mod rows;
+mod sslbl;
+mod sslbl_ip;
+mod sslbl_ja3;
+mod stix;
+mod stix_pattern;
+mod suricata_dataset;
+mod suricata_dataset_json;
+mod suricata_rules;
+mod table;
+#[cfg(test)]
+mod tests;
+mod threatfox;
+mod urlhaus;
+mod when;
+mod zeek_intel;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::EventTime;
+pub use allow::{AllowEntry, AllowKind, AllowList};
+pub use load::Recognised;
+pub use lookup::SessionNames;
+pub use report::{BadFeedRow, FeedReport, UnsupportedRow};
+
+/// The rows of all feeds, indexed.
+#[derive(Default)]
+pub struct Feeds {
+    feeds: Vec<Arc<str>>,
+    texts: Vec<Arc<str>>,
+    notes: Vec<rows::Note>,
+    names: index::Table<u64>,
+    /// One table for each of [`rows::CERTIFICATE_KEYS`].
+    certificates: [index::Table<u128>; rows::CERTIFICATE_KEYS],
+    networks: address::NetworkTable,
+    rules: suricata_rules::RuleSet,
+    patterns: Vec<rows::Pattern>,
+}
+
+/// A row of a feed that a certificate or a session meets.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FeedMatch {
+    /// The feed: the file's name without its extension.
+    pub feed: Arc<str>,
+    /// The row: its line, or in a document its number among the entries, counted from 1.
+    pub row: u32,
+    /// What the feed calls it.
+    pub label: Option<Arc<str>>,
+    /// What the row lists.
+    pub indicator: Box<str>,
+    /// What was compared.
+    pub kind: MatchKind,
+    /// Whether it accuses.
+    pub standing: Standing,
+    /// When it was listed.
+    pub listed: Option<EventTime>,
+    /// From when it holds.
+    pub valid_from: Option<EventTime>,
+    /// From when it no longer holds.
+    pub expires: Option<EventTime>,
+    /// The server's port that the row asks for.
+    pub port: Option<u16>,
+    /// How sure the feed is, in percent.
+    pub confidence: Option<u8>,
+    /// The field that shows it.
+    pub field: &'static str,
+    /// What stands there.
+    pub observed: Box<str>,
+}
+
+/// What of a certificate or a session was compared with a row; the most telling first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchKind {
+    /// SHA-256 of the certificate.
+    Sha256,
+    /// SHA-1 of the certificate.
+    Sha1,
+    /// SHA-256 of the key.
+    SpkiSha256,
+    /// Serial number and issuer together.
+    SerialIssuer,
+    /// Serial number alone.
+    Serial,
+    /// A name that is listed itself, or with everything below it.
+    Domain,
+    /// Conditions of a rule.
+    Rule,
+    /// The whole subject.
+    Subject,
+    /// A name below one that is listed.
+    ParentDomain,
+    /// The server's address.
+    Address,
+    /// A network that holds the server's address.
+    Network,
+    /// The whole issuer.
+    Issuer,
+}
+
+/// What a row is meant to say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It accuses.
+    Malicious,
+    /// Its feed does not mean it for detection (MISP `to_ids`), or a rule is of an informative class.
+    Informative,
+    /// A host that somebody else took over.
+    Compromised,
+    /// Its feed is less than half sure of it.
+    Doubtful,
+    /// A serial number without its issuer: other issuers use the same.
+    SerialAlone,
+    /// It is well known and harmless by itself; said beside other rows only.
+    WellKnown,
+}
+
+/// Which hashes of certificates feeds list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HashKinds {
+    /// There are rows with SHA-1.
+    pub sha1: bool,
+    /// There are rows with SHA-256.
+    pub sha256: bool,
+}
+
+impl MatchKind {
+    /// What it is, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha1 => "SHA-1",
+            Self::SpkiSha256 => "SHA-256 of keys",
+            Self::SerialIssuer => "serial and issuer",
+            Self::Serial => "serials alone",
+            Self::Domain => "domains",
+            Self::Rule => "rules",
+            Self::Subject => "subjects",
+            Self::ParentDomain => "parent domains",
+            Self::Address => "addresses",
+            Self::Network => "networks",
+            Self::Issuer => "issuers",
+        }
+    }
+}
+
+impl Feeds {
+    /// Reads feeds; what is wrong with them is in the reports, one for each path and in their order.
+    ///
+    /// `now` only decides which rows the reports count as expired: rows are kept whatever it is, so that a replay of old
+    /// records finds what held then.
+    pub fn load(paths: &[PathBuf], now: EventTime) -> (Self, Vec<FeedReport>) {
+        load::load(paths, now)
+    }
+
+    /// What the head of a file, decompressed, looks like.
+    pub fn recognise(head: &[u8]) -> Recognised {
+        load::recognise(head)
+    }
+
+    /// Whether nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty() && self.rules.is_empty()
+    }
+
+    /// Which hashes of certificates are listed. Sensors often log only one of them.
+    pub fn hash_kinds(&self) -> HashKinds {
+        HashKinds {
+            sha1: !self.certificates[rows::SHA1].is_empty() || self.rules.asks_for_sha1(),
+            sha256: !self.certificates[rows::SHA256].is_empty(),
+        }
+    }
+
+    /// Whether something is listed that only a certificate can show.
+    pub fn ask_for_certificates(&self) -> bool {
+        self.certificates.iter().any(|table| !table.is_empty()) || !self.rules.is_empty()
+    }
+}
+
+impl MatchKind {
+    /// The kind in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha1 => "SHA-1",
+            Self::SpkiSha256 => "key",
+            Self::SerialIssuer => "serial and issuer",
+            Self::Serial => "serial",
+            Self::Domain => "name",
+            Self::Rule => "rule",
+            Self::Subject => "subject",
+            Self::ParentDomain => "domain above the name",
+            Self::Address => "server address",
+            Self::Network => "network of the server",
+            Self::Issuer => "issuer",
+        }
+    }
+}
+
+impl FeedMatch {
+    /// Whether the row holds at a time; without a time, whether it always holds.
+    pub fn holds_at(&self, at: Option<EventTime>) -> bool {
+        match at {
+            Some(at) => {
+                self.valid_from.is_none_or(|from| from <= at) && self.expires.is_none_or(|expires| at < expires)
+            }
+            None => self.valid_from.is_none() && self.expires.is_none(),
+        }
+    }
+}
+
+/// A feed's name: that of its file, without the compression's and its own extension.
+fn feed_name(path: &Path) -> String {
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    let stem = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() && extension.len() <= MAX_EXTENSION => stem,
+        _ => name,
+    };
+    stem.chars().take(MAX_FEED_NAME).collect()
+}
+
+/// Longest feed name that is kept, in characters.
+const MAX_FEED_NAME: usize = 128;
+/// Longest ending of a file's name that is taken for its extension, in bytes.
+const MAX_EXTENSION: usize = 8;

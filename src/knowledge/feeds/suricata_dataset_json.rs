@@ -1,0 +1,129 @@
+//! Suricata's datasets as JSON (since 8.0): objects, one on a line or in one list, of which one value is compared. Which
+//! key holds it is said in the rule only, so the first value that can be looked up is taken.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::document::{Loose, Shape};
+use super::format::{DocumentFormat, Head, LineFormat, Lines};
+use super::indicator::{self, Reading};
+use super::rows::Rows;
+use super::suricata_dataset;
+
+pub(super) const LINES: LineFormat = LineFormat {
+    name: "Suricata dataset, JSON in lines",
+    says_so: true,
+    recognise: |head: &Head<'_>| {
+        let is_row = |line: &str| line.starts_with('{') && Shape::of(line).is_ok_and(|shape| has_value_key(&shape));
+        head.most_rows(is_row).then(|| Box::new(JsonLines) as Box<dyn Lines>)
+    },
+};
+
+pub(super) const DOCUMENT: DocumentFormat = DocumentFormat {
+    name: "Suricata dataset, JSON",
+    recognise: |shape: &Shape| shape.is_list && has_value_key(shape),
+    read: |text: &str, rows: &mut Rows| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        deserializer.deserialize_seq(Objects(rows))
+    },
+};
+
+/// Keys under which values stand.
+const VALUES: [&str; 14] = [
+    "domain",
+    "sni",
+    "hostname",
+    "host",
+    "fingerprint",
+    "sha1",
+    "sha256",
+    "serial",
+    "ip",
+    "dest_ip",
+    "indicator",
+    "ioc",
+    "value",
+    "url",
+];
+/// Keys that say what it is.
+const LABELS: [&str; 6] = ["label", "malware", "threat", "description", "family", "comment"];
+
+struct JsonLines;
+
+/// One object.
+struct Object<'a> {
+    number: u32,
+    rows: &'a mut Rows,
+}
+
+/// A list of objects.
+struct Objects<'a>(&'a mut Rows);
+
+impl Lines for JsonLines {
+    fn read(&self, number: u32, line: &str, rows: &mut Rows) {
+        let mut deserializer = serde_json::Deserializer::from_str(line);
+        let object = Object { number, rows: &mut *rows };
+        if object.deserialize(&mut deserializer).is_err() {
+            rows.bad(number, "it is no JSON object");
+        }
+    }
+}
+
+fn has_value_key(shape: &Shape) -> bool {
+    !shape.has("Event") && VALUES.iter().any(|key| shape.has(key))
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut found, mut label) = (None, Cow::Borrowed(""));
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            if LABELS.contains(&&*key) {
+                label = map.next_value::<Loose<'de>>()?.0;
+            } else if found.is_none() && VALUES.contains(&&*key) {
+                let value = map.next_value::<Loose<'de>>()?.0;
+                let serial = key == "serial";
+                found = (serial || !matches!(indicator::read(&value), Reading::Bad(_))).then_some((value, serial));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        match found {
+            Some((value, true)) => suricata_dataset::add_serial(self.number, &value, &label, self.rows),
+            Some((value, false)) => suricata_dataset::add(self.number, &value, &label, self.rows),
+            None => self.rows.bad(self.number, "none of its values can be looked up"),
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Objects<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        let mut number = 1;
+        while sequence.next_element_seed(Object { number, rows: self.0 })?.is_some() {
+            number = number.saturating_add(1);
+        }
+        Ok(())
+    }
+}

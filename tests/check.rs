@@ -1,0 +1,254 @@
+//! `certsift check` as its users call it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, and says so")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use certsift::state::StateStore;
+use support::{certsift, repository};
+
+const SIGNATURE: &str = "[[signature]]\nid = \"own\"\ntool = \"Own\"\nattack_id = \"S0001\"\nverdict = \"malicious\"\n\
+    confidence = \"exact\"\nseverity = \"high\"\nmatch = { field = \"serial\", op = \"eq\", value = \"01\" }\n";
+
+/// A folder with a configuration and what it names.
+struct World(tempfile::TempDir);
+
+#[test]
+fn without_a_configuration_everything_has_its_default() {
+    let world = World::new("");
+    let (code, out) = world.check(&[]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["every setting has its default", "signatures 60", "8088 names", "errors 0, warnings 0"]);
+    let (code, out) = world.check(&["--config", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["all have their default", "usable: errors 0"]);
+}
+
+#[test]
+fn the_sample_configuration_is_usable() {
+    let config = repository("sample_logs/certsift.toml");
+    let world = World::new("");
+    let (code, out) = world.check(&["-c", config.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{out}");
+    for said in
+        ["history.learning.days = 3", "registrations.csv: 15 rows", "domains 1, brands 1", "errors 0, warnings 0"]
+    {
+        assert_said(&out, &[said]);
+    }
+    assert!(!out.contains("history.window"), "it is the default: {out}");
+}
+
+#[test]
+fn inputs_are_listed_with_what_they_are() {
+    let world = World::new(
+        "[[input]]\npaths = [\"logs/*.log\", \"nothing/*.log\", \"gone.log\"]\narchives = [\"old/*\", \"none/*\"]\nsensor = \"dmz\"\n",
+    );
+    for name in ["ssl.log", "x509.log", "conn.log"] {
+        let sample = repository("sample_logs/zeek-tsv/current").join(name);
+        world.file(&format!("logs/{name}"), &std::fs::read(sample).unwrap());
+    }
+    world.file("logs/notes.log", b"buy milk\n");
+    world.file("logs/new.log", b"");
+    world.file("old/ssl.1.log", b"x\n");
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "warnings alone are no errors: {out}");
+    assert_said(
+        &out,
+        &[
+            "sensor dmz",
+            "logs/*.log: 5 files",
+            "logs/ssl.log: zeek.ssl, TSV, from 2026-03-11T02:14:03.618544Z",
+            "logs/x509.log: zeek.x509, TSV, from",
+            "warning: logs/conn.log: another log of Zeek, TSV; it is left alone",
+            "warning: logs/notes.log: no log that certsift reads; it is left alone",
+            "logs/new.log: no record yet",
+            "warning: nothing is found at nothing/*.log",
+            "warning: nothing is found at gone.log",
+            "old/*: 1 file, changed between",
+            "warning: none/*: no file matches this pattern",
+            "sessions looked at",
+        ],
+    );
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_a_warning() {
+    let world = World::new("[[input]]\npaths = [\"logs/*.log\"]\n");
+    world.file("logs/ssl.log", b"{\"_path\":\"ssl\",\"ts\":1}\n");
+    std::fs::set_permissions(world.path("logs/ssl.log"), std::fs::Permissions::from_mode(0o000)).unwrap();
+    // A link to itself cannot be read by anybody, whoever runs the tests.
+    std::os::unix::fs::symlink("loop.log", world.path("logs/loop.log")).unwrap();
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("warning: cannot open logs/loop.log"), "{out}");
+    if std::fs::File::open(world.path("logs/ssl.log")).is_err() {
+        assert!(out.contains("warning: logs/ssl.log: cannot be read: Permission denied"), "{out}");
+    }
+}
+
+#[test]
+fn a_wrong_signature_file_is_named_with_its_line_and_hides_no_other() {
+    let world = World::new("[knowledge]\nsignatures = [\"bad.toml\", \"gone.toml\", \"good.toml\", \"twice.toml\"]\n");
+    world.file("bad.toml", SIGNATURE.replace("\"serial\"", "\"seriall\"").as_bytes());
+    let example = "[[signature.examples]]\nfires = true\nserial = \"02\"\n";
+    world.file("good.toml", format!("{SIGNATURE}{example}").as_bytes());
+    world.file("twice.toml", SIGNATURE.replace("\"own\"", "\"cobalt-strike-default-serial\"").as_bytes());
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(
+        &out,
+        &[
+            "error: bad.toml:8: signature `own`: there is no field `seriall`",
+            "error: knowledge.signatures: gone.toml: no such file",
+            "good.toml: signatures 1 (malicious 1), tools 1, ATT&CK ids 1",
+            "warning: good.toml:1: example 1 of own does not come out",
+            "error: twice.toml:1: the id `cobalt-strike-default-serial` is already used",
+            "not usable: errors 3",
+        ],
+    );
+}
+
+#[test]
+fn good_signature_files_are_counted_together() {
+    let world = World::new("[knowledge]\nsignatures = [\"*.sig\"]\n");
+    world.file("a.sig", SIGNATURE.as_bytes());
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["together             signatures 61 (malicious 45, dual-use 5, benign 11)"]);
+}
+
+#[test]
+fn wrong_lists_and_names_are_errors_and_bad_rows_warnings() {
+    let world = World::new("[knowledge]\nfeeds = [\"list.csv\", \"c.toml\", \"gone.csv\"]\nwatch_names = [\"abc\"]\n");
+    world.file("list.csv", format!("{}bad\n", "good.com,2026-01-01\n".repeat(20)).as_bytes());
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(
+        &out,
+        &[
+            "list.csv: 20 rows",
+            "warning: list.csv: 1 rows are left out: line 21",
+            "error: c.toml: not a list",
+            "error: knowledge.feeds: gone.csv",
+            "error: knowledge.watch_names: `abc`",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_said_with_its_line() {
+    for (text, expected) in [("[join]\nwait = \"x\"\n", "line 2"), ("[output]\npth = \"x\"\n", "pth")] {
+        let (code, out) = World::new(text).check(&["-c", "c.toml"]);
+        assert_eq!(code, Some(1), "{out}");
+        assert_said(&out, &["error: c.toml", expected, "not usable: errors 1"]);
+    }
+    let (code, out) = World::new("").check(&["-c", "gone.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(&out, &["error: gone.toml: cannot read the configuration"]);
+    assert_eq!(World::new("").check(&["--unknown"]).0, Some(2));
+}
+
+#[test]
+fn looking_at_output_and_state_changes_nothing() {
+    let world = World::new("[output]\npath = \"out/enriched.ndjson\"\n[state]\ndir = \"state\"\n");
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(&out, &["there is no folder out", "state: not there yet"]);
+    std::fs::create_dir(world.path("out")).unwrap();
+    let before = world.files();
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["out/enriched.ndjson: can be made", "out/enriched.ndjson.dead.ndjson: can be made"]);
+    assert_eq!(world.files(), before);
+    let state = StateStore::open(&world.path("state")).unwrap();
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["in use by another certsift"]);
+    drop(state);
+    let (before, store) = (world.files(), std::fs::read(world.path("state/certsift.redb")).unwrap());
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["store                free, format 2"]);
+    assert_eq!(world.files(), before);
+    assert_eq!(std::fs::read(world.path("state/certsift.redb")).unwrap(), store);
+    std::fs::write(world.path("state/certsift.redb"), "no store").unwrap();
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(&out, &["certsift.redb: cannot be read"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let world = World::new("[output]\npath = \"folder\"\ndead_letter = \"dead.ndjson\"\n");
+    std::fs::create_dir(world.path("folder")).unwrap();
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(&out, &["error: folder: is a folder"]);
+    let world = World::new("[output]\npath = \"same\"\ndead_letter = \"same\"\n");
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(&out, &["is the output and the dead-letter file"]);
+}
+
+#[test]
+fn networks_that_do_not_fit_the_sessions_are_a_warning() {
+    let session = r#"{"_path":"ssl","ts":1.5,"id.orig_h":"192.0.2.7","id.resp_h":"198.51.100.1","id.resp_p":443,"established":true}"#;
+    for (network, warned) in [("", true), ("[network]\nlocal = [\"192.0.2.0/24\"]\n", false)] {
+        let world = World::new(&format!("[[input]]\npaths = [\"ssl.log\"]\n{network}"));
+        world.file("ssl.log", format!("{session}\n").repeat(20).as_bytes());
+        let (code, out) = world.check(&["-c", "c.toml"]);
+        assert_eq!((code, out.contains("warning: most sessions have no local side")), (Some(0), warned), "{out}");
+    }
+}
+
+impl World {
+    fn new(config: &str) -> Self {
+        let world = Self(tempfile::tempdir().unwrap());
+        world.file("c.toml", config.as_bytes());
+        world
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: &[u8]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// The exit code, and what was said; nothing of it on standard error but for mistakes of the command line.
+    fn check(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = certsift(self.0.path(), &[&["check"], arguments].concat());
+        if output.status.code() != Some(2) {
+            assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        }
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    fn files(&self) -> BTreeSet<std::path::PathBuf> {
+        fn walk(folder: &Path, found: &mut BTreeSet<std::path::PathBuf>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, found);
+                }
+                found.insert(path);
+            }
+        }
+        let mut found = BTreeSet::new();
+        walk(self.0.path(), &mut found);
+        found
+    }
+}
+
+fn assert_said(out: &str, texts: &[&str]) {
+    for text in texts {
+        assert!(out.contains(text), "{text}:\n{out}");
+    }
+}
