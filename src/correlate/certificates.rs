@@ -28,6 +28,19 @@ pub struct StoredCertificate {
     pub host: Option<bool>,
 }
 
+impl StoredCertificate {
+    /// What two states know of one certificate: the facts that say more, or the same ones wherever they came from.
+    pub fn merge(&self, other: &Self) -> Self {
+        let place = |stored: &Self| {
+            let text = postcard::to_allocvec(&stored.certificate).unwrap_or_default();
+            (worth(&stored.certificate), std::cmp::Reverse(text))
+        };
+        let better = if place(other) > place(self) { other } else { self };
+        // Known to come first, else known not to, else unknown.
+        Self { certificate: Arc::clone(&better.certificate), host: self.host.max(other.host) }
+    }
+}
+
 /// Certificates by identity, and the other names that logs have for them.
 pub struct CertificateStore {
     cache: Table<Arc<KnownCertificate>>,
@@ -274,12 +287,13 @@ impl CertificateStore {
 
 /// Whether new facts say more: DER over strings, and strings over fewer strings.
 fn is_better(new: &Certificate, known: &Certificate) -> bool {
-    let worth = |certificate: &Certificate| {
-        let strings = u8::from(certificate.serial.is_some())
-            + u8::from(certificate.not_after.is_some())
-            + u8::from(certificate.subject.is_some())
-            + u8::from(certificate.san.is_some());
-        (certificate.source == CertificateSource::Der, strings)
-    };
     worth(new) > worth(known)
+}
+
+fn worth(certificate: &Certificate) -> (bool, u8) {
+    let strings = u8::from(certificate.serial.is_some())
+        + u8::from(certificate.not_after.is_some())
+        + u8::from(certificate.subject.is_some())
+        + u8::from(certificate.san.is_some());
+    (certificate.source == CertificateSource::Der, strings)
 }

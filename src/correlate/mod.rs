@@ -140,6 +140,23 @@ pub struct Presented {
     at: EventTime,
 }
 
+impl Presented {
+    /// The certificate.
+    pub fn certificate(&self) -> CertificateId {
+        self.certificate
+    }
+
+    /// When it was presented.
+    pub fn at(&self) -> EventTime {
+        self.at
+    }
+
+    /// What was presented later.
+    pub fn max(self, other: Self) -> Self {
+        if (other.at, other.certificate) > (self.at, self.certificate) { other } else { self }
+    }
+}
+
 impl Weighted for Presented {}
 
 /// What a correlator knew of sessions before its first record, for [beginning again](Correlator::begin_again).

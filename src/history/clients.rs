@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{Change, Recency, Table, entry_bytes};
+use super::table::{Change, Fate, Recency, Table, entry_bytes};
 use crate::model::Id128;
 
 /// Clients, and how many were seen last on each day.
@@ -67,6 +67,15 @@ impl Clients {
 
     pub(super) fn take_changes(&mut self, each: impl FnMut(Change<'_, i32>)) {
         self.last_days.take_changes(each);
+    }
+
+    /// Forgets clients that were last seen before a day; says how many.
+    pub(super) fn forget_before(&mut self, day: i32) -> u64 {
+        let before = self.last_days.len();
+        self.last_days.revise(|_, last| if *last < day { Fate::Gone } else { Fate::Same });
+        self.per_day.retain(|known, _| *known >= day);
+        self.active = (i32::MIN, self.count_since(i32::MIN));
+        (before - self.last_days.len()) as u64
     }
 
     pub(super) fn table(&self) -> &Table<i32> {

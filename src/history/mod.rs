@@ -19,6 +19,7 @@ mod entries;
 mod learning;
 mod merge;
 pub(crate) mod migrate;
+mod prune;
 mod recent;
 mod rows;
 mod seen;
@@ -29,13 +30,14 @@ pub use budget::Budget;
 pub use entries::{CertificateEntry, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry, Times};
 pub use learning::{Learning, LearningReason, LearningThresholds};
 pub use merge::merge;
+pub use prune::Forgotten;
 pub use recent::{Observer, Recent};
 pub use rows::{BadRow, HistoryTable};
 pub use seen::{
     CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, NameSeen, Observation,
     ObservedCertificate, Seen, ServerSeen,
 };
-pub use table::{Change, Recency, Table, Weighted};
+pub use table::{Change, Fate, Recency, Table, Weighted};
 
 use std::sync::Arc;
 

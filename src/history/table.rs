@@ -49,6 +49,17 @@ pub struct Change<'a, V> {
     pub value: Option<&'a V>,
 }
 
+/// What becomes of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It stays as it is.
+    Same,
+    /// It was changed.
+    Changed,
+    /// It is forgotten.
+    Gone,
+}
+
 /// The place of an entry in the order of recency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Recency {
@@ -138,12 +149,8 @@ impl<V: Weighted> Table<V> {
         };
         let slot = &mut self.slots[at];
         let (established, outcome) = change(&mut slot.value, new);
-        let weight = slot.value.weight();
-        if weight != slot.weight {
-            let segment = &mut self.segments[usize::from(slot.established)];
-            segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
-            slot.weight = weight;
-        }
+        self.weigh(at);
+        let slot = &self.slots[at];
         if established && !slot.established {
             self.unlink(at);
             self.sequence += 1;
@@ -203,6 +210,26 @@ impl<V: Weighted> Table<V> {
             if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.changed) {
                 slot.changed = false;
                 each(Change { key: slot.key, recency: slot.recency(), value: Some(&slot.value) });
+            }
+        }
+    }
+
+    /// Goes through all entries, oldest first: `each` may change them, and says what becomes of them.
+    pub fn revise(&mut self, mut each: impl FnMut(Id128, &mut V) -> Fate) {
+        let mut keys: Vec<_> = self.slots.iter().map(|slot| (slot.sequence, slot.key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys {
+            let Some(at) = self.find(key) else { continue };
+            match each(key, &mut self.slots[at].value) {
+                Fate::Same => {}
+                Fate::Changed => {
+                    self.weigh(at);
+                    self.mark(at);
+                }
+                Fate::Gone => {
+                    self.unlink(at);
+                    self.remove_unlinked(at);
+                }
             }
         }
     }
@@ -272,6 +299,17 @@ impl<V: Weighted> Table<V> {
             self.link_newest(at);
         }
         self.mark(at);
+    }
+
+    /// Notes what an entry weighs that may have changed.
+    fn weigh(&mut self, at: u32) {
+        let slot = &mut self.slots[at];
+        let weight = slot.value.weight();
+        if weight != slot.weight {
+            let segment = &mut self.segments[usize::from(slot.established)];
+            segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
+            slot.weight = weight;
+        }
     }
 
     fn mark(&mut self, at: u32) {

@@ -15,9 +15,11 @@
 //! Promise: a commit is whole or not there, and a state of a newer version is refused and not touched.
 
 mod changes;
+mod fill;
 mod inspect;
 mod journal;
 mod migrate;
+mod prune;
 mod reading;
 mod spill;
 mod view;
@@ -30,6 +32,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition}
 pub use changes::{InputPosition, Newest, StateChanges, Step};
 pub use inspect::{Inspection, StoreFound, inspect};
 pub use journal::{Entry, Journal, JournalError, JournalReader, JournalStart, remove_journals};
+pub use prune::Pruned;
 pub use spill::CertificateSpill;
 pub use view::StateView;
 

@@ -106,6 +106,15 @@ impl Reading {
         }))
     }
 
+    /// The rows of one table beside the history.
+    pub(super) fn decoded<V: serde::de::DeserializeOwned>(&self, table: u8) -> Result<Vec<(Id128, V)>, StateError> {
+        let row = |row: Result<(Id128, Recency, Vec<u8>), StateError>| {
+            let (key, _, value) = row?;
+            Ok((key, self.decode(&value, "rows")?))
+        };
+        self.rows(table)?.map(row).collect()
+    }
+
     /// Calls `each` with every certificate, in the order of their ids.
     pub(super) fn certificates(
         &self,

@@ -8,7 +8,7 @@ use super::reading::Reading;
 use super::{FILE_NAME, StateError, builder};
 use crate::correlate::{Clock, StoredCertificate};
 use crate::history::{History, HistorySettings};
-use crate::model::CertificateId;
+use crate::model::{CertificateId, Id128};
 
 /// A state, open for reading. While it is, no certsift can write to it.
 pub struct StateView {
@@ -75,5 +75,10 @@ impl StateView {
         each: impl FnMut(CertificateId, StoredCertificate) -> Result<(), StateError>,
     ) -> Result<(), StateError> {
         self.reading.certificates(each)
+    }
+
+    /// The rows of one table beside the history.
+    pub(super) fn rows<V: serde::de::DeserializeOwned>(&self, table: u8) -> Result<Vec<(Id128, V)>, StateError> {
+        self.reading.decoded(table)
     }
 }
