@@ -155,6 +155,14 @@ impl Default for Config {
     }
 }
 
+/// A length of time as it is written in a configuration, such as `90d`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    value::Interval::parse(text).map(|interval| interval.0).ok_or_else(|| value::Interval::complaint(text))
+}
+
 fn days(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs() / 86_400).unwrap_or(i32::MAX)
 }

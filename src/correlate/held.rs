@@ -133,6 +133,11 @@ impl Held {
         }
     }
 
+    /// The same without a session.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.limits, self.changes.is_some())
+    }
+
     /// Lets a session wait from `since` on.
     pub(super) fn push(&mut self, batch: Batch, reference: CertificateId, since: EventTime) {
         self.arrivals += 1;

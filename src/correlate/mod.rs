@@ -159,6 +159,9 @@ impl Presented {
 
 impl Weighted for Presented {}
 
+/// Sessions that wait, set aside.
+pub struct WaitingAside(Held);
+
 /// What a correlator knew of sessions before its first record, for [beginning again](Correlator::begin_again).
 pub struct Beginning {
     presented: Table<Presented>,
@@ -256,6 +259,17 @@ impl Correlator {
                 _ => {}
             }
         }
+    }
+
+    /// Sets aside the sessions that wait: what comes next is not for them.
+    pub fn set_aside_waiting(&mut self) -> WaitingAside {
+        let none = self.held.emptied();
+        WaitingAside(std::mem::replace(&mut self.held, none))
+    }
+
+    /// Lets them wait on.
+    pub fn take_back_waiting(&mut self, aside: WaitingAside) {
+        self.held = aside.0;
     }
 
     /// What is known of sessions now.

@@ -331,7 +331,7 @@ impl Entry for ServerEntry {
 
 impl IssuerEntry {
     /// What is known of it, by the observers since a day.
-    pub(super) fn seen(&self, from_day: i32) -> IssuerSeen {
+    pub fn seen(&self, from_day: i32) -> IssuerSeen {
         IssuerSeen {
             first: self.times.first,
             last_seen: self.times.last_seen,

@@ -20,6 +20,7 @@ mod learning;
 mod merge;
 pub(crate) mod migrate;
 mod prune;
+mod rarity;
 mod recent;
 mod rows;
 mod seen;
@@ -31,6 +32,7 @@ pub use entries::{CertificateEntry, Entry, IssuerEntry, KeyEntry, NameEntry, Ser
 pub use learning::{Learning, LearningReason, LearningThresholds};
 pub use merge::merge;
 pub use prune::Forgotten;
+pub use rarity::Rarity;
 pub use recent::{Observer, Recent};
 pub use rows::{BadRow, HistoryTable};
 pub use seen::{
@@ -154,6 +156,7 @@ impl History {
             server: observation.server.and_then(|server| self.servers.peek(server)).map(|entry| entry.seen(from_day)),
             learning: self.learning.reason(self.settings.learning, clock),
             active_clients: self.clients.count_since(from_day),
+            whole: self.whole,
         }
     }
 

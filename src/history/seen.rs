@@ -72,6 +72,8 @@ pub struct Seen {
     pub learning: Option<LearningReason>,
     /// Distinct clients in the window.
     pub active_clients: u32,
+    /// Whether all of this tells of the whole input, and not of what came before the session.
+    pub whole: bool,
 }
 
 /// What is known of an issuer.

@@ -205,6 +205,14 @@ impl StateStore {
         self.read()?.meta("written")
     }
 
+    /// The clock at the last commit; none before the first one.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn clock(&self) -> Result<Option<crate::correlate::Clock>, StateError> {
+        self.read()?.clock()
+    }
+
     /// The newest events at the last commit.
     ///
     /// # Errors
