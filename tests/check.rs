@@ -22,7 +22,7 @@ fn without_a_configuration_everything_has_its_default() {
     let world = World::new("");
     let (code, out) = world.check(&[]);
     assert_eq!(code, Some(0), "{out}");
-    assert_said(&out, &["every setting has its default", "signatures 60", "8088 names", "errors 0, warnings 0"]);
+    assert_said(&out, &["every setting has its default", "signatures 324", "8088 names", "errors 0, warnings 0"]);
     let (code, out) = world.check(&["--config", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
     assert_said(&out, &["all have their default", "usable: errors 0"]);
@@ -113,12 +113,42 @@ fn a_wrong_signature_file_is_named_with_its_line_and_hides_no_other() {
 }
 
 #[test]
+fn feeds_are_listed_with_their_rows_and_their_age() {
+    let world = World::new("[knowledge]\nfeeds = [\"feeds/*\"]\nallow = \"allow.csv\"\n");
+    let sha1 = "6ece5ece4192683d2d84e25b0ba7e04f9cb7eb7c";
+    world.file(
+        "feeds/sslbl.csv",
+        format!("# Listingdate,SHA1,Listingreason\r\n2017-04-04 10:00:00,{sha1},AKBuilder C&C\r\nno row\r\n")
+            .as_bytes(),
+    );
+    world.file(
+        "feeds/own.rules",
+        b"alert tls any any -> any any (msg:\"a\"; tls.sni; content:\"evil.example\"; endswith; sid:1;)\n\
+          alert tls any any -> any any (msg:\"b\"; tls.certs; content:\"|30|\"; sid:2;)\n",
+    );
+    world.file("allow.csv", b"kind,value,reason,expires\ndomain,evil.example,our own test,2030-01-01\n");
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(
+        &out,
+        &[
+            "feeds/sslbl.csv: SSLBL certificates: SHA-1 1; listed 2017-04-04 to 2017-04-04; changed ",
+            "warning: feeds/sslbl.csv: 1 rows are left out: line 3",
+            "rules 1, unsupported 1",
+            "tls.certs",
+            "X509::hash_function = sha1_hash",
+            "allow.csv",
+        ],
+    );
+}
+
+#[test]
 fn good_signature_files_are_counted_together() {
     let world = World::new("[knowledge]\nsignatures = [\"*.sig\"]\n");
     world.file("a.sig", SIGNATURE.as_bytes());
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
-    assert_said(&out, &["together             signatures 61 (malicious 45, dual-use 5, benign 11)"]);
+    assert_said(&out, &["together             signatures 325 (malicious 105, dual-use 10, greyware 3, benign 207)"]);
 }
 
 #[test]
@@ -132,7 +162,7 @@ fn wrong_lists_and_names_are_errors_and_bad_rows_warnings() {
         &[
             "list.csv: 20 rows",
             "warning: list.csv: 1 rows are left out: line 21",
-            "error: c.toml: not a list",
+            "error: c.toml: not JSON of that format",
             "error: knowledge.feeds: gone.csv",
             "error: knowledge.watch_names: `abc`",
         ],

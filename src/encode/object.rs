@@ -289,12 +289,24 @@ impl<'a> CertsiftObject<'a> {
             history: history.filter(|history| !history.is_empty()),
             registration: Cow::Borrowed(registration),
             signatures: signatures.iter().map(SignatureObject::of).collect(),
-            feeds: feeds.iter().take(MAX_FEEDS).map(FeedObject::of).collect(),
+            feeds: distinct_rows(feeds).take(MAX_FEEDS).map(FeedObject::of).collect(),
             not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
             knowledge: Some(Text(knowledge)),
             ..brief
         }
     }
+}
+
+/// Each row once: one may list the name that the client asked for and the names of the certificate.
+fn distinct_rows(feeds: &[FeedMatch]) -> impl Iterator<Item = &FeedMatch> {
+    let is_same = |one: &FeedMatch, other: &FeedMatch| {
+        (&one.feed, one.row, one.kind) == (&other.feed, other.row, other.kind) && one.indicator == other.indicator
+    };
+    feeds
+        .iter()
+        .enumerate()
+        .filter(move |(at, found)| !feeds[..*at].iter().any(|before| is_same(before, found)))
+        .map(|(_, found)| found)
 }
 
 impl IssuerHistory {

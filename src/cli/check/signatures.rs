@@ -20,7 +20,7 @@ pub(super) fn section(checked: &Checked) -> Section {
     match Signatures::without_default() {
         Ok(tools) => {
             let named: Vec<_> = tools.iter().map(|tool| tool.tool()).collect();
-            section.fact("no default known", format!("{}: {}", named.len(), named.join(", ")));
+            section.fact("no default known", format!("{}: {}", named.len(), named.join("; ")));
         }
         Err(error) => section.problem(error.to_string()),
     }

@@ -63,6 +63,8 @@ pub(super) const DOCUMENTS: [&DocumentFormat; 5] =
 
 /// The first lines of a file.
 pub(super) struct Head<'a> {
+    /// The feed's name, for lists that say nothing of themselves.
+    pub(super) name: &'a str,
     /// Comments, without `#` and the blanks around them.
     pub(super) comments: Vec<&'a str>,
     /// Other lines with something on them, and their numbers.
@@ -82,10 +84,10 @@ const MAX_LINES: usize = 400;
 
 impl<'a> Head<'a> {
     /// Takes the head of a file apart; `is_whole` when nothing follows, else its last line may be cut.
-    pub(super) fn new(text: &'a str, is_whole: bool) -> Self {
+    pub(super) fn new(name: &'a str, text: &'a str, is_whole: bool) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let text = if is_whole { text } else { text.rfind('\n').map_or(text, |end| &text[..end]) };
-        let mut head = Self { comments: Vec::new(), rows: Vec::new() };
+        let mut head = Self { name, comments: Vec::new(), rows: Vec::new() };
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             match line.strip_prefix('#') {

@@ -75,7 +75,7 @@ pub(super) fn load(paths: &[PathBuf], now: EventTime) -> (Feeds, Vec<FeedReport>
 
 pub(super) fn recognise(head: &[u8]) -> Recognised {
     let text = String::from_utf8_lossy(&head[..head.len().min(HEAD)]);
-    let head = Head::new(&text, head.len() < HEAD);
+    let head = Head::new("", &text, head.len() < HEAD);
     match line_format(&head) {
         Some((format, _)) if format.says_so => Recognised::SaysSo(format.name),
         Some((format, _)) => Recognised::LooksLike(format.name),
@@ -91,7 +91,7 @@ fn load_file(path: &Path, now: EventTime) -> (Rows, FeedReport) {
     match crate::source::open(path, Arc::default()) {
         Ok(reader) => {
             let mut reader = Hashing { reader, hasher: sha2::Sha256::new() };
-            let read = read(&mut reader, now, &mut rows, &mut report.format);
+            let read = read(&mut reader, &report.feed, now, &mut rows, &mut report.format);
             report.error = read.err();
             report.version = Some(Id128::first_half(&reader.hasher.finalize().into()));
         }
@@ -105,12 +105,18 @@ fn load_file(path: &Path, now: EventTime) -> (Rows, FeedReport) {
     (rows, report)
 }
 
-fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, name: &mut Option<&'static str>) -> Result<(), String> {
+fn read(
+    reader: &mut dyn Read,
+    feed: &str,
+    now: EventTime,
+    rows: &mut Rows,
+    name: &mut Option<&'static str>,
+) -> Result<(), String> {
     let said = |error: io::Error| format!("cannot be read to its end: {error}");
     let mut bytes = Vec::new();
     Read::take(&mut *reader, HEAD as u64).read_to_end(&mut bytes).map_err(said)?;
     let text = String::from_utf8_lossy(&bytes);
-    let head = Head::new(&text, bytes.len() < HEAD);
+    let head = Head::new(feed, &text, bytes.len() < HEAD);
     if let Some((format, lines)) = line_format(&head) {
         *name = Some(format.name);
         drop(text);

@@ -41,7 +41,8 @@ pub(super) const MANIFEST: DocumentFormat = DocumentFormat {
 enum Export<'a> {
     #[serde(borrow)]
     Events(Vec<Wrapped<'a>>),
-    Wrapped(Wrapped<'a>),
+    #[serde(borrow)]
+    Wrapped(Box<Wrapped<'a>>),
 }
 
 #[derive(Deserialize)]

@@ -2,24 +2,24 @@
 //! Out: which rows of which feed a certificate or a session meets. Promise: loading is a function of the files alone, a
 //! bad row costs itself only, a bad file costs that file only, and looking up never depends on the number of rows.
 //!
-//! A feed's format is found from its content. Each format is one file here and one entry in [`format::LINES`] or
-//! [`format::DOCUMENTS`]:
+//! A feed's format is found from its content. Each format is one file here and one entry in `format::LINES` or
+//! `format::DOCUMENTS`:
 //!
 //! | file | what it reads |
 //! |---|---|
-//! | [`sslbl`] | abuse.ch SSLBL certificates, in any order of columns, with or without a header |
-//! | [`sslbl_ja3`] | abuse.ch SSLBL JA3 fingerprints: counted as context, since nothing here looks at JA3 |
-//! | [`sslbl_ip`] | abuse.ch SSLBL addresses with their port |
-//! | [`zeek_intel`] | files of Zeek's intelligence framework |
-//! | [`suricata_rules`] | rules with keywords on certificates and server names |
-//! | [`suricata_dataset`], [`suricata_dataset_json`] | datasets and dataset reputation: base64, hexadecimal, addresses, JSON |
-//! | [`misp`], [`misp_csv`] | MISP events, feeds and exports of attributes |
-//! | [`misp_warninglist`] | MISP warning lists: what is well known, and said beside a hit only |
-//! | [`stix`] | STIX 2.1 bundles |
-//! | [`threatfox`], [`urlhaus`] | abuse.ch ThreatFox and URLhaus |
-//! | [`table`] | any CSV whose header names its columns, C2IntelFeeds among them |
-//! | [`popularity`] | lists of popular names with their rank, such as Tranco |
-//! | [`plain`] | one hash, name, address or network on a line, in the spellings of blocklists |
+//! | `sslbl` | abuse.ch SSLBL certificates, in any order of columns, with or without a header |
+//! | `sslbl_ja3` | abuse.ch SSLBL JA3 fingerprints: counted as context, since nothing here looks at JA3 |
+//! | `sslbl_ip` | abuse.ch SSLBL addresses with their port |
+//! | `zeek_intel` | files of Zeek's intelligence framework |
+//! | `suricata_rules` | rules with keywords on certificates and server names |
+//! | `suricata_dataset`, `suricata_dataset_json` | datasets and dataset reputation: base64, hexadecimal, addresses, JSON |
+//! | `misp`, `misp_csv` | MISP events, feeds and exports of attributes |
+//! | `misp_warninglist` | MISP warning lists: what is well known, and said beside a hit only |
+//! | `stix` | STIX 2.1 bundles |
+//! | `threatfox`, `urlhaus` | abuse.ch ThreatFox and URLhaus |
+//! | `table` | any CSV whose header names its columns, C2IntelFeeds among them |
+//! | `popularity` | lists of popular names with their rank, such as Tranco |
+//! | `plain` | one hash, name, address or network on a line, in the spellings of blocklists |
 //!
 //! Rows are kept as hashed keys of 16 to 40 bytes in sorted vectors, and what many rows share (feed, label, dates) once
 //! for each run of rows that share it. What is shown as a row's indicator is therefore in certsift's spelling: hashes in
@@ -77,7 +77,7 @@ pub struct Feeds {
     texts: Vec<Arc<str>>,
     notes: Vec<rows::Note>,
     names: index::Table<u64>,
-    /// One table for each of [`rows::CERTIFICATE_KEYS`].
+    /// One table for each of `rows::CERTIFICATE_KEYS`.
     certificates: [index::Table<u128>; rows::CERTIFICATE_KEYS],
     networks: address::NetworkTable,
     rules: suricata_rules::RuleSet,

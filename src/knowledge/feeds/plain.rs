@@ -44,8 +44,10 @@ impl List {
             })
         };
         let kind = after(&["type", "category", "threat"]).unwrap_or_default();
-        // A list of all that was registered lately accuses nobody; one of what phishes does.
-        let is_registrations = after(&["max domain age", "time of compilation"]).is_some() && kind.is_empty();
+        // A list of all that was registered lately accuses nobody; one of what phishes does. Some have no comment at all.
+        let named_so = ["nrd", "domain-names", "newly"].iter().any(|start| head.name.to_lowercase().starts_with(start));
+        let says_so = after(&["max domain age", "time of compilation"]).is_some();
+        let is_registrations = (named_so || says_so) && kind.is_empty();
         Self {
             label: if is_registrations { "newly registered".to_owned() } else { kind.to_owned() },
             listed: after(&["generated on", "last updated", "last modified", "time of compilation", "date"])

@@ -4,7 +4,7 @@
 //! feeds. Other rules are kept with their conditions, and found by the longest text that they look for.
 //!
 //! What a rule asks for beyond is ignored only where that cannot make it match more than it should: see
-//! [`options::IGNORED`]. Any other keyword makes the rule unsupported; it is counted, with its `sid` and the keyword.
+//! `options::IGNORED`. Any other keyword makes the rule unsupported; it is counted, with its `sid` and the keyword.
 //! Rules that are commented out are switched off, and are not read.
 
 mod buffer;

@@ -21,7 +21,7 @@ pub(super) enum Unusable {
 
 /// Keywords that say nothing on the session: how the rule is named, how often it may alert, what is kept, in which
 /// direction and at which moment of the session it is tried. Without them it matches the same sessions.
-pub(super) const IGNORED: [&str; 16] = [
+pub(super) const IGNORED: [&str; 15] = [
     "fast_pattern",
     "flow",
     "gid",
@@ -37,7 +37,6 @@ pub(super) const IGNORED: [&str; 16] = [
     "threshold",
     "tls.store",
     "tls_store",
-    "app-layer-event",
 ];
 
 /// Protocols whose rules can look at TLS.

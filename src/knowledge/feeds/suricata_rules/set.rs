@@ -60,6 +60,13 @@ struct Finder {
     always: Vec<u32>,
 }
 
+/// What is looked for in one text, and the rule of each.
+struct Patterns<'a> {
+    buffer: Buffer,
+    contents: Vec<&'a [u8]>,
+    rules: Vec<u32>,
+}
+
 impl Rule {
     /// What its hits show as the indicator.
     pub(in super::super) fn indicator(&self) -> String {
@@ -137,7 +144,7 @@ impl RuleSet {
 impl Finder {
     fn new<'a>(rules: impl Iterator<Item = (u32, &'a Rule)>, by_name: bool) -> Self {
         let mut finder = Self::default();
-        let mut patterns: Vec<(Buffer, Vec<&[u8]>, Vec<u32>)> = Vec::new();
+        let mut patterns: Vec<Patterns<'_>> = Vec::new();
         for (index, rule) in rules {
             // A serial number may be spelled otherwise, and a name may be all that is known of a session.
             let usable = |test: &&BufferTest| match by_name {
@@ -149,17 +156,17 @@ impl Finder {
                 .filter_map(|test| Some((test.buffer, test.longest_content().map(|bytes| undotted(test, bytes))?)))
                 .max_by_key(|(_, bytes)| bytes.len());
             match longest {
-                Some((buffer, bytes)) => match patterns.iter_mut().find(|(known, ..)| *known == buffer) {
-                    Some((_, contents, rules)) => {
-                        contents.push(bytes);
-                        rules.push(index);
+                Some((buffer, bytes)) => match patterns.iter_mut().find(|known| known.buffer == buffer) {
+                    Some(known) => {
+                        known.contents.push(bytes);
+                        known.rules.push(index);
                     }
-                    None => patterns.push((buffer, vec![bytes], vec![index])),
+                    None => patterns.push(Patterns { buffer, contents: vec![bytes], rules: vec![index] }),
                 },
                 None => finder.always.push(index),
             }
         }
-        for (buffer, contents, rules) in patterns {
+        for Patterns { buffer, contents, rules } in patterns {
             let automaton = AhoCorasick::builder()
                 .ascii_case_insensitive(true)
                 .match_kind(AhoMatchKind::Standard)
