@@ -11,7 +11,7 @@ mod model;
 mod stream;
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use certsift::history::{
@@ -21,9 +21,11 @@ use certsift::history::{
 use certsift::model::Id128;
 use model::{Kind, Known, Model, certificate};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use stream::Stream;
-use support::full_tests;
-use support::random::seed;
+use support::history_logs::{self, Session, issuer_of};
+use support::random::{Random, seed};
+use support::{full_tests, records};
 
 const SETTINGS: HistorySettings = HistorySettings {
     window_days: 10,
@@ -135,7 +137,7 @@ fn history_says_what_the_model_says_across_restarts_at_any_point() {
     let seed = seed();
     let sessions = if full_tests() { 200_000 } else { 4000 };
     eprintln!("CERTSIFT_SEED={seed}");
-    let mut random = support::random::Random::from_seed(seed);
+    let mut random = Random::from_seed(seed);
     let (mut history, mut model, mut stored) = (History::new(SETTINGS, true), Model::default(), Rows::new());
     // The model looks at everything every time: the long form asks it now and then.
     let ask = if full_tests() { 40 } else { 1 };
@@ -163,7 +165,7 @@ fn with_little_room_a_restart_changes_nothing_either() {
     let settings = HistorySettings { memory: 600_000, ..SETTINGS };
     let (mut whole, mut parts) = (History::new(settings, false), History::new(settings, true));
     let mut stored = Rows::new();
-    let mut random = support::random::Random::from_seed(seed ^ 1);
+    let mut random = Random::from_seed(seed ^ 1);
     for observation in Stream::new(seed, 6000, 30).take(6000) {
         assert_eq!(observe(&mut whole, &observation), observe(&mut parts, &observation), "CERTSIFT_SEED={seed}");
         if random.one_in(500) {
@@ -329,5 +331,146 @@ fn one_hostile_client_cannot_make_what_is_established_new_again() {
          {:.0} sessions/s",
         history.evicted(),
         flood as f64 / taken.as_secs_f64()
+    );
+}
+
+/// Sessions in the order of their times, a second apart at least.
+fn sessions(seed: u64, count: usize) -> Vec<Session> {
+    let mut random = Random::from_seed(seed);
+    let mut time = 1_760_000_000;
+    let mut pick = |few: usize, many: usize| if random.one_in(3) { random.below(many) } else { random.below(few) };
+    let mut session = || {
+        time += 1 + pick(60, 40 * 86_400 * 2 / count.max(1)) as u64;
+        let server = pick(20, 2000) as u32;
+        Session {
+            time,
+            client: pick(40, 300) as u32,
+            server,
+            name: if pick(3, 3) == 0 { pick(40, 1000) as u32 } else { server },
+            certificate: if pick(8, 8) == 0 { pick(10, 3000) as u32 } else { server },
+        }
+    };
+    (0..count).map(|_| session()).collect()
+}
+
+/// What the program has to say of each session, by its uid: told from all sessions before, the naive way.
+fn expected_objects(sessions: &[Session], window: i64) -> Vec<Value> {
+    let mut expected = Vec::new();
+    let micros = |time: u64| time as i64 * 1_000_000;
+    for (number, it) in sessions.iter().enumerate() {
+        let seen = &sessions[..=number];
+        let from_day = it.time as i64 / 86_400 - window + 1;
+        let issuer = issuer_of(it.certificate);
+        let by_issuer: Vec<_> = seen.iter().filter(|other| issuer_of(other.certificate) == issuer).collect();
+        let by_certificate: Vec<_> = seen.iter().filter(|other| other.certificate == it.certificate).collect();
+        let count = |of: &[&Session], what: fn(&Session) -> u32| {
+            let inside = of.iter().filter(|other| other.time as i64 / 86_400 >= from_day);
+            inside.map(|other| what(other)).collect::<BTreeSet<_>>().len().min(32)
+        };
+        expected.push(json!({
+            "clients": count(&by_issuer, |it| it.client),
+            "domains": count(&by_issuer, |it| it.name),
+            "servers": count(&by_issuer, |it| it.server),
+            "certificates": count(&by_issuer, |it| it.certificate),
+            "first_seen": by_issuer.iter().map(|other| micros(other.time)).min(),
+            "last_seen": by_issuer.iter().map(|other| micros(other.time)).max(),
+            "certificate_first_seen": by_certificate.iter().map(|other| micros(other.time)).min(),
+            "certificate_clients": count(&by_certificate, |it| it.client),
+            "name_first_seen": seen.iter().filter(|other| other.name == it.name).map(|other| micros(other.time)).min(),
+        }));
+    }
+    expected
+}
+
+fn assert_objects(records: &[Value], first: usize, expected: &[Value], what: &str) {
+    let sessions: Vec<_> = records.iter().filter(|record| record["certsift"]["log"] == "zeek.ssl").collect();
+    assert_eq!(sessions.len(), expected.len() - first, "{what}");
+    for record in sessions {
+        let number: usize = record["uid"].as_str().unwrap()[1..].parse().unwrap();
+        let stated = support::oracle::stated(&record["certsift"]);
+        assert_eq!(stated, expected[number], "{what}: {record}");
+    }
+}
+
+#[test]
+fn the_program_says_what_the_naive_way_says_for_any_batches_threads_and_restarts() {
+    let seed = seed();
+    let count = if full_tests() { 20_000 } else { 2000 };
+    let all = sessions(seed, count);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("certsift.toml");
+    std::fs::write(&config, "[history]\nwindow = \"10d\"\n").unwrap();
+    let options = |extra: &[&str]| {
+        let config = ["--config", config.to_str().unwrap(), "--detail", "full"];
+        config.iter().chain(extra).map(|&option| option.to_owned()).collect::<Vec<_>>()
+    };
+    let replay = |path: &std::path::Path, extra: &[&str]| {
+        let options = options(extra);
+        records(&support::replay(&[path.to_owned()], &options.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let expected = expected_objects(&all, 10);
+    // More files at once are read in smaller batches.
+    for (files, threads) in [(1, "1"), (1, "4"), (7, "2"), (60, "3")] {
+        let logs = folder.path().join(format!("logs-{files}"));
+        history_logs::write(&logs, &all, files);
+        let what = format!("CERTSIFT_SEED={seed}, {files} files, {threads} threads");
+        assert_objects(&replay(&logs, &["--threads", threads]), 0, &expected, &what);
+    }
+    let mut random = Random::from_seed(seed ^ 7);
+    for turn in 0..3 {
+        let cut = 1 + random.below(count - 1);
+        let state = folder.path().join(format!("state-{turn}"));
+        for (part, range) in [(0, 0..cut), (1, cut..count)] {
+            let logs = folder.path().join(format!("cut-{turn}-{part}"));
+            // All sessions are numbered from the beginning.
+            let lines: Vec<_> = range.clone().map(|number| history_logs::ssl(number, &all[number])).collect();
+            std::fs::create_dir(&logs).unwrap();
+            std::fs::write(logs.join("ssl.log"), lines.join("\n") + "\n").unwrap();
+            if part == 0 {
+                let x509 = std::fs::read(folder.path().join("logs-1/x509.log")).unwrap();
+                std::fs::write(logs.join("x509.log"), x509).unwrap();
+            }
+            let records = replay(&logs, &["--state", state.to_str().unwrap()]);
+            let what = format!("CERTSIFT_SEED={seed}, cut at {cut}, part {part}");
+            assert_objects(&records, if part == 0 { count - cut } else { cut }, &expected, &what);
+        }
+    }
+}
+
+#[test]
+fn zeek_and_suricata_count_the_same_client_once_and_alerts_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session { time: 1_760_000_000, client: 7, server: 1, name: 1, certificate: 1 };
+    history_logs::write(&folder.path().join("logs"), &[session], 1);
+    let (client, server) = (history_logs::client(7), history_logs::server(1));
+    let colons = |text: &str| {
+        let pairs: Vec<_> = text.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
+        pairs.join(":")
+    };
+    // SHA-1 is what Suricata logs; the facts are the same.
+    let tls = format!(
+        r#""tls":{{"subject":"CN=c1.example","issuerdn":"O=Organisation 1, CN=CA 1","serial":"01","fingerprint":"{}","sni":"www.name1.example","version":"TLS 1.2","notbefore":"2023-11-14T22:13:20","notafter":"2030-03-17T17:46:40"}}"#,
+        colons(&"a".repeat(40))
+    );
+    let event = |kind: &str, second: u32, flow: u32, client: &str| {
+        format!(
+            r#"{{"timestamp":"2025-10-09T08:53:{second:02}.000000+0000","flow_id":{flow},"event_type":"{kind}","src_ip":"{client}","src_port":5000,"dest_ip":"{server}","dest_port":443,"proto":"TCP",{tls}}}"#
+        )
+    };
+    let events = [
+        event("tls", 21, 1, &client),
+        event("alert", 22, 1, &client),
+        // An alert on a flow of another client, which has no record.
+        event("alert", 23, 2, "10.9.9.9"),
+        event("tls", 24, 3, &client),
+    ];
+    std::fs::write(folder.path().join("logs/eve.json"), events.join("\n") + "\n").unwrap();
+    let records = records(&support::replay(&[folder.path().join("logs")], &["--detail", "full"]));
+    let last = records.iter().find(|record| record["flow_id"] == 3).unwrap();
+    let history = &last["certsift"]["issuer_history"];
+    assert_eq!(
+        (&history["clients"], &history["servers"], &history["domains"]),
+        (&json!(1), &json!(1), &json!(1)),
+        "{last}"
     );
 }

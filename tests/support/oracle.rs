@@ -209,7 +209,7 @@ impl Issuer {
 }
 
 /// What an object states, null where it says nothing.
-fn stated(object: &Value) -> Value {
+pub(crate) fn stated(object: &Value) -> Value {
     let (issuer, history) = (&object["issuer_history"], &object["history"]);
     let time = |value: &Value| value.as_str().map(micros);
     json!({
