@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use super::entry::EntryObject;
 use super::show::describe;
-use super::{ExitCode, Place};
+use super::{ExitCode, Place, with_room_for_all};
 use crate::cli::terminal::json_line;
-use crate::history::{Entry, HistorySettings, HistoryTable, Table, Weighted};
+use crate::history::{Entry, HistoryTable, Table, Weighted};
 use crate::model::{Address, EventTime, Id128};
 use crate::state::StateView;
 
@@ -36,9 +36,7 @@ struct Head {
 pub(super) fn export(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (directory, config) = arguments.place.find()?;
     let view = StateView::open(&directory)?;
-    // Everything: how much memory there is to work with decides elsewhere.
-    let settings = HistorySettings { memory: u64::MAX, ..config.history };
-    let history = view.history(settings)?;
+    let history = view.history(with_room_for_all(config.history))?;
     let now = view.clock()?.now();
     let clock = now.unwrap_or(EventTime(0));
     let from_day = history.from_day(clock);

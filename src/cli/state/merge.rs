@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::{ExitCode, config_of};
+use super::{ExitCode, config_of, with_room_for_all};
 use crate::history::{History, merge as merge_histories};
 use crate::state::{StateStore, StateView};
 
@@ -19,13 +19,13 @@ pub(super) struct Arguments {
     /// The directory of the new state; there must be none in it
     #[arg(long, value_name = "C")]
     into: PathBuf,
-    /// Configuration file, for what learning takes and how much memory there is
+    /// Configuration file, for what learning takes
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 pub(super) fn merge(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let settings = config_of(arguments.config.as_deref())?.history;
+    let settings = with_room_for_all(config_of(arguments.config.as_deref())?.history);
     let target = &arguments.into;
     if target.exists() && std::fs::read_dir(target).map_or(true, |mut entries| entries.next().is_some()) {
         anyhow::bail!("{}: is there already; name a directory that is not, or an empty one", target.display());
@@ -55,10 +55,8 @@ pub(super) fn merge(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let _ = unfinished.keep();
     let [issuers, certificates, _, names, servers, _] = merged.usage().map(|table| table.entries);
     eprintln!(
-        "merged into {}: {issuers} issuers, {certificates} certificates, {names} names, {servers} servers, {} forgotten \
-         for want of memory",
+        "merged into {}: {issuers} issuers, {certificates} certificates, {names} names, {servers} servers",
         crate::cli::replay::shown(target),
-        merged.evicted()
     );
     Ok(ExitCode::Success)
 }

@@ -16,6 +16,7 @@ use clap::Subcommand;
 
 use super::{ExitCode, start_logging};
 use crate::config::Config;
+use crate::history::HistorySettings;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
@@ -59,6 +60,11 @@ pub(super) fn state(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// The settings of a configuration file, or the defaults.
 fn config_of(path: Option<&Path>) -> anyhow::Result<Config> {
     Ok(path.map(Config::load).transpose()?.unwrap_or_default())
+}
+
+/// Settings with room for all that is stored: how much memory there is to work with is for `run` and `replay` to keep to.
+fn with_room_for_all(settings: HistorySettings) -> HistorySettings {
+    HistorySettings { memory: u64::MAX, ..settings }
 }
 
 impl Place {

@@ -2,7 +2,7 @@
 
 use super::entry::EntryObject;
 use super::table::TextTable;
-use super::{ExitCode, Place};
+use super::{ExitCode, Place, with_room_for_all};
 use crate::cli::terminal::{json_line, write_stdout};
 use crate::config::Config;
 use crate::history::{Entry, History, HistoryTable, IssuerEntry, Rarity, Table, Weighted};
@@ -46,7 +46,7 @@ pub(super) fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let (directory, config) = arguments.place.find()?;
     let view = StateView::open(&directory)?;
-    let history = view.history(config.history)?;
+    let history = view.history(with_room_for_all(config.history))?;
     let clock = view.clock()?.now().unwrap_or(EventTime(0));
     let from_day = history.from_day(clock);
     let mut shown = match arguments.what {
