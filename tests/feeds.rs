@@ -231,7 +231,8 @@ fn rows_hold_at_the_record_s_own_time_and_context_weighs_nothing() {
     };
     assert_eq!(verdicts(&judge("2025-01-01T00:00:00Z", "2025-12-01T00:00:00Z")), ["critical"; 3]);
     assert_eq!(verdicts(&judge("2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z")), ["info"; 3]);
-    assert_eq!(verdicts(&judge("2025-11-01T00:00:00Z", "2025-12-01T00:00:00Z")), ["info"; 3]);
+    // What was listed later tells who looks at old records.
+    assert_eq!(verdicts(&judge("2025-11-01T00:00:00Z", "2025-12-01T00:00:00Z")), ["critical"; 3]);
     let event = format!(
         r#"{{"Event":{{"info":"x","Attribute":[{{"type":"x509-fingerprint-sha1","value":"{SHA1}","to_ids":false}},{{"type":"x509-fingerprint-sha256","value":"{FINGERPRINT}","to_ids":false}}]}}}}"#
     );
@@ -279,4 +280,35 @@ fn a_feed_that_cannot_be_used_is_said_and_the_others_are_used() {
     assert!(said.contains("names.txt: 1 rows are left out: line 2: "), "{said}");
     let object = &records(&output.stdout)[0]["certsift"];
     assert_eq!((&object["verdict"], &object["registration"][0]["domain"]), (&json!("high"), &json!("fine.example")));
+}
+
+#[test]
+fn lists_of_sha1_are_of_no_use_where_only_sha256_is_logged_and_that_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let strike = Scene { sha1: STRIKE, ..Scene::default() };
+    let [x509, ssl] = strike.zeek();
+    let list = format!("# Listingdate,SHA1,Listingreason\n2017-04-04 10:00:00,{STRIKE},AKBuilder C&C\n");
+    std::fs::write(folder.path().join("sslbl.csv"), list).unwrap();
+    std::fs::write(folder.path().join("certsift.toml"), "[knowledge]\nfeeds = [\"sslbl.csv\"]\n").unwrap();
+    std::fs::write(folder.path().join("x509.log"), x509 + "\n").unwrap();
+    // An hour of logs, and the next one.
+    std::fs::write(folder.path().join("ssl.1.log"), format!("{ssl}\n{}\n", ssl.replace("\"C1\"", "\"C2\""))).unwrap();
+    std::fs::write(folder.path().join("ssl.2.log"), ssl.replace("\"C1\"", "\"C3\"") + "\n").unwrap();
+    let arguments = ["replay", "--config", "certsift.toml", "--detail", "full", "x509.log", "ssl.1.log", "ssl.2.log"];
+    let output = certsift(folder.path(), &arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("X509::hash_function = sha1_hash").count(), 1, "{said}");
+    assert!(said.contains("3 sessions could not be compared with lists of SHA-1"), "{said}");
+    let session = &records(&output.stdout)[1]["certsift"];
+    assert!(session["not_evaluated"].as_array().unwrap().contains(&json!("feed:no_sha1")), "{session:#}");
+    assert_eq!((&session["verdict"], feeds(session).len()), (&json!("info"), 0));
+    // With a row of files.log that knows both hashes the same session is critical.
+    let pair = json!({"ts": 1_759_999_999.9, "fuid": "F1", "uid": "C1", "id.orig_h": "10.0.0.1", "id.orig_p": 50000,
+        "id.resp_h": "192.0.2.1", "id.resp_p": 443, "source": "SSL", "analyzers": ["SHA1", "SHA256", "X509"],
+        "mime_type": "application/x-x509-user-cert", "sha1": STRIKE, "sha256": FINGERPRINT});
+    std::fs::write(folder.path().join("files.log"), format!("{pair}\n")).unwrap();
+    let output = certsift(folder.path(), &[&arguments[..], &["files.log"]].concat());
+    let session = &records(&output.stdout)[1]["certsift"];
+    assert_eq!((&session["verdict"], &feeds(session)[0]["label"]), (&json!("critical"), &json!("AKBuilder C&C")));
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("X509::hash_function"));
 }

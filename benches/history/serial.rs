@@ -1,7 +1,6 @@
 //! The serial step: joining a session with its certificate, and counting it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use certsift::config::Config;
 use certsift::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
@@ -9,6 +8,8 @@ use certsift::decode::{DecodeContext, Detected, RawBatch, decode, detect};
 use certsift::history::{History, Labelled, Observation, ObservedCertificate};
 use certsift::model::{Batch, DAY_NANOS, EventTime, Id128, SourceInfo, StreamKey};
 use certsift::state::CertificateSpill;
+
+use super::on_cpu;
 
 const SESSIONS_PER_BATCH: usize = 1000;
 
@@ -48,11 +49,11 @@ fn history_alone(sessions: usize, certificates: usize) -> f64 {
     for observation in &all {
         history.observe(observation, &mut label);
     }
-    let started = Instant::now();
+    let started = on_cpu();
     for observation in all.iter().cycle().take(sessions) {
         std::hint::black_box(history.observe(observation, &mut label));
     }
-    started.elapsed().as_nanos() as f64 / sessions as f64
+    (on_cpu() - started) / sessions as f64
 }
 
 fn whole_step(sessions: usize, certificates: usize) -> f64 {
@@ -74,12 +75,12 @@ fn whole_step(sessions: usize, certificates: usize) -> f64 {
             batches("ssl.log", (first..first + number).map(|number| ssl(number, place(number, certificates))));
         // The first ones fill the tables.
         let warm = first > 0 || sessions == number;
-        let started = Instant::now();
+        let started = on_cpu();
         for batch in &decoded {
             step(&mut correlator, batch, &mut keys);
         }
         if warm {
-            taken += started.elapsed().as_nanos() as f64;
+            taken += on_cpu() - started;
         }
         (first, left) = (first + number, left - number);
     }

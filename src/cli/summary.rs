@@ -7,7 +7,7 @@ use crate::config::KnowledgeReports;
 use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
 use crate::history::LearningReason;
-use crate::knowledge::feeds::{FeedReport, MatchKind};
+use crate::knowledge::feeds::FeedReport;
 use crate::knowledge::registrations::ListReport;
 use crate::model::EventTime;
 use crate::pipeline::{ReplayOutcome, SkipReason};
@@ -25,13 +25,6 @@ pub(super) fn now() -> EventTime {
 pub(super) fn report_knowledge(reports: &KnowledgeReports) {
     report_lists(&reports.lists);
     reports.feeds.iter().chain(&reports.allow).for_each(report_feed);
-    let listed = |kind| reports.feeds.iter().any(|report| report.used.contains_key(&kind));
-    if listed(MatchKind::Sha1) && !listed(MatchKind::Sha256) {
-        eprintln!(
-            "certsift: the feeds list certificates by SHA-1 only, and Zeek logs SHA-256 unless told otherwise; \
-             see feed:no_sha1 in not_evaluated"
-        );
-    }
 }
 
 fn report_feed(report: &FeedReport) {
@@ -137,6 +130,10 @@ pub(super) fn report_replay(outcome: &ReplayOutcome, whole: bool, elapsed: Durat
     let others: Vec<_> =
         others.iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!(", {count} {what}")).collect();
     eprintln!("dead      {dead_letters}{}", others.concat());
+    let without_sha1: u64 = counts.without_sha1.values().sum();
+    if without_sha1 > 0 {
+        eprintln!("feeds     {without_sha1} sessions could not be compared with lists of SHA-1");
+    }
     let seconds = elapsed.as_secs_f64();
     eprintln!("time      {seconds:.2} s, {:.0} records/s", total as f64 / seconds.max(1e-6));
 }

@@ -93,6 +93,8 @@ pub struct Counts {
     pub already_enriched: u64,
     /// Records of other logs, of `files.log`, and dropped events: read and not written.
     pub not_written: u64,
+    /// Sessions that could not be compared with feeds of SHA-1, by sensor; an empty name is that of inputs without one.
+    pub without_sha1: std::collections::BTreeMap<String, u64>,
 }
 
 impl Counts {
@@ -113,6 +115,19 @@ impl Counts {
         self.faulty += other.faulty;
         self.already_enriched += other.already_enriched;
         self.not_written += other.not_written;
+        for (source, sessions) in &other.without_sha1 {
+            self.add_without_sha1(source, *sessions);
+        }
+    }
+
+    /// Sensors are named by what is read: no more of them are told apart than this.
+    fn add_without_sha1(&mut self, source: &str, sessions: u64) {
+        const MAX_SOURCES: usize = 256;
+        if let Some(count) = self.without_sha1.get_mut(source) {
+            *count += sessions;
+        } else if self.without_sha1.len() < MAX_SOURCES {
+            self.without_sha1.insert(source.to_owned(), sessions);
+        }
     }
 
     /// Records written.
@@ -179,6 +194,9 @@ fn encode_record(
                 Some(verdict) => {
                     if let (Some(verdict), Context::Session(context)) = (verdict, context) {
                         count_session(counts, context, verdict);
+                        if lacks_sha1(context, knowledge) {
+                            counts.add_without_sha1(judged.batch.source.sensor.as_deref().unwrap_or_default(), 1);
+                        }
                     }
                     !record.faults.is_empty()
                 }
@@ -210,6 +228,12 @@ fn count_session(counts: &mut Counts, context: &SessionContext, verdict: Verdict
         Leaf::Absent(reason) => *counts.absent.entry(*reason).or_default() += 1,
     }
     *counts.verdicts.entry(verdict).or_default() += 1;
+}
+
+/// Whether feeds list SHA-1 and that of the session's certificate is not known: Zeek logs SHA-256 unless told otherwise.
+fn lacks_sha1(context: &SessionContext, knowledge: &Knowledge) -> bool {
+    let without = |known: &KnownCertificate| known.certificate.sha1.is_none();
+    knowledge.feeds.hash_kinds().sha1 && certificate_of(&context.leaf).is_some_and(without)
 }
 
 fn write_session(

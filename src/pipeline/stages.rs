@@ -330,6 +330,11 @@ impl Sink {
                             progress.journal_length.store(ledger.journal_length(), Ordering::Relaxed);
                         }
                     }
+                    for sensor in encoded.counts.without_sha1.keys() {
+                        if !counts.without_sha1.contains_key(sensor) {
+                            warn_of_sha1(sensor);
+                        }
+                    }
                     counts.add(&encoded.counts);
                 }
                 Message::Commit(changes, reopen) => {
@@ -356,4 +361,14 @@ impl Sink {
         };
         Ok(Finished { counts, dead_letter_path: dead_letter_path.map(Into::into) })
     }
+}
+
+/// Says once for each sensor what keeps most certificate feeds from being of use.
+fn warn_of_sha1(sensor: &str) {
+    tracing::warn!(
+        sensor,
+        "feeds list certificates by SHA-1, and this sensor logs only SHA-256: they cannot be compared; with Zeek set \
+         `redef X509::hash_function = sha1_hash;`, or `redef X509::log_x509_in_files_log = T;` and give certsift \
+         files.log, whose rows pair both hashes"
+    );
 }

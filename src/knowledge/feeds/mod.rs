@@ -101,8 +101,6 @@ pub struct FeedMatch {
     pub standing: Standing,
     /// When it was listed.
     pub listed: Option<EventTime>,
-    /// From when it holds.
-    pub valid_from: Option<EventTime>,
     /// From when it no longer holds.
     pub expires: Option<EventTime>,
     /// The server's port that the row asks for.
@@ -246,13 +244,12 @@ impl MatchKind {
 }
 
 impl FeedMatch {
-    /// Whether the row holds at a time; without a time, whether it always holds.
+    /// Whether the row holds at a time; without a time, whether it always holds. A row also holds before it was listed:
+    /// who replays old logs asks what is known of them today.
     pub fn holds_at(&self, at: Option<EventTime>) -> bool {
         match at {
-            Some(at) => {
-                self.valid_from.is_none_or(|from| from <= at) && self.expires.is_none_or(|expires| at < expires)
-            }
-            None => self.valid_from.is_none() && self.expires.is_none(),
+            Some(at) => self.expires.is_none_or(|expires| at < expires),
+            None => self.expires.is_none(),
         }
     }
 }

@@ -65,8 +65,6 @@ pub(super) struct Row<'a> {
     pub(super) written: &'a str,
     /// When it was listed.
     pub(super) listed: Option<EventTime>,
-    /// From when it holds.
-    pub(super) valid_from: Option<EventTime>,
     /// From when it no longer holds.
     pub(super) expires: Option<EventTime>,
     /// How sure the feed is, in percent.
@@ -85,7 +83,6 @@ pub(super) struct Note {
     /// Index of the written indicator; [`NO_TEXT`] for none.
     pub(super) written: u32,
     pub(super) listed: Option<EventTime>,
-    pub(super) valid_from: Option<EventTime>,
     pub(super) expires: Option<EventTime>,
     pub(super) confidence: Option<u8>,
     pub(super) standing: Standing,
@@ -148,7 +145,6 @@ impl<'a> Row<'a> {
             label: "",
             written: "",
             listed: None,
-            valid_from: None,
             expires: None,
             confidence: None,
             standing: Standing::Malicious,
@@ -190,7 +186,6 @@ impl Rows {
             label: self.texts.intern(row.label),
             written: self.texts.intern(row.written),
             listed: row.listed,
-            valid_from: row.valid_from,
             expires: row.expires,
             confidence: row.confidence,
             standing: row.standing,
@@ -212,7 +207,6 @@ impl Rows {
             label,
             written: NO_TEXT,
             listed: None,
-            valid_from: None,
             expires: None,
             confidence: None,
             standing: Standing::WellKnown,

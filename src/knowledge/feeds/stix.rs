@@ -124,7 +124,6 @@ fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
                     label: object.name.as_deref().unwrap_or_default(),
                     written: &written,
                     listed: time(&object.created).or_else(|| time(&object.valid_from)),
-                    valid_from: time(&object.valid_from),
                     expires: time(&object.valid_until),
                     confidence,
                     standing,

@@ -1,0 +1,38 @@
+//! The front page is true: its example is what certsift says.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, and says so")]
+
+mod support;
+
+use serde_json::Value;
+
+use support::repository;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap()
+}
+
+#[test]
+fn the_object_of_the_readme_is_that_of_the_output() {
+    let readme = read("README.md");
+    let blocks: Vec<&str> = readme.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let record: Value = serde_json::from_str(blocks[0]).unwrap();
+    let shown: Value = serde_json::from_str(blocks[1]).unwrap();
+    let uid = record["uid"].as_str().unwrap();
+    let golden = read("tests/golden/sample_logs.ndjson");
+    let line = golden.lines().find(|line| line.contains(uid)).unwrap();
+    let mut written: Value = serde_json::from_str(line).unwrap();
+    let object = written.as_object_mut().unwrap().remove("certsift").unwrap();
+    assert_eq!(shown, object, "the README is to show: {object}");
+    assert_eq!(written, record);
+}
+
+#[test]
+fn every_key_of_the_object_is_in_the_readme() {
+    let readme = read("README.md");
+    let schema: Value = serde_json::from_str(&read("schemas/enriched.schema.json")).unwrap();
+    let definitions = schema["$defs"].as_object().unwrap();
+    let keys = definitions["CertsiftObject"]["properties"].as_object().unwrap().keys();
+    let missing: Vec<_> = keys.filter(|key| !readme.contains(&format!("`{key}"))).collect();
+    assert!(missing.is_empty(), "the table of the object lacks {missing:?}");
+}
