@@ -31,11 +31,11 @@ impl Budget {
         let percent = |part: u64| total / 100 * part;
         Self {
             total,
-            issuers: percent(8),
-            certificates: percent(62),
-            keys: percent(8),
-            names: percent(12),
-            servers: percent(6),
+            issuers: percent(9),
+            certificates: percent(65),
+            keys: percent(7),
+            names: percent(10),
+            servers: percent(5),
             clients: percent(4),
         }
     }

@@ -42,6 +42,14 @@ impl Recent {
     pub fn observe(&mut self, id: Id128, day: i32) -> bool {
         let seen = Observer { id, day };
         let kept = self.kept_mut();
+        // Of what many see, the set is full of today's, and most others come behind the last one.
+        if kept.len() == Self::K
+            && let (Some(first), Some(last)) = (kept.first(), kept.last())
+            && (first.day, last.day) == (day, day)
+            && last.comes_before(&seen)
+        {
+            return true;
+        }
         let at = kept.partition_point(|known| known.comes_before(&seen));
         if kept.get(at) == Some(&seen) {
             return false;
@@ -71,7 +79,12 @@ impl Recent {
 
     /// How many distinct observers were seen on `from_day` or later; K stands for K or more.
     pub fn count_since(&self, from_day: i32) -> u32 {
-        self.observers().partition_point(|known| known.day >= from_day) as u32
+        let observers = self.observers();
+        match observers.last() {
+            // Mostly all of them are inside the window.
+            Some(last) if last.day >= from_day => observers.len() as u32,
+            _ => observers.partition_point(|known| known.day >= from_day) as u32,
+        }
     }
 
     /// The observers, the latest first.

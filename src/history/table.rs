@@ -29,6 +29,8 @@ pub struct Table<V> {
     /// Keys come from what attackers write, so that where they go depends on a random key.
     hasher: SeedableRandomState,
     slots: Slots<Slot<V>>,
+    /// The neighbours of each slot, apart from it: every use changes those of four entries, which then stay untouched.
+    links: Slots<Link>,
     segments: [Segment; 2],
     capacity: u64,
     /// Rises with every use; the order of recency across restarts.
@@ -75,10 +77,19 @@ struct Slot<V> {
     value: V,
     sequence: u64,
     weight: u32,
-    newer: u32,
-    older: u32,
     established: bool,
     changed: bool,
+}
+
+/// The neighbours of an entry in its segment.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    newer: u32,
+    older: u32,
+}
+
+impl Link {
+    const NOWHERE: Self = Self { newer: NONE, older: NONE };
 }
 
 /// A list of slots from the newest to the oldest.
@@ -97,7 +108,7 @@ const MAX_ENTRIES: usize = (NONE / 4) as usize;
 /// Bytes of memory that an entry takes beside its value, its share of the index included.
 pub(super) const fn entry_bytes<V>() -> usize {
     const INDEX: usize = 12;
-    size_of::<Slot<V>>() - size_of::<V>() + INDEX
+    size_of::<Slot<V>>() - size_of::<V>() + size_of::<Link>() + INDEX
 }
 
 impl<V: Weighted> Table<V> {
@@ -110,6 +121,7 @@ impl<V: Weighted> Table<V> {
             index: HashTable::new(),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
             slots: Slots::new(),
+            links: Slots::new(),
             segments: [segment(), segment()],
             capacity: capacity.max(1),
             sequence: 0,
@@ -182,9 +194,9 @@ impl<V: Weighted> Table<V> {
         for row in rows {
             let (key, Recency { sequence, established }, value) = row?;
             let weight = value.weight();
-            let (newer, older) = (NONE, NONE);
             let at = self.slots.len() as u32;
-            self.slots.push(Slot { key, value, sequence, weight, newer, older, established, changed: false });
+            self.slots.push(Slot { key, value, sequence, weight, established, changed: false });
+            self.links.push(Link::NOWHERE);
             self.add_to_index(key, at);
         }
         let mut order: Vec<_> = (0..).zip(self.slots.iter()).map(|(at, slot)| (slot.sequence, at)).collect();
@@ -282,8 +294,8 @@ impl<V: Weighted> Table<V> {
         let at = self.slots.len() as u32;
         self.sequence += 1;
         let (sequence, weight) = (self.sequence, value.weight());
-        let (newer, older) = (NONE, NONE);
-        self.slots.push(Slot { key, value, sequence, weight, newer, older, established: false, changed: false });
+        self.slots.push(Slot { key, value, sequence, weight, established: false, changed: false });
+        self.links.push(Link::NOWHERE);
         self.add_to_index(key, at);
         self.link_newest(at);
         self.mark(at);
@@ -350,20 +362,22 @@ impl<V: Weighted> Table<V> {
             place.remove();
         }
         let slot = self.slots.swap_remove(at)?;
+        self.links.swap_remove(at);
         if self.tracking {
             self.removed.push(slot.key);
         }
         if let Some(moved) = self.slots.get(at) {
-            let (key, newer, older, changed) = (moved.key, moved.newer, moved.older, moved.changed);
+            let (key, changed) = (moved.key, moved.changed);
+            let Link { newer, older } = self.links[at];
             let segment = usize::from(moved.established);
             let last = self.slots.len() as u32;
             match newer {
                 NONE => self.segments[segment].newest = at,
-                newer => self.slots[newer].older = at,
+                newer => self.links[newer].older = at,
             }
             match older {
                 NONE => self.segments[segment].oldest = at,
-                older => self.slots[older].newer = at,
+                older => self.links[older].newer = at,
             }
             if changed {
                 self.changed.push(at);
@@ -377,19 +391,18 @@ impl<V: Weighted> Table<V> {
     }
 
     fn unlink(&mut self, at: u32) {
-        let slot = &mut self.slots[at];
-        let (newer, older) = (slot.newer, slot.older);
-        (slot.newer, slot.older) = (NONE, NONE);
+        let slot = &self.slots[at];
+        let Link { newer, older } = std::mem::replace(&mut self.links[at], Link::NOWHERE);
         let segment = &mut self.segments[usize::from(slot.established)];
         segment.len -= 1;
         segment.weight -= u64::from(slot.weight);
         match newer {
             NONE => segment.newest = older,
-            newer => self.slots[newer].older = older,
+            newer => self.links[newer].older = older,
         }
         match older {
             NONE => segment.oldest = newer,
-            older => self.slots[older].newer = newer,
+            older => self.links[older].newer = newer,
         }
     }
 
@@ -402,9 +415,9 @@ impl<V: Weighted> Table<V> {
         if previous == NONE {
             segment.oldest = at;
         } else {
-            self.slots[previous].newer = at;
+            self.links[previous].newer = at;
         }
-        self.slots[at].older = previous;
+        self.links[at].older = previous;
     }
 }
 
