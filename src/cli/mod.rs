@@ -6,6 +6,7 @@ mod exit;
 mod explain;
 mod replay;
 mod run;
+mod state;
 mod summary;
 mod terminal;
 
@@ -33,6 +34,8 @@ enum Command {
     Run(run::Arguments),
     /// Say in words what certsift makes of a certificate or of log lines
     Explain(explain::Arguments),
+    /// Look at what is remembered, move it, and forget what is old
+    State(state::Arguments),
     /// Say what a configuration would read, match and write, without doing it
     Check(check::Arguments),
 }
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::State(arguments) => state::state(&arguments),
         Command::Check(arguments) => check::check(&arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -36,6 +36,12 @@ pub(super) struct Arguments {
     /// State to start from and to keep; without it the history begins empty and is forgotten
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// Archives to learn from first, of which nothing is written; may be given several times
+    #[arg(long, value_name = "PATH")]
+    baseline: Vec<String>,
+    /// Judge every record by the whole input, which is read twice: for one capture of an incident
+    #[arg(long)]
+    whole: bool,
     /// Name of the sensor, instead of what the configuration or the records say
     #[arg(long, value_name = "NAME")]
     sensor: Option<String>,
@@ -63,14 +69,21 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .dead_letter
         .clone()
         .unwrap_or_else(|| default_dead_letter_path(output_path, arguments.state.as_deref()));
-    let (files, unreadable) = inputs(&arguments.paths, output_path, &dead_letter)?;
+    let (files, mut unreadable) = inputs(&arguments.paths, output_path, &dead_letter)?;
+    let (baseline, unreadable_baseline) = inputs(&arguments.baseline, output_path, &dead_letter)?;
+    unreadable.extend(unreadable_baseline);
+    if let Some(once) = files.iter().find(|file| arguments.whole && !file.path.is_file()) {
+        anyhow::bail!("{}: --whole reads its inputs twice, and this one can be read only once", once.path.display());
+    }
     let state = arguments.state.as_deref().map(StateStore::open).transpose()?.map(Arc::new);
     let output = Output::open(output_path, dead_letter, OpenMode::Replace, Patience::none())?;
     let bar = progress_bar(&files, output_path.is_none());
     let replay = Replay {
         config: &config,
         knowledge: Arc::new(knowledge),
+        baseline,
         files,
+        whole: arguments.whole,
         unreadable,
         sensor: arguments.sensor.as_deref(),
         time_zone: arguments.time_zone.as_ref(),
@@ -86,7 +99,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(PipelineError::Sink(error)) if error.is_broken_pipe() => return Ok(ExitCode::Success),
         Err(error) => return Err(error.into()),
     };
-    summary::report_replay(&outcome, started.elapsed());
+    summary::report_replay(&outcome, arguments.whole, started.elapsed());
     Ok(if outcome.failed.is_empty() { ExitCode::Success } else { ExitCode::Incomplete })
 }
 

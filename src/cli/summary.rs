@@ -6,6 +6,7 @@ use super::replay::shown;
 use crate::config::KnowledgeReports;
 use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
+use crate::history::LearningReason;
 use crate::knowledge::feeds::FeedReport;
 use crate::knowledge::registrations::ListReport;
 use crate::model::EventTime;
@@ -70,7 +71,7 @@ fn report_lists(reports: &[ListReport]) {
 }
 
 /// Says what a replay did.
-pub(super) fn report_replay(outcome: &ReplayOutcome, elapsed: Duration) {
+pub(super) fn report_replay(outcome: &ReplayOutcome, whole: bool, elapsed: Duration) {
     for failed in &outcome.failed {
         eprintln!("certsift: {}", super::printable(failed));
     }
@@ -103,6 +104,18 @@ pub(super) fn report_replay(outcome: &ReplayOutcome, elapsed: Duration) {
         .filter_map(|verdict| counts.verdicts.get(verdict).map(|count| format!("{} {count}", verdict.name())));
     let verdicts: Vec<_> = verdicts.collect();
     eprintln!("verdicts  {}", if verdicts.is_empty() { "none".to_owned() } else { verdicts.join(", ") });
+    let by = if whole { "; by the whole input" } else { "" };
+    match outcome.learning {
+        None => eprintln!("history   ready{by}"),
+        Some(reason) => {
+            let why = match reason {
+                LearningReason::FewDays => "too few days",
+                LearningReason::FewCertificates => "too few certificates",
+                LearningReason::FewClients => "too few clients",
+            };
+            eprintln!("history   not ready ({why}): nothing was called rare or new{by}");
+        }
+    }
     let dead_letters = match &outcome.dead_letter_path {
         Some(path) => format!("{} in {}", counts.dead_letters, shown(path)),
         None => counts.dead_letters.to_string(),

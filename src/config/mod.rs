@@ -109,8 +109,8 @@ pub enum ConfigError {
     },
 }
 
-/// Entries that a table of the history holds in each of its two segments, some 600 bytes each.
-const HISTORY_CAPACITY: usize = 32_768;
+/// With less memory than this, history would not even remember what one busy hour shows.
+const MIN_HISTORY_MEMORY: u64 = 1 << 20;
 /// Commits that follow each other faster cost more than they save.
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
 /// Days for which an issuer, a name or a certificate is new.
@@ -153,6 +153,14 @@ impl Default for Config {
     fn default() -> Self {
         raw::RawConfig::default().resolve(Path::new(""))
     }
+}
+
+/// A length of time as it is written in a configuration, such as `90d`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    value::Interval::parse(text).map(|interval| interval.0).ok_or_else(|| value::Interval::complaint(text))
 }
 
 fn days(duration: Duration) -> i32 {
@@ -211,7 +219,7 @@ impl raw::RawConfig {
                     certificates: self.history.learning.certificates,
                     clients: self.history.learning.clients,
                 },
-                table_capacity: HISTORY_CAPACITY,
+                memory: self.history.memory.0.max(MIN_HISTORY_MEMORY),
             },
             state_dir: self.state.dir.map(|path| PathBuf::from(place(path))),
             commit_interval: self.state.commit_interval.0.max(MIN_COMMIT_INTERVAL),
@@ -233,7 +241,7 @@ mod tests {
     fn an_empty_configuration_works() {
         let config = Config::parse("", Path::new("")).unwrap();
         assert_eq!(config.join.wait, 5_000_000_000);
-        assert_eq!(config.history.window_days, 30);
+        assert_eq!((config.history.window_days, config.history.memory), (30, 128 << 20));
         let server = crate::model::Address::parse("10.1.2.3").unwrap();
         assert!(config.join.local.contains(server));
     }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::value::{ByteSize, Interval, NetworkList, ZoneName};
 use crate::encode::{Detail, OtherEvents};
+use crate::history::Budget;
 use crate::sink::Compression;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -74,6 +75,7 @@ pub(super) struct RawKnowledge {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawHistory {
     pub(super) window: Interval,
+    pub(super) memory: ByteSize,
     pub(super) learning: RawLearning,
 }
 
@@ -99,7 +101,7 @@ impl Default for RawState {
 
 impl Default for RawHistory {
     fn default() -> Self {
-        Self { window: Interval::days(30), learning: RawLearning::default() }
+        Self { window: Interval::days(30), memory: ByteSize(Budget::DEFAULT), learning: RawLearning::default() }
     }
 }
 

@@ -32,7 +32,11 @@ impl Interval {
         Self(Duration::from_secs(days * 86_400))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn complaint(text: &str) -> String {
+        format!("`{text}` is no length of time; write `5s` or `7d`")
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let number: u64 = number.parse().ok()?;
@@ -77,7 +81,7 @@ impl<'a> Deserialize<'a> for ByteSize {
 impl<'a> Deserialize<'a> for Interval {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no length of time; write `5s` or `7d`")))
+        Self::parse(&text).ok_or_else(|| D::Error::custom(Self::complaint(&text)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::enrich::CertificateAnalysis;
-use crate::history::Table;
+use crate::history::{Table, Weighted};
 use crate::model::{Certificate, CertificateId, CertificateSource, Id128, Sha1Digest, Sha256Digest};
 use crate::state::{CertificateReader, CertificateSpill};
 
@@ -26,6 +26,19 @@ pub struct StoredCertificate {
     pub certificate: Arc<Certificate>,
     /// Whether it came first in a certificate message.
     pub host: Option<bool>,
+}
+
+impl StoredCertificate {
+    /// What two states know of one certificate: the facts that say more, or the same ones wherever they came from.
+    pub fn merge(&self, other: &Self) -> Self {
+        let place = |stored: &Self| {
+            let text = postcard::to_allocvec(&stored.certificate).unwrap_or_default();
+            (worth(&stored.certificate), std::cmp::Reverse(text))
+        };
+        let better = if place(other) > place(self) { other } else { self };
+        // Known to come first, else known not to, else unknown.
+        Self { certificate: Arc::clone(&better.certificate), host: self.host.max(other.host) }
+    }
 }
 
 /// Certificates by identity, and the other names that logs have for them.
@@ -65,12 +78,14 @@ pub enum Backing {
     Spill(CertificateSpill),
 }
 
+impl Weighted for Sha1Digest {}
+
 /// Certificates in memory; about 1.5 kB each.
-const CACHE_CAPACITY: usize = 32_768;
+const CACHE_CAPACITY: u64 = 32_768;
 /// Other names in memory. File ids are good for one connection only.
-const LINK_CAPACITY: usize = 262_144;
+const LINK_CAPACITY: u64 = 262_144;
 /// Hash pairs in memory.
-const PAIR_CAPACITY: usize = 65_536;
+const PAIR_CAPACITY: u64 = 65_536;
 
 impl CertificateStore {
     /// An empty store in front of `backing`.
@@ -272,12 +287,13 @@ impl CertificateStore {
 
 /// Whether new facts say more: DER over strings, and strings over fewer strings.
 fn is_better(new: &Certificate, known: &Certificate) -> bool {
-    let worth = |certificate: &Certificate| {
-        let strings = u8::from(certificate.serial.is_some())
-            + u8::from(certificate.not_after.is_some())
-            + u8::from(certificate.subject.is_some())
-            + u8::from(certificate.san.is_some());
-        (certificate.source == CertificateSource::Der, strings)
-    };
     worth(new) > worth(known)
+}
+
+fn worth(certificate: &Certificate) -> (bool, u8) {
+    let strings = u8::from(certificate.serial.is_some())
+        + u8::from(certificate.not_after.is_some())
+        + u8::from(certificate.subject.is_some())
+        + u8::from(certificate.san.is_some());
+    (certificate.source == CertificateSource::Der, strings)
 }

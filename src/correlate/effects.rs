@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::certificates::CertificateEffects;
 use super::held::{Place, StoredSession};
 use super::{Clock, Correlator, Presented};
-use crate::history::Observation;
+use crate::history::{Labelled, Observation};
 use crate::model::{CertificateId, Id128};
 
 /// Everything that happened to the state since the effects were taken last.
@@ -19,6 +19,8 @@ pub struct Effects {
     pub(super) clock: Clock,
     /// Sessions that were counted, in the order of the output.
     pub(super) observations: Vec<Observation>,
+    /// What things are called that an observation showed first: its number among them, of what, and the text.
+    labels: Vec<(u32, Labelled, Box<str>)>,
     pub(super) presented: Vec<(Id128, Presented)>,
     pub(super) flows: Vec<(Id128, CertificateId)>,
     pub(super) validating: Vec<Id128>,
@@ -39,6 +41,14 @@ impl Effects {
     }
 }
 
+impl Effects {
+    /// Notes how something is called that the last observation showed first.
+    pub(super) fn note_label(&mut self, of: Labelled, label: &str) {
+        let number = self.observations.len().saturating_sub(1) as u32;
+        self.labels.push((number, of, label.into()));
+    }
+}
+
 impl Correlator {
     /// Takes what happened since the last time.
     pub fn take_effects(&mut self) -> Effects {
@@ -53,8 +63,15 @@ impl Correlator {
     pub fn apply(&mut self, effects: Effects) {
         self.clock = effects.clock;
         self.certificates.apply(effects.certificates);
-        for observation in &effects.observations {
-            self.history.observe(observation);
+        let mut labels = effects.labels.into_iter().peekable();
+        for (number, observation) in (0..).zip(&effects.observations) {
+            let mut own = Vec::new();
+            while let Some((_, of, label)) = labels.next_if(|(of_number, ..)| *of_number <= number) {
+                own.push((of, label));
+            }
+            self.history.observe(observation, &mut |wanted| {
+                own.iter().find(|(of, _)| *of == wanted).map(|(_, label)| label.clone())
+            });
         }
         for (server, presented) in effects.presented {
             self.presented.insert(server, presented);

@@ -19,7 +19,7 @@ pub struct HeldLimits {
 }
 
 /// A session that waits, alone in a batch of its own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) batch: Arc<Batch>,
     reference: CertificateId,
@@ -49,7 +49,7 @@ pub struct StoredSession {
 pub type Place = (EventTime, u64);
 
 /// The sessions that wait, in the order in which their waits end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     limits: HeldLimits,
     waiting: BTreeMap<Place, Waiting>,
@@ -61,7 +61,7 @@ pub(super) struct Held {
     changes: Option<Changes>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Changes {
     step: BTreeSet<Place>,
     commit: BTreeSet<Place>,
@@ -131,6 +131,11 @@ impl Held {
             tick: 0,
             changes: tracking.then(Changes::default),
         }
+    }
+
+    /// The same without a session.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.limits, self.changes.is_some())
     }
 
     /// Lets a session wait from `since` on.

@@ -19,10 +19,11 @@ pub use order::{Clock, KeyTracker, first_key};
 
 use held::{Held, Waiting};
 
-use crate::history::{History, Observation, ObservedCertificate, Seen, Table};
+use crate::decode::registrable;
+use crate::history::{History, Labelled, Observation, ObservedCertificate, Seen, Table, Weighted};
 use crate::model::{
-    Address, Batch, Body, CertificateId, Direction, EventTime, HOUR_NANOS, Id128, Log, Networks, Record, SECOND_NANOS,
-    Session, StreamKey, TlsVersion,
+    Address, AttributeKind, Batch, Body, Certificate, CertificateId, Direction, EventTime, HOUR_NANOS, Id128, Log,
+    Networks, Record, SECOND_NANOS, Session, StreamKey, TlsVersion,
 };
 
 /// How sessions find their certificates.
@@ -139,12 +140,43 @@ pub struct Presented {
     at: EventTime,
 }
 
+impl Presented {
+    /// The certificate.
+    pub fn certificate(&self) -> CertificateId {
+        self.certificate
+    }
+
+    /// When it was presented.
+    pub fn at(&self) -> EventTime {
+        self.at
+    }
+
+    /// What was presented later.
+    pub fn max(self, other: Self) -> Self {
+        if (other.at, other.certificate) > (self.at, self.certificate) { other } else { self }
+    }
+}
+
+impl Weighted for Presented {}
+
+/// Sessions that wait, set aside.
+pub struct WaitingAside(Held);
+
+/// What a correlator knew of sessions before its first record, for [beginning again](Correlator::begin_again).
+pub struct Beginning {
+    presented: Table<Presented>,
+    clock: Clock,
+    held: Held,
+    flows: Table<CertificateId>,
+    validating: Table<()>,
+}
+
 /// Servers whose last certificate is remembered.
-const PRESENTED_CAPACITY: usize = 131_072;
+const PRESENTED_CAPACITY: u64 = 131_072;
 /// Flows whose certificate is remembered.
-const FLOW_CAPACITY: usize = 65_536;
+const FLOW_CAPACITY: u64 = 65_536;
 /// Streams that are remembered to log validation.
-const STREAM_CAPACITY: usize = 4096;
+const STREAM_CAPACITY: u64 = 4096;
 /// A TLS 1.3 session carries a certificate of the same name for this long only: nothing says that it was resumed.
 const TLS13_CARRY: i64 = 24 * HOUR_NANOS;
 
@@ -227,6 +259,37 @@ impl Correlator {
                 _ => {}
             }
         }
+    }
+
+    /// Sets aside the sessions that wait: what comes next is not for them.
+    pub fn set_aside_waiting(&mut self) -> WaitingAside {
+        let none = self.held.emptied();
+        WaitingAside(std::mem::replace(&mut self.held, none))
+    }
+
+    /// Lets them wait on.
+    pub fn take_back_waiting(&mut self, aside: WaitingAside) {
+        self.held = aside.0;
+    }
+
+    /// What is known of sessions now.
+    pub fn beginning(&self) -> Beginning {
+        Beginning {
+            presented: self.presented.clone(),
+            clock: self.clock,
+            held: self.held.clone(),
+            flows: self.flows.clone(),
+            validating: self.validating.clone(),
+        }
+    }
+
+    /// Forgets what was learnt of sessions since then, and keeps certificates and history: the same records may come
+    /// again, which are not counted again but judged by what all of them are.
+    pub fn begin_again(&mut self, beginning: Beginning) {
+        let Beginning { presented, clock, held, flows, validating } = beginning;
+        (self.presented, self.clock, self.held) = (presented, clock, held);
+        (self.flows, self.validating) = (flows, validating);
+        self.history.judge_by_the_whole();
     }
 
     /// Releases every session that still waits, at the end of the input.
@@ -361,15 +424,11 @@ impl Correlator {
         let leaf = self.of_flow(record.log, session, leaf);
         let leaf = self.carry_forward(record.log, session, leaf, at);
         let observation = self.observation(session, &leaf, at, clock);
-        let seen = match record.log {
-            // An alert tells of a flow that has a record of its own.
-            Log::SuricataAlert => self.history.look_up(&observation),
-            _ => {
-                if let Some(effects) = &mut self.effects {
-                    effects.observations.push(observation);
-                }
-                self.history.observe(&observation)
-            }
+        // An alert tells of a flow that has a record of its own.
+        let seen = if record.log == Log::SuricataAlert || self.history.is_whole() {
+            self.history.look_up(&observation)
+        } else {
+            self.count(batch, session, &leaf, &observation)
         };
         let client_certificate = match &session.client_leaf {
             Some(leaf) => Some(self.certificates.learn(leaf, None, None)),
@@ -481,21 +540,31 @@ impl Correlator {
         }
     }
 
+    fn count(&mut self, batch: &Batch, session: &Session, leaf: &Leaf, observation: &Observation) -> Seen {
+        let mut effects = self.effects.as_mut();
+        if let Some(effects) = &mut effects {
+            effects.observations.push(*observation);
+        }
+        self.history.observe(observation, &mut |of| {
+            let label = label_of(of, batch, session, leaf.certificate())?;
+            if let Some(effects) = &mut effects {
+                effects.note_label(of, &label);
+            }
+            Some(label)
+        })
+    }
+
     fn observation(&self, session: &Session, leaf: &Leaf, at: EventTime, clock: EventTime) -> Observation {
         let counted = |address: &Address| !self.settings.shared.contains(*address);
-        let (certificate, recalled) = match leaf {
-            Leaf::Presented(known) => (Some(&known.certificate), false),
-            Leaf::Recalled { certificate, .. } => (Some(&certificate.certificate), true),
-            Leaf::Absent(_) => (None, false),
-        };
-        let certificate = certificate.map(|certificate| {
+        let certificate = leaf.certificate().map(|certificate| {
             let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
             let issued = issuer.filter(|_| !certificate.is_self_issued());
             ObservedCertificate {
                 id: certificate.id,
+                key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
                 issuer: issued.map(crate::model::DistinguishedName::key),
                 organization: issued.and_then(|_| certificate.issuer_organization),
-                recalled,
+                recalled: matches!(leaf, Leaf::Recalled { .. }),
             }
         });
         Observation {
@@ -503,6 +572,7 @@ impl Correlator {
             clock,
             client: session.client.filter(counted).map(Address::client_id),
             server: session.server.map(Address::server_id),
+            network: session.server.map(Address::network_id),
             domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
             certificate,
         }
@@ -528,6 +598,29 @@ pub struct CorrelatorParts<'a> {
 enum Found {
     Leaf(Leaf),
     Missing(CertificateId),
+}
+
+impl Leaf {
+    /// The certificate, presented or recalled.
+    fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Presented(known) | Self::Recalled { certificate: known, .. } => Some(&known.certificate),
+            Self::Absent(_) => None,
+        }
+    }
+}
+
+/// How something is called that a session shows.
+fn label_of(of: Labelled, batch: &Batch, session: &Session, certificate: Option<&Certificate>) -> Option<Box<str>> {
+    let issuer = certificate.and_then(|certificate| certificate.issuer.as_ref());
+    match of {
+        Labelled::Issuer => Some(issuer?.text().into()),
+        Labelled::Organization => Some(issuer?.first(&AttributeKind::Organization)?.into()),
+        Labelled::Domain => {
+            let name = session.server_name?.of(&batch.text);
+            Some(registrable(name).map_or_else(|| name.to_lowercase(), |(_, domain)| domain).into())
+        }
+    }
 }
 
 /// Why a session shows no certificate at all.

@@ -146,6 +146,10 @@ pub struct HistoryObject {
     /// When the registrable domain of the name was first seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     name_first_seen: Option<Text<EventTime>>,
+    /// Whether history, that of the issuer too, tells of the whole input (`replay --whole`), and not of what came before
+    /// the record.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    whole: bool,
 }
 
 /// A signature that matches.
@@ -344,12 +348,13 @@ impl HistoryObject {
         Self {
             certificate_first_seen: seen.certificate.map(|certificate| Text(certificate.first.at)),
             certificate_clients: seen.certificate.map(|certificate| certificate.clients),
-            name_first_seen: seen.name.map(|first| Text(first.at)),
+            name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
+            whole: seen.whole,
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.certificate_first_seen.is_none() && self.name_first_seen.is_none()
+        self.certificate_first_seen.is_none() && self.name_first_seen.is_none() && !self.whole
     }
 }
 

@@ -53,10 +53,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 fn name_is_new(subject: &Subject<'_>) -> bool {
-    let new_here = subject.context.seen.name.is_some_and(|first| {
-        first.after_learning
+    let new_here = subject.context.seen.name.as_ref().is_some_and(|name| {
+        name.first.after_learning
             && subject.context.seen.learning.is_none()
-            && subject.context.clock.since(first.at) < subject.settings.new_days * DAY_NANOS
+            && subject.context.clock.since(name.first.at) < subject.settings.new_days * DAY_NANOS
     });
     let recent = |registration: &super::DomainRegistration| registration.age_days < subject.settings.recent_domain_days;
     new_here || subject.registrations.iter().any(recent)

@@ -5,8 +5,7 @@ use serde::Serialize;
 
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
-use crate::history::{IssuerSeen, Recent};
-use crate::model::DAY_NANOS;
+use crate::history::Rarity;
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "rare_issuer";
@@ -15,8 +14,6 @@ pub(super) const BENIGN: &str =
     "the private CA of a partner, a gateway or a device, which one person has reason to use";
 /// Two issuers of five are seen once in ordinary traffic: alone this stays below low.
 const WEIGHT: f64 = 0.15;
-/// An issuer of more registrable domains than this is in business.
-const MAX_DOMAINS: u32 = 2;
 
 /// What kind of issuer a certificate has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
@@ -57,7 +54,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             technique: vec!["T1588.004"],
             field: "issuer".into(),
             observed: name.map(|name| name.text().to_owned()).unwrap_or_default(),
-            expected: match most_clients(subject) {
+            expected: match rarity(subject).most_clients() {
                 1 => "an issuer seen by more than one client".to_owned(),
                 most => format!("an issuer seen by more than {most} clients"),
             },
@@ -87,19 +84,17 @@ pub(crate) fn class(subject: &Subject<'_>) -> IssuerClass {
 /// Whether the issuer is rare: by its name, and by its organisation where it names one.
 pub(crate) fn is_rare(subject: &Subject<'_>) -> bool {
     let seen = &subject.context.seen;
-    let rare = |issuer: &IssuerSeen| {
-        issuer.clients <= most_clients(subject)
-            && issuer.domains <= MAX_DOMAINS
-            && issuer.first.after_learning
-            && subject.context.clock.since(issuer.first.at) < subject.settings.new_days * DAY_NANOS
-    };
+    let rarity = rarity(subject);
     seen.learning.is_none()
         && class(subject) == IssuerClass::Private
-        && seen.issuer.as_ref().is_some_and(rare)
-        && seen.organization.as_ref().is_none_or(rare)
+        && seen.issuer.as_ref().is_some_and(|issuer| rarity.is_rare(issuer))
+        && seen.organization.as_ref().is_none_or(|organization| rarity.is_rare(organization))
 }
 
-/// At most one client, or one in two hundred of those that are active.
-fn most_clients(subject: &Subject<'_>) -> u32 {
-    (subject.context.seen.active_clients / 200).clamp(1, Recent::K as u32 - 1)
+fn rarity(subject: &Subject<'_>) -> Rarity {
+    Rarity {
+        clock: subject.context.clock,
+        active_clients: subject.context.seen.active_clients,
+        new_days: subject.settings.new_days,
+    }
 }

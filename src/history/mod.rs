@@ -1,19 +1,53 @@
 //! Who saw what when.
 //!
 //! In: what a session shows, in record order. Out: what was known of it, the session included. Promise: counts of distinct
-//! observers are exact up to 32 within the window, every table is bounded, and nothing here looks at the wall clock.
+//! observers are exact up to 32 within the window, every table stays within its memory, and nothing here looks at the wall
+//! clock.
+//!
+//! | table | key | observers |
+//! |---|---|---|
+//! | issuers | normalised name; organisation | clients, domains, servers, certificates |
+//! | certificates | certificate id | clients, servers, networks, names |
+//! | keys | SHA-256 of the public key | servers, networks, certificates |
+//! | names | registrable domain | clients, issuers, certificates, servers, networks |
+//! | servers | address | certificates, names, clients |
+//! | clients | address, IPv6 by /64 | none: the last day |
 
+mod budget;
+mod clients;
+mod entries;
+mod learning;
+mod merge;
+pub(crate) mod migrate;
+mod prune;
+mod rarity;
 mod recent;
+mod rows;
+mod seen;
+mod slots;
 mod table;
 
-use std::collections::BTreeMap;
+pub use budget::Budget;
+pub use entries::{CertificateEntry, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry, Times};
+pub use learning::{Learning, LearningReason, LearningThresholds};
+pub use merge::merge;
+pub use prune::Forgotten;
+pub use rarity::Rarity;
+pub use recent::{Observer, Recent};
+pub use rows::{BadRow, HistoryTable};
+pub use seen::{
+    CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, NameSeen, Observation,
+    ObservedCertificate, Seen, ServerSeen,
+};
+pub use table::{Change, Fate, Recency, Table, Weighted};
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-pub use recent::Recent;
-pub use table::{Change, Recency, Table};
+use clients::Clients;
+use entries::bounded_label;
+use rows::{read_row, write_row};
 
-use crate::model::{CertificateId, DAY_NANOS, EventTime, Id128};
+use crate::model::{EventTime, Id128};
 
 /// How long history looks back and when it begins to judge.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -22,257 +56,191 @@ pub struct HistorySettings {
     pub window_days: i32,
     /// What has to have been seen before rarity means anything.
     pub learning: LearningThresholds,
-    /// Entries that a table holds at most, each of its two segments.
-    pub table_capacity: usize,
+    /// Bytes of memory that the tables may take.
+    pub memory: u64,
 }
 
-/// What has to have been seen before rarity means anything.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct LearningThresholds {
-    /// Days of event time since the first session.
-    pub days: i32,
-    /// Distinct certificates.
-    pub certificates: u64,
-    /// Distinct clients.
-    pub clients: u64,
-}
-
-/// What one session shows.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Observation {
-    /// The session's own time, held within what the clock allows.
-    pub at: EventTime,
-    /// The clock.
-    pub clock: EventTime,
-    /// The client.
-    pub client: Option<Id128>,
-    /// The server.
-    pub server: Option<Id128>,
-    /// The registrable domain of the name, or the name itself where it has none.
-    pub domain: Option<Id128>,
-    /// The certificate.
-    pub certificate: Option<ObservedCertificate>,
-}
-
-/// The certificate of an observation.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct ObservedCertificate {
-    /// Its identity.
-    pub id: CertificateId,
-    /// Its issuer; `None` when it is unknown or the certificate is its own issuer.
-    pub issuer: Option<Id128>,
-    /// The issuer's organisation, likewise.
-    pub organization: Option<Id128>,
-    /// Whether it was recalled from an earlier session: observers and last-seen follow, first-seen does not.
-    pub recalled: bool,
-}
-
-/// What is known once a session has been counted.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Seen {
-    /// The issuer, by its whole name.
-    pub issuer: Option<IssuerSeen>,
-    /// The issuer's organisation.
-    pub organization: Option<IssuerSeen>,
-    /// The certificate.
-    pub certificate: Option<CertificateSeen>,
-    /// When the name was first seen, and whether that was after learning had ended.
-    pub name: Option<FirstSeen>,
-    /// Whether there is enough history to judge rarity by.
-    pub learning: Option<LearningReason>,
-    /// Distinct clients in the window.
-    pub active_clients: u32,
-}
-
-/// What is known of an issuer.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct IssuerSeen {
-    /// When it was first seen.
-    pub first: FirstSeen,
-    /// When it was last seen.
-    pub last_seen: EventTime,
-    /// Distinct clients in the window; 32 stands for 32 or more, here and below.
-    pub clients: u32,
-    /// Distinct registrable domains.
-    pub domains: u32,
-    /// Distinct servers.
-    pub servers: u32,
-    /// Distinct certificates.
-    pub certificates: u32,
-}
-
-/// What is known of a certificate.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct CertificateSeen {
-    /// When it was first seen.
-    pub first: FirstSeen,
-    /// Distinct clients in the window.
-    pub clients: u32,
-}
-
-/// When something was first seen.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct FirstSeen {
-    /// The time of the first session.
-    pub at: EventTime,
-    /// Whether learning had ended by then: what was there before says nothing about novelty.
-    pub after_learning: bool,
-}
-
-/// Why history is not ready to judge.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LearningReason {
-    /// Too few days of event time.
-    FewDays,
-    /// Too few distinct certificates.
-    FewCertificates,
-    /// Too few distinct clients. A site that never has enough goes without rarity.
-    FewClients,
-}
-
-/// History of issuers, certificates and names.
-#[derive(Debug)]
+/// History of issuers, certificates, keys, names and servers.
+#[derive(Clone, Debug)]
 pub struct History {
     settings: HistorySettings,
     issuers: Table<IssuerEntry>,
     certificates: Table<CertificateEntry>,
+    keys: Table<KeyEntry>,
     names: Table<NameEntry>,
-    clients: Table<i32>,
-    clients_per_day: BTreeMap<i32, u32>,
+    servers: Table<ServerEntry>,
+    clients: Clients,
     learning: Learning,
+    whole: bool,
 }
 
-/// How far learning has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Learning {
-    /// The clock at the first session, or at the first after a pause of more than a week: what lies between says nothing.
-    started: Option<EventTime>,
-    /// The clock at the last session.
-    last: Option<EventTime>,
-    /// Certificates that were new.
-    certificates: u64,
-    /// Clients that were new.
-    clients: u64,
-    /// Whether it has ended; it does not begin again.
-    ended: bool,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct IssuerEntry {
-    first: FirstSeen,
-    last_seen: EventTime,
-    clients: Recent,
-    domains: Recent,
-    servers: Recent,
-    certificates: Recent,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct NameEntry {
-    first: FirstSeen,
-    /// One of its clients: another one establishes the name.
-    client: Option<Id128>,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct CertificateEntry {
-    first: FirstSeen,
-    clients: Recent,
-}
-
-/// Clients whose last day is remembered; beyond, the number of active clients saturates.
-const MAX_CLIENTS: usize = 65_536;
-
-/// A longer pause begins learning's days anew.
-const MAX_LEARNING_PAUSE: i64 = 7 * DAY_NANOS;
-
-/// Which of the tables a stored row belongs to. The numbers are part of the state's format.
+/// What a table holds, and what that takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HistoryTable {
-    /// Issuers and their organisations.
-    Issuers = 1,
-    /// Certificates.
-    Certificates = 2,
-    /// Names.
-    Names = 3,
-    /// Clients.
-    Clients = 4,
+pub struct TableUse {
+    /// Which table.
+    pub table: HistoryTable,
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of memory that they take; of clients, their number.
+    pub weight: u64,
+    /// The bound of that.
+    pub capacity: u64,
+    /// Entries that were forgotten to stay within it.
+    pub evicted: u64,
 }
-
-/// A row that cannot be read back.
-#[derive(Debug, thiserror::Error)]
-#[error("a row of the history cannot be read")]
-pub struct BadRow;
 
 impl History {
     /// An empty history. `tracking` says whether its changes are to be stored.
     pub fn new(settings: HistorySettings, tracking: bool) -> Self {
-        let capacity = settings.table_capacity;
+        let budget = Budget::of(settings.memory);
         Self {
             settings,
-            issuers: Table::new(capacity, tracking),
-            certificates: Table::new(capacity, tracking),
-            names: Table::new(capacity, tracking),
-            clients: Table::new(MAX_CLIENTS, tracking),
-            clients_per_day: BTreeMap::new(),
+            issuers: Table::new(budget.issuers, tracking),
+            certificates: Table::new(budget.certificates, tracking),
+            keys: Table::new(budget.keys, tracking),
+            names: Table::new(budget.names, tracking),
+            servers: Table::new(budget.servers, tracking),
+            clients: Clients::new(budget.clients, tracking),
             learning: Learning::default(),
+            whole: false,
         }
     }
 
-    /// Counts a session and says what is known then.
-    pub fn observe(&mut self, observation: &Observation) -> Seen {
-        let day = observation.clock.day();
-        if let Some(client) = observation.client {
-            self.note_client(client, day);
+    /// Counts a session and says what is known then. `label` is asked for text of what has none yet.
+    pub fn observe(&mut self, observation: &Observation, label: &mut dyn FnMut(Labelled) -> Option<Box<str>>) -> Seen {
+        let Observation { clock, client, .. } = *observation;
+        let day = clock.day();
+        if let Some(client) = client
+            && self.clients.note(client, day)
+        {
+            self.learning.note_client();
         }
-        self.note_learning_time(observation.clock);
-        let first = FirstSeen { at: observation.at, after_learning: self.learning.ended };
-        if let Some(certificate) = observation.certificate {
-            self.note_certificate(observation, certificate, first, day);
+        self.learning.note_time(clock);
+        let from_day = self.from_day(clock);
+        let session = Session { observation, day, from_day, after_learning: self.learning.has_ended() };
+        let mut seen = Seen::default();
+        if let Some(certificate) = &observation.certificate {
+            seen.issuer = session.note_issuer(&mut self.issuers, certificate.issuer, Labelled::Issuer, label);
+            seen.organization =
+                session.note_issuer(&mut self.issuers, certificate.organization, Labelled::Organization, label);
+            let noted = session.note_certificate(&mut self.certificates);
+            if noted.as_ref().is_some_and(|noted| noted.new) {
+                self.learning.note_certificate();
+            }
+            seen.key = session.note_key(&mut self.keys, noted.as_ref().is_some_and(|noted| noted.several));
+            seen.certificate = noted.map(|noted| noted.seen);
         }
-        if let Some(domain) = observation.domain {
-            self.note_name(domain, observation.client, first);
-        }
-        self.end_learning(observation.clock);
-        self.look_up(observation)
+        seen.name = session.note_name(&mut self.names, &self.issuers, label);
+        seen.server = session.note_server(&mut self.servers);
+        self.learning.end(self.settings.learning, clock);
+        seen.learning = self.learning.reason(self.settings.learning, clock);
+        seen.active_clients = self.clients.since(from_day);
+        seen
     }
 
     /// Says what is known without counting anything, for records that repeat a session that was counted.
     pub fn look_up(&self, observation: &Observation) -> Seen {
-        let from_day = observation.clock.day() - self.settings.window_days + 1;
-        let issuer = |key: Option<Id128>| {
-            let entry = self.issuers.peek(key?)?;
-            Some(IssuerSeen {
-                first: entry.first,
-                last_seen: entry.last_seen,
-                clients: entry.clients.count_since(from_day),
-                domains: entry.domains.count_since(from_day),
-                servers: entry.servers.count_since(from_day),
-                certificates: entry.certificates.count_since(from_day),
-            })
-        };
+        let from_day = self.from_day(observation.clock);
         let certificate = observation.certificate;
+        let issuer = |key: Option<Id128>| self.issuers.peek(key?).map(|entry| entry.seen(from_day));
+        let key = certificate.and_then(|certificate| certificate.key);
+        let clock = if self.whole { self.learning.last().unwrap_or(observation.clock) } else { observation.clock };
         Seen {
             issuer: issuer(certificate.and_then(|certificate| certificate.issuer)),
             organization: issuer(certificate.and_then(|certificate| certificate.organization)),
             certificate: certificate
                 .and_then(|certificate| self.certificates.peek(certificate.id))
-                .map(|entry| CertificateSeen { first: entry.first, clients: entry.clients.count_since(from_day) }),
-            name: observation.domain.and_then(|domain| self.names.peek(domain)).map(|entry| entry.first),
-            learning: self.learning_reason(observation.clock),
-            active_clients: self.clients_per_day.range(from_day..).map(|(_, clients)| clients).sum(),
+                .map(|entry| entry.seen(from_day)),
+            key: key.and_then(|key| self.keys.peek(key)).map(|entry| entry.seen(from_day)),
+            name: observation.domain.and_then(|domain| self.names.peek(domain)).map(|entry| entry.seen(from_day)),
+            server: observation.server.and_then(|server| self.servers.peek(server)).map(|entry| entry.seen(from_day)),
+            learning: self.learning.reason(self.settings.learning, clock),
+            active_clients: self.clients.count_since(from_day),
+            whole: self.whole,
         }
+    }
+
+    /// From now on [`look_up`](Self::look_up) speaks of everything that was counted, whenever that was, and of learning as
+    /// it stands at the end.
+    pub fn judge_by_the_whole(&mut self) {
+        self.whole = true;
+    }
+
+    /// Whether it does.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Entries forgotten so far to stay within bounds.
     pub fn evicted(&self) -> u64 {
-        self.issuers.evicted() + self.certificates.evicted() + self.names.evicted() + self.clients.evicted()
+        self.usage().iter().map(|table| table.evicted).sum()
     }
 
-    /// How far learning has come, to be stored.
+    /// What each table holds, and what that takes.
+    pub fn usage(&self) -> [TableUse; 6] {
+        [
+            usage_of(HistoryTable::Issuers, &self.issuers),
+            usage_of(HistoryTable::Certificates, &self.certificates),
+            usage_of(HistoryTable::Keys, &self.keys),
+            usage_of(HistoryTable::Names, &self.names),
+            usage_of(HistoryTable::Servers, &self.servers),
+            usage_of(HistoryTable::Clients, self.clients.table()),
+        ]
+    }
+
+    /// What it works by.
+    pub fn settings(&self) -> &HistorySettings {
+        &self.settings
+    }
+
+    /// Issuers and organisations, in no order; likewise below.
+    pub fn issuers(&self) -> &Table<IssuerEntry> {
+        &self.issuers
+    }
+
+    /// Certificates.
+    pub fn certificates(&self) -> &Table<CertificateEntry> {
+        &self.certificates
+    }
+
+    /// Keys.
+    pub fn keys(&self) -> &Table<KeyEntry> {
+        &self.keys
+    }
+
+    /// Names.
+    pub fn names(&self) -> &Table<NameEntry> {
+        &self.names
+    }
+
+    /// Servers.
+    pub fn servers(&self) -> &Table<ServerEntry> {
+        &self.servers
+    }
+
+    /// Clients, and the last day on which each was seen.
+    pub fn clients(&self) -> &Table<i32> {
+        self.clients.table()
+    }
+
+    /// Distinct clients in the window that ends at a time of the clock.
+    pub fn active_clients(&self, clock: EventTime) -> u32 {
+        self.clients.count_since(self.from_day(clock))
+    }
+
+    /// The first day of the window that ends at a time of the clock.
+    pub fn from_day(&self, clock: EventTime) -> i32 {
+        if self.whole { i32::MIN } else { clock.day().saturating_sub(self.settings.window_days - 1) }
+    }
+
+    /// How far learning has come.
     pub fn learning(&self) -> Learning {
         self.learning
+    }
+
+    /// Why history is not ready to judge at a time of the clock; `None` when it is.
+    pub fn learning_reason(&self, clock: EventTime) -> Option<LearningReason> {
+        self.learning.reason(self.settings.learning, clock)
     }
 
     /// Continues from stored learning.
@@ -280,164 +248,238 @@ impl History {
         self.learning = learning;
     }
 
-    /// Puts back a stored row. Rows of one table must come in the order of their sequence.
+    /// Puts back the stored rows of a table, in any order; `bad` says what a row is that cannot be read.
     ///
     /// # Errors
-    /// The row cannot be read.
-    pub fn restore(&mut self, table: HistoryTable, key: Id128, recency: Recency, value: &[u8]) -> Result<(), BadRow> {
+    /// A row cannot be had or read.
+    pub fn restore<E, B: AsRef<[u8]>>(
+        &mut self,
+        table: HistoryTable,
+        rows: impl Iterator<Item = Result<(Id128, Recency, B), E>>,
+        bad: impl Fn(BadRow) -> E,
+    ) -> Result<(), E> {
         match table {
-            HistoryTable::Issuers => self.issuers.restore(key, recency, read_row(value)?),
-            HistoryTable::Certificates => self.certificates.restore(key, recency, read_row(value)?),
-            HistoryTable::Names => self.names.restore(key, recency, read_row(value)?),
-            HistoryTable::Clients => {
-                let day: i32 = read_row(value)?;
-                *self.clients_per_day.entry(day).or_default() += 1;
-                self.clients.restore(key, recency, day);
-            }
+            HistoryTable::Issuers => self.issuers.restore(read_rows(rows, bad)),
+            HistoryTable::Certificates => self.certificates.restore(read_rows(rows, bad)),
+            HistoryTable::Names => self.names.restore(read_rows(rows, bad)),
+            HistoryTable::Keys => self.keys.restore(read_rows(rows, bad)),
+            HistoryTable::Servers => self.servers.restore(read_rows(rows, bad)),
+            HistoryTable::Clients => self.clients.restore(read_rows(rows, bad)),
         }
-        Ok(())
+    }
+
+    /// Calls `each` with every row.
+    pub fn rows(&self, mut each: impl FnMut(HistoryTable, Id128, Recency, Vec<u8>)) {
+        rows_of(HistoryTable::Issuers, &self.issuers, &mut each);
+        rows_of(HistoryTable::Certificates, &self.certificates, &mut each);
+        rows_of(HistoryTable::Names, &self.names, &mut each);
+        rows_of(HistoryTable::Keys, &self.keys, &mut each);
+        rows_of(HistoryTable::Servers, &self.servers, &mut each);
+        rows_of(HistoryTable::Clients, self.clients.table(), &mut each);
     }
 
     /// Calls `each` with every row that changed since the last call; an empty value stands for a row that is gone.
     pub fn take_changes(&mut self, mut each: impl FnMut(HistoryTable, Id128, Recency, Option<Vec<u8>>)) {
-        changes_of(&mut self.issuers, HistoryTable::Issuers, &mut each);
-        changes_of(&mut self.certificates, HistoryTable::Certificates, &mut each);
-        changes_of(&mut self.names, HistoryTable::Names, &mut each);
-        changes_of(&mut self.clients, HistoryTable::Clients, &mut each);
+        self.issuers.take_changes(|change| row_of(HistoryTable::Issuers, &change, &mut each));
+        self.certificates.take_changes(|change| row_of(HistoryTable::Certificates, &change, &mut each));
+        self.names.take_changes(|change| row_of(HistoryTable::Names, &change, &mut each));
+        self.keys.take_changes(|change| row_of(HistoryTable::Keys, &change, &mut each));
+        self.servers.take_changes(|change| row_of(HistoryTable::Servers, &change, &mut each));
+        self.clients.take_changes(|change| row_of(HistoryTable::Clients, &change, &mut each));
+    }
+}
+
+/// A session on its way through the tables.
+struct Session<'a> {
+    observation: &'a Observation,
+    day: i32,
+    from_day: i32,
+    after_learning: bool,
+}
+
+/// What noting a certificate gave.
+struct Noted {
+    seen: CertificateSeen,
+    new: bool,
+    /// Several clients have seen it.
+    several: bool,
+}
+
+impl Session<'_> {
+    /// The entry of what is seen for the first time. What is only recalled has been seen before, unless it was forgotten;
+    /// then this is no first sight.
+    fn first_sight<E: Entry>(&self, recalled: bool) -> Option<E> {
+        let at = self.observation.at;
+        let first = FirstSeen { at, after_learning: self.after_learning };
+        (!recalled).then(|| E::new(Times { first, last_seen: at }))
     }
 
-    fn note_client(&mut self, client: Id128, day: i32) {
-        let (last, new) = self.clients.get_or_insert_with(client, || day);
-        if new {
-            self.learning.clients += 1;
-            *self.clients_per_day.entry(day).or_default() += 1;
-        } else if *last < day {
-            if let Some(clients) = self.clients_per_day.get_mut(last) {
-                *clients = clients.saturating_sub(1);
-            }
-            *last = day;
-            *self.clients_per_day.entry(day).or_default() += 1;
-        }
-        // Days that left every window are not asked for again.
-        let oldest = day - self.settings.window_days.max(1) - 1;
-        while self.clients_per_day.first_key_value().is_some_and(|(day, _)| *day < oldest) {
-            self.clients_per_day.pop_first();
-        }
+    fn note_times(&self, times: &mut Times, recalled: bool) {
+        times.note(self.observation.at, self.after_learning, recalled);
     }
 
-    fn note_name(&mut self, name: Id128, client: Option<Id128>, first: FirstSeen) {
-        let (entry, _) = self.names.get_or_insert_with(name, || NameEntry { first, client });
-        match (entry.client, client) {
-            (Some(known), Some(client)) if known != client => self.names.establish(name),
-            (None, Some(client)) => entry.client = Some(client),
-            _ => {}
-        }
+    /// Says whether the observer is new to the set.
+    fn note(&self, set: &mut Recent, observer: Option<Id128>) -> bool {
+        observer.is_some_and(|observer| set.observe(observer, self.day))
     }
 
-    fn note_certificate(
-        &mut self,
-        observation: &Observation,
-        certificate: ObservedCertificate,
-        first: FirstSeen,
-        day: i32,
-    ) {
-        for key in [certificate.issuer, certificate.organization].into_iter().flatten() {
-            // What is only recalled has been seen before, unless it was forgotten; then this is no first sight.
-            if certificate.recalled && self.issuers.peek(key).is_none() {
-                continue;
-            }
-            let (entry, _) = self.issuers.get_or_insert_with(key, || IssuerEntry {
-                first,
-                last_seen: observation.at,
-                clients: Recent::default(),
-                domains: Recent::default(),
-                servers: Recent::default(),
-                certificates: Recent::default(),
-            });
-            entry.last_seen = entry.last_seen.max(observation.at);
-            let sets = [
-                (&mut entry.clients, observation.client),
-                (&mut entry.domains, observation.domain),
-                (&mut entry.servers, observation.server),
-                (&mut entry.certificates, Some(certificate.id)),
-            ];
-            for (set, observer) in sets {
-                if let Some(observer) = observer {
-                    set.observe(observer, day);
+    fn note_issuer(
+        &self,
+        issuers: &mut Table<IssuerEntry>,
+        key: Option<Id128>,
+        labelled: Labelled,
+        label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
+    ) -> Option<IssuerSeen> {
+        let certificate = self.observation.certificate.as_ref()?;
+        let recalled = certificate.recalled;
+        issuers.update(
+            key?,
+            || self.first_sight(recalled),
+            |entry, _| {
+                self.note_times(&mut entry.times, recalled);
+                if entry.label.is_none() {
+                    entry.label = label(labelled).map(|label| bounded_label(&label));
                 }
-            }
-            if entry.clients.is_several() {
-                self.issuers.establish(key);
-            }
-        }
-        if certificate.recalled && self.certificates.peek(certificate.id).is_none() {
-            return;
-        }
-        let (entry, new) = self
-            .certificates
-            .get_or_insert_with(certificate.id, || CertificateEntry { first, clients: Recent::default() });
-        if let Some(client) = observation.client {
-            entry.clients.observe(client, day);
-        }
-        if entry.clients.is_several() {
-            self.certificates.establish(certificate.id);
-        }
-        if new {
-            self.learning.certificates += 1;
-        }
+                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.domains, self.observation.domain);
+                self.note(&mut entry.servers, self.observation.server);
+                self.note(&mut entry.certificates, Some(certificate.id));
+                (entry.clients.is_several(), entry.seen(self.from_day))
+            },
+        )
     }
 
-    fn note_learning_time(&mut self, clock: EventTime) {
-        if self.learning.ended {
-            return;
-        }
-        let gap = self.learning.last.map_or(0, |last| clock.since(last).abs());
-        if gap > MAX_LEARNING_PAUSE || self.learning.started.is_none() {
-            self.learning.started = Some(clock);
-        }
-        self.learning.last = Some(clock);
+    fn note_certificate(&self, certificates: &mut Table<CertificateEntry>) -> Option<Noted> {
+        let certificate = self.observation.certificate.as_ref()?;
+        let recalled = certificate.recalled;
+        certificates.update(
+            certificate.id,
+            || self.first_sight(recalled),
+            |entry, new| {
+                self.note_times(&mut entry.times, recalled);
+                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.servers, self.observation.server);
+                self.note(&mut entry.networks, self.observation.network);
+                self.note(&mut entry.names, self.observation.domain);
+                let several = entry.clients.is_several();
+                (several, Noted { seen: entry.seen(self.from_day), new, several })
+            },
+        )
     }
 
-    fn end_learning(&mut self, clock: EventTime) {
-        if self.learning.ended {
-            return;
-        }
-        let thresholds = self.settings.learning;
-        let days = self.learning_days(clock);
-        self.learning.ended = days >= i64::from(thresholds.days)
-            && self.learning.certificates >= thresholds.certificates
-            && self.learning.clients >= thresholds.clients;
+    /// A key is as established as its certificates are.
+    fn note_key(&self, keys: &mut Table<KeyEntry>, several_clients: bool) -> Option<KeySeen> {
+        let certificate = self.observation.certificate.as_ref()?;
+        let recalled = certificate.recalled;
+        keys.update(
+            certificate.key?,
+            || self.first_sight(recalled),
+            |entry, _| {
+                self.note_times(&mut entry.times, recalled);
+                self.note(&mut entry.servers, self.observation.server);
+                self.note(&mut entry.networks, self.observation.network);
+                self.note(&mut entry.certificates, Some(certificate.id));
+                (several_clients, entry.seen(self.from_day))
+            },
+        )
     }
 
-    fn learning_reason(&self, clock: EventTime) -> Option<LearningReason> {
-        let thresholds = self.settings.learning;
-        if self.learning.ended {
-            None
-        } else if self.learning_days(clock) < i64::from(thresholds.days) {
-            Some(LearningReason::FewDays)
-        } else if self.learning.certificates < thresholds.certificates {
-            Some(LearningReason::FewCertificates)
-        } else {
-            Some(LearningReason::FewClients)
-        }
+    fn note_name(
+        &self,
+        names: &mut Table<NameEntry>,
+        issuers: &Table<IssuerEntry>,
+        label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
+    ) -> Option<NameSeen> {
+        let certificate = self.observation.certificate.as_ref();
+        names.update(
+            self.observation.domain?,
+            || self.first_sight(false),
+            |entry, _| {
+                self.note_times(&mut entry.times, false);
+                if entry.label.is_none() {
+                    entry.label = label(Labelled::Domain).map(|label| bounded_label(&label));
+                }
+                self.note(&mut entry.clients, self.observation.client);
+                let new_server = self.note(&mut entry.servers, self.observation.server);
+                let new_network = self.note(&mut entry.networks, self.observation.network);
+                let from_certificate = entry.certificates.observers().first().map(|observer| observer.id);
+                self.note(&mut entry.certificates, certificate.map(|certificate| certificate.id));
+                let issuer = certificate.and_then(|certificate| certificate.organization.or(certificate.issuer));
+                let from = entry.issuers.observers().first().map(|observer| observer.id);
+                let new_issuer = self.note(&mut entry.issuers, issuer);
+                // What is recalled tells nothing of what the server would present today.
+                let presented = certificate.is_some_and(|certificate| !certificate.recalled);
+                if let (true, true, Some(to), Some(from)) = (new_issuer, presented, issuer, from) {
+                    entry.issuer_change = Some(Arc::new(IssuerChange {
+                        at: self.observation.at,
+                        to,
+                        from,
+                        from_label: issuers.peek(from).and_then(|issuer| issuer.label.clone()),
+                        from_certificate,
+                        new_server,
+                        new_network,
+                    }));
+                }
+                (entry.clients.is_several(), entry.seen(self.from_day))
+            },
+        )
     }
 
-    fn learning_days(&self, clock: EventTime) -> i64 {
-        self.learning.started.map_or(0, |started| clock.since(started) / DAY_NANOS)
+    /// A session without a certificate and without a name says nothing of its server.
+    fn note_server(&self, servers: &mut Table<ServerEntry>) -> Option<ServerSeen> {
+        let certificate = self.observation.certificate.map(|certificate| certificate.id);
+        let server = self.observation.server?;
+        if certificate.or(self.observation.domain).is_none() {
+            return servers.peek(server).map(|entry| entry.seen(self.from_day));
+        }
+        servers.update(
+            server,
+            || self.first_sight(false),
+            |entry, _| {
+                self.note_times(&mut entry.times, false);
+                self.note(&mut entry.certificates, certificate);
+                self.note(&mut entry.names, self.observation.domain);
+                self.note(&mut entry.clients, self.observation.client);
+                (entry.clients.is_several(), entry.seen(self.from_day))
+            },
+        )
     }
 }
 
-fn read_row<'a, V: Deserialize<'a>>(value: &'a [u8]) -> Result<V, BadRow> {
-    postcard::from_bytes(value).map_err(|_| BadRow)
+fn read_rows<V: serde::de::DeserializeOwned, E, B: AsRef<[u8]>>(
+    rows: impl Iterator<Item = Result<(Id128, Recency, B), E>>,
+    bad: impl Fn(BadRow) -> E,
+) -> impl Iterator<Item = Result<(Id128, Recency, V), E>> {
+    rows.map(move |row| {
+        let (key, recency, value) = row?;
+        Ok((key, recency, read_row(value.as_ref()).map_err(&bad)?))
+    })
 }
 
-fn changes_of<V: Serialize>(
-    table: &mut Table<V>,
-    name: HistoryTable,
+fn rows_of<V: serde::Serialize + Weighted>(
+    which: HistoryTable,
+    table: &Table<V>,
+    each: &mut impl FnMut(HistoryTable, Id128, Recency, Vec<u8>),
+) {
+    for (key, recency, value) in table.iter() {
+        each(which, key, recency, write_row(value));
+    }
+}
+
+fn row_of<V: serde::Serialize>(
+    table: HistoryTable,
+    change: &Change<'_, V>,
     each: &mut impl FnMut(HistoryTable, Id128, Recency, Option<Vec<u8>>),
 ) {
-    table.take_changes(|change| {
-        let value = change.value.map(|value| postcard::to_allocvec(value).unwrap_or_default());
-        each(name, change.key, change.recency, value);
-    });
+    each(table, change.key, change.recency, change.value.map(write_row));
+}
+
+fn usage_of<V: Weighted>(which: HistoryTable, table: &Table<V>) -> TableUse {
+    TableUse {
+        table: which,
+        entries: table.len(),
+        weight: table.weight(),
+        capacity: table.capacity(),
+        evicted: table.evicted(),
+    }
 }

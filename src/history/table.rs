@@ -1,20 +1,38 @@
 //! A bounded table that forgets what was used least recently, by record order.
 //!
 //! Two segments share one index: entries begin in the first and move to the second when they prove to be established. A
-//! flood of one-off keys turns over the first segment only. What changed since the last look is listed, so that a commit
-//! writes changes and not the table.
+//! flood of one-off keys turns over the first segment only: the second may take up to three quarters of the table, and
+//! what it takes is out of reach. What changed since the last look is listed, so that a commit writes changes and not the
+//! table.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use hashbrown::HashTable;
+
+use super::slots::Slots;
 use crate::model::Id128;
 
+/// What an entry takes of its table's room.
+pub trait Weighted {
+    /// Its share, which follows from its content alone; unless it says otherwise, a table counts entries.
+    fn weight(&self) -> u32 {
+        1
+    }
+}
+
 /// A bounded map from identities to `V`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Table<V> {
-    /// Keyed by the standard library's randomly keyed hash: keys come from what attackers write.
-    index: HashMap<Id128, u32>,
-    slots: Vec<Slot<V>>,
+    index: HashTable<u32>,
+    /// Keys come from what attackers write, so that where they go depends on a random key.
+    hasher: SeedableRandomState,
+    slots: Slots<Slot<V>>,
+    /// The neighbours of each slot, apart from it: every use changes those of four entries, which then stay untouched.
+    links: Slots<Link>,
     segments: [Segment; 2],
+    capacity: u64,
     /// Rises with every use; the order of recency across restarts.
     sequence: u64,
     tracking: bool,
@@ -33,6 +51,17 @@ pub struct Change<'a, V> {
     pub value: Option<&'a V>,
 }
 
+/// What becomes of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It stays as it is.
+    Same,
+    /// It was changed.
+    Changed,
+    /// It is forgotten.
+    Gone,
+}
+
 /// The place of an entry in the order of recency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Recency {
@@ -42,37 +71,59 @@ pub struct Recency {
     pub established: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot<V> {
     key: Id128,
     value: V,
-    recency: Recency,
+    sequence: u64,
+    weight: u32,
+    established: bool,
     changed: bool,
+}
+
+/// The neighbours of an entry in its segment.
+#[derive(Clone, Copy, Debug)]
+struct Link {
     newer: u32,
     older: u32,
 }
 
+impl Link {
+    const NOWHERE: Self = Self { newer: NONE, older: NONE };
+}
+
 /// A list of slots from the newest to the oldest.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Segment {
     newest: u32,
     oldest: u32,
     len: usize,
-    capacity: usize,
+    weight: u64,
 }
 
 const NONE: u32 = u32::MAX;
+/// More entries than this are never held, whatever they weigh.
+const MAX_ENTRIES: usize = (NONE / 4) as usize;
 
-impl<V> Table<V> {
-    /// A table of at most `capacity` entries that are not established, and as many that are. `tracking` says whether
-    /// changes are wanted.
-    pub fn new(capacity: usize, tracking: bool) -> Self {
-        let capacity = capacity.clamp(1, (NONE / 4) as usize);
-        let segment = || Segment { newest: NONE, oldest: NONE, len: 0, capacity };
+/// Bytes of memory that an entry takes beside its value, its share of the index included.
+pub(super) const fn entry_bytes<V>() -> usize {
+    const INDEX: usize = 12;
+    size_of::<Slot<V>>() - size_of::<V>() + size_of::<Link>() + INDEX
+}
+
+impl<V: Weighted> Table<V> {
+    /// A table whose entries weigh at most `capacity` together. `tracking` says whether changes are wanted.
+    pub fn new(capacity: u64, tracking: bool) -> Self {
+        let segment = || Segment { newest: NONE, oldest: NONE, len: 0, weight: 0 };
+        // The seed is the standard library's, which asks the system for it.
+        let seed = RandomState::new().hash_one(0);
         Self {
-            index: HashMap::new(),
-            slots: Vec::new(),
+            index: HashTable::new(),
+            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_random()),
+            slots: Slots::new(),
+            links: Slots::new(),
             segments: [segment(), segment()],
+            capacity: capacity.max(1),
             sequence: 0,
             tracking,
             changed: Vec::new(),
@@ -83,83 +134,121 @@ impl<V> Table<V> {
 
     /// The value of a key, without counting as use.
     pub fn peek(&self, key: Id128) -> Option<&V> {
-        self.index.get(&key).map(|&at| &self.slots[at as usize].value)
+        self.find(key).map(|at| &self.slots[at].value)
     }
 
-    /// The value of a key, which counts as use.
+    /// The value of a key, which counts as use. What it weighs must stay as it is.
     pub fn get(&mut self, key: Id128) -> Option<&mut V> {
-        let at = *self.index.get(&key)?;
+        let at = self.find(key)?;
         self.touch(at);
-        Some(&mut self.slots[at as usize].value)
+        Some(&mut self.slots[at].value)
     }
 
-    /// The value of a key, made by `make` when it is not there; the second part says whether it was made.
-    pub fn get_or_insert_with(&mut self, key: Id128, make: impl FnOnce() -> V) -> (&mut V, bool) {
-        let known = self.index.get(&key).copied();
-        let at = match known {
+    /// Changes the value of a key, which counts as use; `make` gives one where there is none, if there is to be one.
+    /// `change` is told whether the entry is new, and says whether it is established now.
+    pub fn update<R>(
+        &mut self,
+        key: Id128,
+        make: impl FnOnce() -> Option<V>,
+        change: impl FnOnce(&mut V, bool) -> (bool, R),
+    ) -> Option<R> {
+        let (at, new) = match self.find(key) {
             Some(at) => {
                 self.touch(at);
-                at
+                (at, false)
             }
-            None => self.insert_new(key, make()),
+            None => (self.insert_without_bound(key, make()?), true),
         };
-        (&mut self.slots[at as usize].value, known.is_none())
+        let slot = &mut self.slots[at];
+        let (established, outcome) = change(&mut slot.value, new);
+        self.weigh(at);
+        let slot = &self.slots[at];
+        if established && !slot.established {
+            self.unlink(at);
+            self.sequence += 1;
+            let slot = &mut self.slots[at];
+            (slot.established, slot.sequence) = (true, self.sequence);
+            self.link_newest(at);
+        }
+        self.make_room();
+        Some(outcome)
     }
 
-    /// Sets the value of a key; gives what was evicted to make room, if anything was.
+    /// Sets the value of a key; gives what was evicted to make room, if anything was: entries that weigh the same make
+    /// room for each other one by one.
     pub fn insert(&mut self, key: Id128, value: V) -> Option<(Id128, V)> {
-        if let Some(&at) = self.index.get(&key) {
+        if let Some(at) = self.find(key) {
             self.touch(at);
-            self.slots[at as usize].value = value;
+            self.slots[at].value = value;
             return None;
         }
-        let evicted = self.make_room(0);
         self.insert_without_bound(key, value);
-        evicted
+        self.make_room()
     }
 
-    /// Moves an entry to the established segment.
-    pub fn establish(&mut self, key: Id128) {
-        let Some(&at) = self.index.get(&key) else { return };
-        if self.slots[at as usize].recency.established {
-            return;
+    /// Puts back entries as they were stored, in any order, into an empty table.
+    ///
+    /// # Errors
+    /// One of them cannot be had.
+    pub fn restore<E>(&mut self, rows: impl Iterator<Item = Result<(Id128, Recency, V), E>>) -> Result<(), E> {
+        for row in rows {
+            let (key, Recency { sequence, established }, value) = row?;
+            let weight = value.weight();
+            let at = self.slots.len() as u32;
+            self.slots.push(Slot { key, value, sequence, weight, established, changed: false });
+            self.links.push(Link::NOWHERE);
+            self.add_to_index(key, at);
         }
-        self.unlink(at);
-        // Making room moves the last slot into the hole, which may be this one.
-        self.make_room(1);
-        let Some(&at) = self.index.get(&key) else { return };
-        self.slots[at as usize].recency.established = true;
-        self.link_newest(at);
-        self.mark(at);
-    }
-
-    /// Puts back an entry as it was stored. Entries must come in the order of their sequence.
-    pub fn restore(&mut self, key: Id128, recency: Recency, value: V) {
-        let tracking = std::mem::replace(&mut self.tracking, false);
-        let segment = usize::from(recency.established);
-        self.make_room(segment);
-        self.sequence = recency.sequence;
-        let at = self.slots.len() as u32;
-        self.slots.push(Slot { key, value, recency, changed: false, newer: NONE, older: NONE });
-        self.index.insert(key, at);
-        self.link_newest(at);
-        self.tracking = tracking;
+        let mut order: Vec<_> = (0..).zip(self.slots.iter()).map(|(at, slot)| (slot.sequence, at)).collect();
+        order.sort_unstable();
+        self.sequence = order.last().map_or(0, |(sequence, _)| *sequence);
+        for (_, at) in order {
+            self.link_newest(at);
+        }
+        // With less room than before.
+        self.make_room();
+        Ok(())
     }
 
     /// Calls `each` with everything that changed since the last call.
     pub fn take_changes(&mut self, mut each: impl FnMut(Change<'_, V>)) {
         for key in std::mem::take(&mut self.removed) {
-            if !self.index.contains_key(&key) {
+            if self.find(key).is_none() {
                 each(Change { key, recency: Recency::default(), value: None });
             }
         }
         for at in std::mem::take(&mut self.changed) {
             // A slot may have been emptied, or filled anew, since it was noted.
-            if let Some(slot) = self.slots.get_mut(at as usize).filter(|slot| slot.changed) {
+            if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.changed) {
                 slot.changed = false;
-                each(Change { key: slot.key, recency: slot.recency, value: Some(&slot.value) });
+                each(Change { key: slot.key, recency: slot.recency(), value: Some(&slot.value) });
             }
         }
+    }
+
+    /// Goes through all entries, oldest first: `each` may change them, and says what becomes of them.
+    pub fn revise(&mut self, mut each: impl FnMut(Id128, &mut V) -> Fate) {
+        let mut keys: Vec<_> = self.slots.iter().map(|slot| (slot.sequence, slot.key)).collect();
+        keys.sort_unstable();
+        for (_, key) in keys {
+            let Some(at) = self.find(key) else { continue };
+            match each(key, &mut self.slots[at].value) {
+                Fate::Same => {}
+                Fate::Changed => {
+                    self.weigh(at);
+                    self.mark(at);
+                }
+                Fate::Gone => {
+                    self.unlink(at);
+                    self.remove_unlinked(at);
+                }
+            }
+        }
+    }
+
+    /// The entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Id128, Recency, &V)> {
+        self.slots.iter().map(|slot| (slot.key, slot.recency(), &slot.value))
     }
 
     /// Number of entries.
@@ -169,7 +258,17 @@ impl<V> Table<V> {
 
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
+    }
+
+    /// What the entries weigh together.
+    pub fn weight(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.weight).sum()
+    }
+
+    /// What they may weigh.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
     }
 
     /// How many entries were forgotten to make room.
@@ -177,117 +276,180 @@ impl<V> Table<V> {
         self.evicted
     }
 
-    fn insert_new(&mut self, key: Id128, value: V) -> u32 {
-        self.make_room(0);
-        self.insert_without_bound(key, value)
+    fn find(&self, key: Id128) -> Option<u32> {
+        self.index.find(self.hash(key), |&at| self.slots[at].key == key).copied()
+    }
+
+    fn hash(&self, key: Id128) -> u64 {
+        self.hasher.hash_one(u128::from_ne_bytes(key.0))
+    }
+
+    fn add_to_index(&mut self, key: Id128, at: u32) {
+        let hash = self.hash(key);
+        let (hasher, slots) = (&self.hasher, &self.slots);
+        self.index.insert_unique(hash, at, |&at| hasher.hash_one(u128::from_ne_bytes(slots[at].key.0)));
     }
 
     fn insert_without_bound(&mut self, key: Id128, value: V) -> u32 {
         let at = self.slots.len() as u32;
         self.sequence += 1;
-        let recency = Recency { sequence: self.sequence, established: false };
-        self.slots.push(Slot { key, value, recency, changed: false, newer: NONE, older: NONE });
-        self.index.insert(key, at);
+        let (sequence, weight) = (self.sequence, value.weight());
+        self.slots.push(Slot { key, value, sequence, weight, established: false, changed: false });
+        self.links.push(Link::NOWHERE);
+        self.add_to_index(key, at);
         self.link_newest(at);
         self.mark(at);
         at
     }
 
     fn touch(&mut self, at: u32) {
-        self.unlink(at);
-        self.sequence += 1;
-        self.slots[at as usize].recency.sequence = self.sequence;
-        self.link_newest(at);
+        // What is the newest of its segment already stays where it is.
+        if self.segments[usize::from(self.slots[at].established)].newest != at {
+            self.unlink(at);
+            self.sequence += 1;
+            self.slots[at].sequence = self.sequence;
+            self.link_newest(at);
+        }
         self.mark(at);
     }
 
+    /// Notes what an entry weighs that may have changed.
+    fn weigh(&mut self, at: u32) {
+        let slot = &mut self.slots[at];
+        let weight = slot.value.weight();
+        if weight != slot.weight {
+            let segment = &mut self.segments[usize::from(slot.established)];
+            segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
+            slot.weight = weight;
+        }
+    }
+
     fn mark(&mut self, at: u32) {
-        let slot = &mut self.slots[at as usize];
-        if self.tracking && !slot.changed {
-            slot.changed = true;
-            self.changed.push(at);
+        if self.tracking {
+            let slot = &mut self.slots[at];
+            if !slot.changed {
+                slot.changed = true;
+                self.changed.push(at);
+            }
         }
     }
 
-    /// Evicts the oldest entry of a segment when it is full.
-    fn make_room(&mut self, segment: usize) -> Option<(Id128, V)> {
-        if self.segments[segment].len < self.segments[segment].capacity {
-            return None;
+    /// Evicts the oldest entries until the others fit; gives the last one that had to go. The newest entry of a segment
+    /// stays, so that a table may hold one entry more than it has room for.
+    fn make_room(&mut self) -> Option<(Id128, V)> {
+        let mut evicted = None;
+        loop {
+            let [one_off, established] = &self.segments;
+            let most_established = self.capacity - self.capacity / 4;
+            let full = one_off.weight + established.weight > self.capacity || self.len() > MAX_ENTRIES;
+            let at = if established.weight > most_established && established.len > 1 {
+                established.oldest
+            } else if full && one_off.len > 1 {
+                one_off.oldest
+            } else {
+                return evicted;
+            };
+            self.unlink(at);
+            self.evicted += 1;
+            evicted = self.remove_unlinked(at);
         }
-        let at = self.segments[segment].oldest;
-        self.unlink(at);
-        self.evicted += 1;
-        Some(self.remove_unlinked(at))
     }
 
-    fn remove_unlinked(&mut self, at: u32) -> (Id128, V) {
-        let slot = self.slots.swap_remove(at as usize);
-        self.index.remove(&slot.key);
+    fn remove_unlinked(&mut self, at: u32) -> Option<(Id128, V)> {
+        let key = self.slots.get(at)?.key;
+        let hash = self.hash(key);
+        if let Ok(place) = self.index.find_entry(hash, |&known| known == at) {
+            place.remove();
+        }
+        let slot = self.slots.swap_remove(at)?;
+        self.links.swap_remove(at);
         if self.tracking {
             self.removed.push(slot.key);
         }
-        if let Some(moved) = self.slots.get(at as usize) {
-            let (key, newer, older, changed) = (moved.key, moved.newer, moved.older, moved.changed);
-            let segment = usize::from(moved.recency.established);
-            // An entry that is on its way between segments is in no list, and nobody points to it.
+        if let Some(moved) = self.slots.get(at) {
+            let (key, changed) = (moved.key, moved.changed);
+            let Link { newer, older } = self.links[at];
+            let segment = usize::from(moved.established);
             let last = self.slots.len() as u32;
             match newer {
-                NONE if self.segments[segment].newest == last => self.segments[segment].newest = at,
-                NONE => {}
-                newer => self.slots[newer as usize].older = at,
+                NONE => self.segments[segment].newest = at,
+                newer => self.links[newer].older = at,
             }
             match older {
-                NONE if self.segments[segment].oldest == last => self.segments[segment].oldest = at,
-                NONE => {}
-                older => self.slots[older as usize].newer = at,
+                NONE => self.segments[segment].oldest = at,
+                older => self.links[older].newer = at,
             }
             if changed {
                 self.changed.push(at);
             }
-            self.index.insert(key, at);
+            let hash = self.hash(key);
+            if let Some(place) = self.index.find_mut(hash, |&known| known == last) {
+                *place = at;
+            }
         }
-        (slot.key, slot.value)
+        Some((slot.key, slot.value))
     }
 
     fn unlink(&mut self, at: u32) {
-        let slot = &mut self.slots[at as usize];
-        let (newer, older) = (slot.newer, slot.older);
-        (slot.newer, slot.older) = (NONE, NONE);
-        let segment = &mut self.segments[usize::from(slot.recency.established)];
+        let slot = &self.slots[at];
+        let Link { newer, older } = std::mem::replace(&mut self.links[at], Link::NOWHERE);
+        let segment = &mut self.segments[usize::from(slot.established)];
         segment.len -= 1;
+        segment.weight -= u64::from(slot.weight);
         match newer {
             NONE => segment.newest = older,
-            newer => self.slots[newer as usize].older = older,
+            newer => self.links[newer].older = older,
         }
         match older {
             NONE => segment.oldest = newer,
-            older => self.slots[older as usize].newer = newer,
+            older => self.links[older].newer = newer,
         }
     }
 
     fn link_newest(&mut self, at: u32) {
-        let segment = &mut self.segments[usize::from(self.slots[at as usize].recency.established)];
+        let slot = &self.slots[at];
+        let segment = &mut self.segments[usize::from(slot.established)];
         let previous = std::mem::replace(&mut segment.newest, at);
         segment.len += 1;
+        segment.weight += u64::from(slot.weight);
         if previous == NONE {
             segment.oldest = at;
         } else {
-            self.slots[previous as usize].newer = at;
+            self.links[previous].newer = at;
         }
-        self.slots[at as usize].older = previous;
+        self.links[at].older = previous;
     }
 }
+
+impl<V> Slot<V> {
+    fn recency(&self) -> Recency {
+        Recency { sequence: self.sequence, established: self.established }
+    }
+}
+
+impl Weighted for () {}
+impl Weighted for i32 {}
+impl Weighted for Id128 {}
+impl<T> Weighted for std::sync::Arc<T> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    impl Weighted for u32 {
+        fn weight(&self) -> u32 {
+            *self
+        }
+    }
 
     /// The same promises, kept the slow way.
     #[derive(Default)]
     struct Model {
         /// Oldest first.
         segments: [Vec<(u8, u32)>; 2],
+        capacity: u64,
     }
 
     impl Model {
@@ -295,28 +457,37 @@ mod tests {
             (0..2).find_map(|s| self.segments[s].iter().position(|(k, _)| *k == key).map(|at| (s, at)))
         }
 
-        fn insert(&mut self, key: u8, value: u32, capacity: usize) {
+        fn insert(&mut self, key: u8, value: u32) {
             match self.find(key) {
                 Some((segment, at)) => {
                     self.segments[segment].remove(at);
                     self.segments[segment].push((key, value));
                 }
-                None => {
-                    if self.segments[0].len() == capacity {
-                        self.segments[0].remove(0);
-                    }
-                    self.segments[0].push((key, value));
-                }
+                None => self.segments[0].push((key, value)),
+            }
+            self.make_room();
+        }
+
+        fn establish(&mut self, key: u8) {
+            let Some((segment, at)) = self.find(key) else { return };
+            let entry = self.segments[segment].remove(at);
+            self.segments[1].push(entry);
+            self.make_room();
+        }
+
+        fn make_room(&mut self) {
+            let weight = |segment: &Vec<(u8, u32)>| segment.iter().map(|(_, value)| u64::from(*value)).sum::<u64>();
+            while weight(&self.segments[1]) > self.capacity - self.capacity / 4 && self.segments[1].len() > 1 {
+                self.segments[1].remove(0);
+            }
+            while weight(&self.segments[0]) + weight(&self.segments[1]) > self.capacity && self.segments[0].len() > 1 {
+                self.segments[0].remove(0);
             }
         }
 
-        fn establish(&mut self, key: u8, capacity: usize) {
-            let Some((0, at)) = self.find(key) else { return };
-            let entry = self.segments[0].remove(at);
-            if self.segments[1].len() == capacity {
-                self.segments[1].remove(0);
-            }
-            self.segments[1].push(entry);
+        fn entries(&self) -> impl Iterator<Item = (Id128, u32, bool)> {
+            let entries = |segment: usize| self.segments[segment].iter().map(move |(k, v)| (key(*k), *v, segment == 1));
+            entries(0).chain(entries(1))
         }
     }
 
@@ -324,54 +495,74 @@ mod tests {
         Id128::of(&[key])
     }
 
+    fn entries(table: &Table<u32>) -> BTreeMap<Id128, (u32, bool)> {
+        table.iter().map(|(key, recency, value)| (key, (*value, recency.established))).collect()
+    }
+
     proptest! {
         #[test]
         fn the_table_does_what_the_model_does(
-            capacity in 1usize..6,
-            actions in prop::collection::vec((0u8..3, 0u8..16, any::<u32>()), 0..200),
+            capacity in 1u64..30,
+            actions in prop::collection::vec((0u8..4, 0u8..24, 1u32..6), 0..300),
         ) {
             let mut table = Table::new(capacity, true);
-            let mut model = Model::default();
-            let mut stored = std::collections::BTreeMap::new();
+            let mut model = Model { capacity, ..Model::default() };
+            let mut stored = BTreeMap::new();
             for (action, name, value) in actions {
                 match action {
-                    0 => { table.insert(key(name), value); model.insert(name, value, capacity); }
-                    1 => { table.establish(key(name)); model.establish(name, capacity); }
-                    _ => {
+                    0 => {
+                        let known = table.update(key(name), || Some(value), |known, new| (false, (std::mem::replace(known, value), new)));
+                        prop_assert_eq!(known.map(|(_, new)| new), Some(model.find(name).is_none()));
+                        model.insert(name, value);
+                    }
+                    1 => {
+                        table.update(key(name), || None, |_, _| (true, ()));
+                        model.establish(name);
+                    }
+                    2 => {
                         let known = table.get(key(name)).copied();
                         prop_assert_eq!(known.is_some(), model.find(name).is_some());
-                        if let Some(known) = known { model.insert(name, known, capacity); }
-                        table.take_changes(|change| match change.value {
-                            Some(value) => { stored.insert(change.key, (change.recency.sequence, change.recency.established, *value)); }
-                            None => { stored.remove(&change.key); }
-                        });
+                        if let Some(known) = known { model.insert(name, known); }
                     }
+                    _ => store(&mut table, &mut stored),
                 }
-                prop_assert_eq!(table.len(), model.segments[0].len() + model.segments[1].len());
-                for (name, value) in model.segments.iter().flatten() {
-                    prop_assert_eq!(table.peek(key(*name)), Some(value));
+                let expected: BTreeMap<_, _> = model.entries().map(|(key, value, established)| (key, (value, established))).collect();
+                prop_assert_eq!(entries(&table), expected);
+                prop_assert_eq!(table.weight(), model.entries().map(|(_, value, _)| u64::from(value)).sum::<u64>());
+                for (key, value, _) in model.entries() {
+                    prop_assert_eq!(table.peek(key), Some(&value));
                 }
             }
             // What was listed as changed is the table, and restoring it gives the same order of eviction.
-            table.take_changes(|change| match change.value {
-                Some(value) => { stored.insert(change.key, (change.recency.sequence, change.recency.established, *value)); }
-                None => { stored.remove(&change.key); }
-            });
-            let mut rows: Vec<_> = stored.into_iter().collect();
-            rows.sort_by_key(|(_, (sequence, ..))| *sequence);
+            store(&mut table, &mut stored);
             let mut restored = Table::new(capacity, true);
-            for (key, (sequence, established, value)) in rows {
-                restored.restore(key, Recency { sequence, established }, value);
-            }
+            restored.restore(stored.into_iter().map(|(key, (recency, value))| Ok::<_, ()>((key, recency, value)))).unwrap();
             for name in 100..110 {
-                restored.insert(key(name), 0);
-                table.insert(key(name), 0);
-                model.insert(name, 0, capacity);
-                prop_assert_eq!(restored.len(), table.len());
-                for (name, value) in model.segments.iter().flatten() {
-                    prop_assert_eq!(restored.peek(key(*name)), Some(value));
-                }
+                prop_assert_eq!(entries(&restored), entries(&table));
+                restored.update(key(name), || Some(2), |_, _| (name % 3 == 0, ()));
+                table.update(key(name), || Some(2), |_, _| (name % 3 == 0, ()));
             }
         }
+
+        #[test]
+        fn one_off_keys_cannot_push_out_what_is_established(flood in 1u8..200) {
+            let mut table: Table<u32> = Table::new(40, false);
+            for name in 200..215 {
+                table.update(key(name), || Some(2), |_, _| (true, ()));
+            }
+            for name in 0..flood {
+                table.update(key(name), || Some(3), |_, _| (false, ()));
+            }
+            prop_assert!((200..215).all(|name| table.peek(key(name)).is_some()));
+            prop_assert!(table.weight() <= 40);
+            prop_assert_eq!(table.evicted(), u64::from(flood.saturating_sub(3)));
+        }
+    }
+
+    fn store(table: &mut Table<u32>, stored: &mut BTreeMap<Id128, (Recency, u32)>) {
+        table.take_changes(|change| match change.value {
+            Some(value) => drop(stored.insert(change.key, (change.recency, *value))),
+            None => drop(stored.remove(&change.key)),
+        });
     }
 }

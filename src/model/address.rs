@@ -58,6 +58,17 @@ impl Address {
         Id128(self.0)
     }
 
+    /// The network around the address, as far as that can be told from it: an IPv4 /16, an IPv6 /48.
+    pub fn network_id(self) -> Id128 {
+        let length = if self.is_ipv4() { 96 + 16 } else { 48 };
+        Id128((u128::from_be_bytes(self.0) & mask(length)).to_be_bytes())
+    }
+
+    /// The address that an observer of history is.
+    pub fn of_id(id: Id128) -> Self {
+        Self(id.0)
+    }
+
     /// The address in the standard library's type.
     pub fn ip(self) -> IpAddr {
         Ipv6Addr::from(self.0).to_canonical()
@@ -181,5 +192,15 @@ mod tests {
         let two = Address::parse("2001:db8::2").unwrap();
         assert_eq!(one.client_id(), two.client_id());
         assert_ne!(one.server_id(), two.server_id());
+    }
+
+    #[test]
+    fn a_network_is_what_addresses_begin_with() {
+        let network = |text: &str| Address::parse(text).unwrap().network_id();
+        assert_eq!(network("192.0.2.1"), network("192.0.77.8"));
+        assert_ne!(network("192.0.2.1"), network("192.1.2.1"));
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:2:2::1"));
+        assert_eq!(Address::of_id(network("192.0.2.1")).ip().to_string(), "192.0.0.0");
     }
 }

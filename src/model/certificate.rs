@@ -159,7 +159,7 @@ impl Certificate {
 
     /// Fixes what follows from the facts, and the id from the best identity that is known: SHA-256, else SHA-1, else the facts themselves.
     pub fn with_id(mut self) -> Self {
-        self.issuer_organization = self.issuer.as_ref().and_then(organization_key);
+        self.issuer_organization = self.issuer.as_ref().and_then(organization_id);
         self.id = match (&self.sha256, &self.sha1) {
             (Some(sha256), _) => Id128::of(&sha256.0),
             (None, Some(sha1)) => Id128::of_parts(&[b"sha1", &sha1.0]),
@@ -197,7 +197,7 @@ impl Certificate {
 }
 
 /// The organisation of a name, as an identity.
-fn organization_key(name: &DistinguishedName) -> Option<Id128> {
+pub(crate) fn organization_id(name: &DistinguishedName) -> Option<Id128> {
     let organization = name.first(&AttributeKind::Organization)?;
     let folded = organization.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     Some(Id128::of_parts(&[b"organization", folded.as_bytes()]))

@@ -13,6 +13,7 @@ mod serial;
 mod time;
 
 pub use address::{Address, Direction, Networks};
+pub(crate) use certificate::organization_id;
 pub use certificate::{Certificate, CertificateSource, Key, SelfSigned, SubjectAltNames};
 pub use fault::{Fault, FaultField, Problem};
 pub(crate) use hash::hex_value;

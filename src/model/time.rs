@@ -61,6 +61,11 @@ impl EventTime {
         self.0.div_euclid(DAY_NANOS) as i32
     }
 
+    /// The beginning of a day, clamped.
+    pub fn from_day(day: i32) -> Self {
+        Self(i64::from(day).saturating_mul(DAY_NANOS))
+    }
+
     /// This time plus a number of nanoseconds, clamped.
     pub fn plus(self, nanos: i64) -> Self {
         Self(self.0.saturating_add(nanos))

@@ -18,9 +18,9 @@ use super::stages::{Encoder, PipelineError, Sink, SinkThread, Stopped, Ticket, W
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::encode::Counts;
-use crate::history::History;
+use crate::history::{History, LearningReason};
 use crate::knowledge::Knowledge;
-use crate::model::{Batch, EventTime, SourceInfo, StreamKey, TimeZone};
+use crate::model::{Batch, EventTime, Log, SourceInfo, StreamKey, TimeZone};
 use crate::sink::Output;
 use crate::source::{Discovered, LineReader, Reader, Splitter, open};
 use crate::state::{CertificateSpill, StateChanges, StateStore};
@@ -31,8 +31,12 @@ pub struct Replay<'a> {
     pub config: &'a Config,
     /// Knowledge.
     pub knowledge: Arc<Knowledge>,
+    /// Files to learn from first, of which nothing is written.
+    pub baseline: Vec<Discovered>,
     /// The files.
     pub files: Vec<Discovered>,
+    /// Whether records are judged by all of the files, which are read twice for that, and not by what came before.
+    pub whole: bool,
     /// What could not even be looked at, for the outcome.
     pub unreadable: Vec<String>,
     /// A name for the sensor of all files.
@@ -54,6 +58,8 @@ pub struct ReplayOutcome {
     pub counts: Counts,
     /// Entries forgotten to stay within bounds.
     pub evicted: u64,
+    /// Why history was not ready to judge in the end, if it was not.
+    pub learning: Option<LearningReason>,
     /// Where dead letters are, if there were any.
     pub dead_letter_path: Option<PathBuf>,
     /// Files without a record.
@@ -93,6 +99,28 @@ enum ReaderMessage {
     Failed { offset: u64, error: std::io::Error },
 }
 
+/// What becomes of records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Pass {
+    /// Only certificates are learnt, of every batch at once.
+    Certificates,
+    /// They are counted, and not written.
+    Learn,
+    /// They are judged and written.
+    Write,
+}
+
+/// Where records go, and when the state is written.
+struct Way<'a> {
+    correlator: &'a mut Correlator,
+    encoder: &'a mut Encoder,
+    sink: &'a SinkThread,
+    /// There is a state.
+    tracking: bool,
+    commits: u64,
+    last_commit: Instant,
+}
+
 /// The state of a merge.
 struct Merge<'a> {
     workers: Workers,
@@ -123,29 +151,78 @@ impl Replay<'_> {
             state.restore(&mut correlator)?;
         }
         let (sink, mut encoder) = SinkThread::start(&workers, Sink::Plain(output, self.state.clone()), Arc::default())?;
-        let looked = self.look(&workers);
-        let mut merge = Merge::new(workers, looked.inputs, looked.failed, self.progress);
+        let (commits, last_commit) = (0, Instant::now());
+        let (to, from) = (&mut correlator, &mut encoder);
+        let mut way = Way { correlator: to, encoder: from, sink: &sink, tracking, commits, last_commit };
         // A sink that has stopped says why when it is joined.
-        let merged = merge.run(&mut correlator, &mut encoder, &sink, tracking);
+        let passed = self.pass(&workers, &mut way);
         drop(encoder);
         let finished = sink.finish()?;
-        merged?;
+        let looked = passed?;
+        let parts = correlator.parts_mut();
+        let learning = parts.clock.now().and_then(|now| parts.history.learning_reason(now));
         Ok(ReplayOutcome {
             counts: finished.counts,
             evicted: correlator.evicted(),
+            learning,
             dead_letter_path: finished.dead_letter_path,
             empty: looked.empty,
             skipped: looked.skipped,
-            failed: merge.failed,
+            failed: looked.failed,
         })
     }
 
-    fn look(&self, workers: &Workers) -> Looked {
+    /// Goes through all files, as often as that is needed.
+    fn pass(&self, workers: &Workers, way: &mut Way<'_>) -> Result<Looked, PipelineError> {
+        let mut said = Looked { failed: self.unreadable.clone(), ..Looked::default() };
+        if !self.baseline.is_empty() {
+            // What waits in the state is for the files to answer.
+            let waiting = way.correlator.set_aside_waiting();
+            let baseline = self.look(workers, &self.baseline);
+            self.merge(workers, baseline, &mut said, way, Pass::Learn)?;
+            way.correlator.take_back_waiting(waiting);
+        }
+        if self.whole {
+            let beginning = way.correlator.beginning();
+            // All certificates come first, so that both readings find the same ones. What is amiss is said the last time.
+            let mut facts = self.look(workers, &self.files);
+            facts.inputs.retain(PeekedInput::holds_certificates);
+            self.merge(workers, facts, &mut Looked::default(), way, Pass::Certificates)?;
+            let first = self.look(workers, &self.files);
+            self.merge(workers, first, &mut Looked::default(), way, Pass::Learn)?;
+            way.correlator.begin_again(beginning);
+        }
+        let looked = self.look(workers, &self.files);
+        self.merge(workers, looked, &mut said, way, Pass::Write)?;
+        Ok(said)
+    }
+
+    fn merge(
+        &self,
+        workers: &Workers,
+        looked: Looked,
+        said: &mut Looked,
+        way: &mut Way<'_>,
+        pass: Pass,
+    ) -> Result<(), PipelineError> {
+        let Looked { inputs, empty, skipped, failed } = looked;
+        said.empty += empty;
+        said.failed.extend(failed);
+        for (kind, (count, path)) in skipped {
+            said.skipped.entry(kind).or_insert((0, path)).0 += count;
+        }
+        let mut merge = Merge::new(workers.clone(), inputs, std::mem::take(&mut said.failed), self.progress);
+        let merged = merge.run(way, pass);
+        said.failed = merge.failed;
+        merged
+    }
+
+    fn look(&self, workers: &Workers, files: &[Discovered]) -> Looked {
         let sensors = Sensors { inputs: &self.config.inputs, sensor: self.sensor, time_zone: self.time_zone };
-        let (context, files) = (workers.decode_context(), &self.files);
+        let context = workers.decode_context();
         let peeked: Vec<Peeked> =
             workers.install(|| files.par_iter().map(|file| peek(file, context, &sensors)).collect());
-        let mut looked = Looked { failed: self.unreadable.clone(), ..Looked::default() };
+        let mut looked = Looked::default();
         for peeked in peeked {
             match peeked {
                 Peeked::Records(input) => looked.inputs.push(*input),
@@ -187,15 +264,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    fn run(
-        &mut self,
-        correlator: &mut Correlator,
-        encoder: &mut Encoder,
-        sink: &SinkThread,
-        tracking: bool,
-    ) -> Result<(), PipelineError> {
-        let mut commits = 0;
-        let mut last_commit = Instant::now();
+    fn run(&mut self, way: &mut Way<'_>, pass: Pass) -> Result<(), PipelineError> {
         let mut until_look = RECORDS_PER_LOOK;
         loop {
             self.open_due()?;
@@ -203,28 +272,15 @@ impl<'a> Merge<'a> {
             let number = place.4;
             // As long as no other file comes before, one file's records follow each other without the heap.
             while let Some(input) = self.open[number].as_mut() {
-                let mut stopped = Ok(());
-                correlator.process(&input.batch, input.index, place.0, &mut |judged| {
-                    if stopped.is_ok() {
-                        stopped = encoder.push(judged);
-                    }
-                });
-                if stopped.is_err() {
+                if way.take(&input.batch, input.index, place.0, pass).is_err() {
                     return Ok(());
                 }
                 until_look -= 1;
                 if until_look == 0 {
                     until_look = RECORDS_PER_LOOK;
                     (self.progress)(self.read.load(Ordering::Relaxed));
-                    if tracking && last_commit.elapsed() >= COMMIT_INTERVAL {
-                        commits += 1;
-                        correlator.parts_mut().certificates.committed(sink.committed());
-                        // Counters wait for the end: a replay that is killed has counted nothing.
-                        let changes = StateChanges::take_certificates(commits, correlator);
-                        if encoder.commit(changes, false, || {}).is_err() {
-                            return Ok(());
-                        }
-                        last_commit = Instant::now();
+                    if way.commit_certificates_when_due().is_err() {
+                        return Ok(());
                     }
                 }
                 match self.advance(number)? {
@@ -239,16 +295,8 @@ impl<'a> Merge<'a> {
                 }
             }
         }
-        let mut stopped: Result<(), Stopped> = Ok(());
-        correlator.finish(&mut |judged| {
-            if stopped.is_ok() {
-                stopped = encoder.push(judged);
-            }
-        });
-        if stopped.is_ok() && encoder.flush().is_ok() && tracking {
-            // A sink that has stopped says why when it is joined.
-            let _ = encoder.commit(StateChanges::take(commits + 1, correlator), false, || {});
-        }
+        // A sink that has stopped says why when it is joined.
+        let _ = way.finish(pass);
         (self.progress)(self.read.load(Ordering::Relaxed));
         Ok(())
     }
@@ -329,7 +377,65 @@ impl<'a> Merge<'a> {
     }
 }
 
+impl Way<'_> {
+    fn take(&mut self, batch: &Arc<Batch>, index: u32, key: Option<EventTime>, pass: Pass) -> Result<(), Stopped> {
+        let mut stopped = Ok(());
+        match pass {
+            Pass::Certificates if index == 0 => self.correlator.learn_certificates(batch),
+            Pass::Certificates => {}
+            Pass::Learn => self.correlator.process(batch, index, key, &mut drop),
+            Pass::Write => self.correlator.process(batch, index, key, &mut |judged| {
+                if stopped.is_ok() {
+                    stopped = self.encoder.push(judged);
+                }
+            }),
+        }
+        stopped
+    }
+
+    /// Counters wait for the end: a replay that is killed has counted nothing.
+    fn commit_certificates_when_due(&mut self) -> Result<(), Stopped> {
+        if !self.tracking || self.last_commit.elapsed() < COMMIT_INTERVAL {
+            return Ok(());
+        }
+        self.commits += 1;
+        self.correlator.parts_mut().certificates.committed(self.sink.committed());
+        let changes = StateChanges::take_certificates(self.commits, self.correlator);
+        self.encoder.commit(changes, false, || {})?;
+        self.last_commit = Instant::now();
+        Ok(())
+    }
+
+    /// What still waits is judged; after the last pass everything is committed.
+    fn finish(&mut self, pass: Pass) -> Result<(), Stopped> {
+        match pass {
+            Pass::Certificates => return Ok(()),
+            Pass::Learn => {
+                self.correlator.finish(&mut drop);
+                return Ok(());
+            }
+            Pass::Write => {}
+        }
+        let mut stopped = Ok(());
+        self.correlator.finish(&mut |judged| {
+            if stopped.is_ok() {
+                stopped = self.encoder.push(judged);
+            }
+        });
+        stopped?;
+        self.encoder.flush()?;
+        if self.tracking {
+            self.encoder.commit(StateChanges::take(self.commits + 1, self.correlator), false, || {})?;
+        }
+        Ok(())
+    }
+}
+
 impl PeekedInput {
+    fn holds_certificates(&self) -> bool {
+        matches!(self.format.log(), Log::ZeekX509 | Log::ZeekFiles)
+    }
+
     fn place(&self, number: usize) -> Place {
         (self.first_key, self.rank, self.source.stream, 0, number)
     }

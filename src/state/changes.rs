@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING};
 use crate::correlate::{Clock, Correlator, Effects, KeyTracker, Place, StoredCertificate, StoredSession};
-use crate::history::{Learning, Recency, Table};
+use crate::history::{Learning, Recency, Table, Weighted};
 use crate::model::{CertificateId, EventTime, Id128, StreamKey};
 use crate::source::tail::ResumePoint;
 
@@ -99,7 +99,7 @@ impl StateChanges {
     }
 }
 
-fn rows_of<V: Serialize>(table: &mut Table<V>, number: u8, rows: &mut Vec<Row>) {
+fn rows_of<V: Serialize + Weighted>(table: &mut Table<V>, number: u8, rows: &mut Vec<Row>) {
     table.take_changes(|change| {
         let value = change.value.map(|value| postcard::to_allocvec(value).unwrap_or_default());
         rows.push(Row { table: number, key: change.key, recency: change.recency, value });

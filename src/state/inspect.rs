@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadOnlyDatabase, ReadableDatabase as _};
 
-use super::{FILE_NAME, META, VERSION};
+use super::{FILE_NAME, META, VERSION, readable_version};
 
 /// What a state directory holds.
 #[derive(Debug)]
@@ -66,7 +66,8 @@ fn look(path: &Path) -> StoreFound {
         Err(error) => return StoreFound::Unreadable(error.to_string()),
     };
     match version(&database) {
-        Ok(Some(found)) if found == VERSION => StoreFound::Free(found),
+        // An older one is brought to this format by the next start.
+        Ok(Some(found)) if readable_version(path, found).is_ok() => StoreFound::Free(found),
         Ok(Some(found)) => StoreFound::OtherVersion { found, known: VERSION },
         Ok(None) => StoreFound::Unreadable("it says no version".to_owned()),
         Err(error) => StoreFound::Unreadable(error.to_string()),

@@ -15,9 +15,14 @@
 //! Promise: a commit is whole or not there, and a state of a newer version is refused and not touched.
 
 mod changes;
+mod fill;
 mod inspect;
 mod journal;
+mod migrate;
+mod prune;
+mod reading;
 mod spill;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,11 +32,14 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition}
 pub use changes::{InputPosition, Newest, StateChanges, Step};
 pub use inspect::{Inspection, StoreFound, inspect};
 pub use journal::{Entry, Journal, JournalError, JournalReader, JournalStart, remove_journals};
+pub use prune::Pruned;
 pub use spill::CertificateSpill;
+pub use view::StateView;
 
-use crate::correlate::{Correlator, Presented, StoredCertificate};
-use crate::history::{HistoryTable, Recency};
-use crate::model::{CertificateId, EventTime, Id128, Sha1Digest, StreamKey};
+use reading::Reading;
+
+use crate::correlate::{Correlator, StoredCertificate};
+use crate::model::{CertificateId, StreamKey};
 use crate::sink::FileMark;
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -46,7 +54,7 @@ type RowKey = (u8, [u8; 16]);
 type RowValue<'a> = (u64, bool, &'a [u8]);
 
 /// Version of the format that this program reads and writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const FILE_NAME: &str = "certsift.redb";
 /// The store's own cache; certificates that are in use are cached in front of it.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -94,6 +102,21 @@ pub enum StateError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// There is none.
+    #[error("{}: there is no state here", .path.display())]
+    None {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// Whoever wrote to it last did not come to close it.
+    #[error(
+        "{}: this state was not closed in order, and is not repaired by only looking at it; start certsift with it once",
+        .path.display()
+    )]
+    NotClosed {
+        /// The file.
+        path: PathBuf,
     },
     /// Another process holds the state.
     #[error("{}: another certsift is using this state; stop it, or give this one a state of its own", .path.display())]
@@ -179,7 +202,15 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn written(&self) -> Result<Option<Written>, StateError> {
-        self.meta("written")
+        self.read()?.meta("written")
+    }
+
+    /// The clock at the last commit; none before the first one.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn clock(&self) -> Result<Option<crate::correlate::Clock>, StateError> {
+        self.read()?.clock()
     }
 
     /// The newest events at the last commit.
@@ -187,7 +218,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn newest(&self) -> Result<Newest, StateError> {
-        Ok(self.meta("newest")?.unwrap_or_default())
+        Ok(self.read()?.meta("newest")?.unwrap_or_default())
     }
 
     /// Reads certificates from this state.
@@ -200,51 +231,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn restore(&self, correlator: &mut Correlator) -> Result<(), StateError> {
-        let transaction = self.begin_read()?;
-        let parts = correlator.parts_mut();
-        if let Some(clock) = self.meta("clock")? {
-            *parts.clock = clock;
-        }
-        if let Some(learning) = self.meta("learning")? {
-            parts.history.restore_learning(learning);
-        }
-        let rows = transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
-        for table in [HistoryTable::Issuers, HistoryTable::Certificates, HistoryTable::Names, HistoryTable::Clients] {
-            self.each_row(&rows, table as u8, |key, recency, value| {
-                parts.history.restore(table, key, recency, value).map_err(|_| self.damaged("rows"))
-            })?;
-        }
-        self.each_row(&rows, TABLE_LINKS, |key, recency, value| {
-            let id: CertificateId = self.decode(value, "rows")?;
-            parts.certificates.links_mut().restore(key, recency, id);
-            Ok(())
-        })?;
-        self.each_row(&rows, TABLE_PAIRS, |key, recency, value| {
-            let sha1: Sha1Digest = self.decode(value, "rows")?;
-            parts.certificates.pairs_mut().restore(key, recency, sha1);
-            Ok(())
-        })?;
-        self.each_row(&rows, TABLE_PRESENTED, |key, recency, value| {
-            let presented: Presented = self.decode(value, "rows")?;
-            parts.presented.restore(key, recency, presented);
-            Ok(())
-        })?;
-        self.each_row(&rows, TABLE_FLOWS, |key, recency, value| {
-            let id: CertificateId = self.decode(value, "rows")?;
-            parts.flows.restore(key, recency, id);
-            Ok(())
-        })?;
-        self.each_row(&rows, TABLE_VALIDATING, |key, recency, _| {
-            parts.validating.restore(key, recency, ());
-            Ok(())
-        })?;
-        let held = transaction.open_table(HELD).map_err(|error| self.store_error(error))?;
-        for row in held.iter().map_err(|error| self.store_error(error))? {
-            let (place, session) = row.map_err(|error| self.store_error(error))?;
-            let (end, arrival) = place.value();
-            correlator.restore_held((EventTime(end), arrival), self.decode(session.value(), "held")?);
-        }
-        Ok(())
+        self.read()?.restore(correlator)
     }
 
     /// Where inputs are to be read on.
@@ -252,14 +239,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn input_positions(&self) -> Result<Vec<InputPosition>, StateError> {
-        let transaction = self.begin_read()?;
-        let inputs = transaction.open_table(INPUTS).map_err(|error| self.store_error(error))?;
-        let mut positions = Vec::new();
-        for row in inputs.iter().map_err(|error| self.store_error(error))? {
-            let (_, value) = row.map_err(|error| self.store_error(error))?;
-            positions.push(self.decode(value.value(), "inputs")?);
-        }
-        Ok(positions)
+        self.read()?.input_positions()
     }
 
     /// Writes changes, all or none, and where certsift's own files stand, if it keeps account of them.
@@ -279,6 +259,7 @@ impl StateStore {
 
     fn prepare(&self) -> Result<(), StateError> {
         let transaction = self.begin_write()?;
+        let mut version = VERSION;
         {
             let mut meta = transaction.open_table(META).map_err(|error| self.store_error(error))?;
             let stored = meta
@@ -286,10 +267,8 @@ impl StateStore {
                 .map_err(|error| self.store_error(error))?
                 .map(|value| <[u8; 4]>::try_from(value.value()).map(u32::from_be_bytes));
             match stored {
-                Some(Ok(found)) if found > VERSION => return Err(StateError::Newer { path: self.path.clone(), found }),
-                Some(Ok(found)) if found < VERSION => return Err(StateError::Older { path: self.path.clone(), found }),
-                Some(Ok(_)) => {}
-                Some(Err(_)) => return Err(self.damaged("meta")),
+                Some(Ok(found)) => version = readable_version(&self.path, found)?,
+                Some(Err(_)) => return Err(StateError::Damaged { path: self.path.clone(), table: "meta" }),
                 None => {
                     let version = VERSION.to_be_bytes();
                     meta.insert("version", version.as_slice()).map_err(|error| self.store_error(error))?;
@@ -299,6 +278,10 @@ impl StateStore {
             transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
             transaction.open_table(HELD).map_err(|error| self.store_error(error))?;
             transaction.open_table(INPUTS).map_err(|error| self.store_error(error))?;
+        }
+        if version < VERSION {
+            migrate::from_format_2(&transaction, &self.path)?;
+            tracing::info!(path = %self.path.display(), from = version, to = VERSION, "brought the state to this format");
         }
         transaction.commit().map_err(|error| self.store_error(error))
     }
@@ -350,8 +333,10 @@ impl StateStore {
         put(&mut meta, "written", written)
     }
 
-    fn begin_read(&self) -> Result<redb::ReadTransaction, StateError> {
-        self.database.begin_read().map_err(|error| self.store_error(error))
+    fn read(&self) -> Result<Reading, StateError> {
+        let database = self.database.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = &*database else { return Err(self.store_error(redb::Error::PreviousIo)) };
+        Reading::begin(database, &self.path)
     }
 
     fn begin_write(&self) -> Result<redb::WriteTransaction, StateError> {
@@ -360,40 +345,26 @@ impl StateStore {
         database.begin_write().map_err(|error| self.store_error(error))
     }
 
-    fn meta<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
-        let meta = self.begin_read()?.open_table(META).map_err(|error| self.store_error(error))?;
-        let value = meta.get(name).map_err(|error| self.store_error(error))?;
-        value.map(|value| self.decode(value.value(), "meta")).transpose()
-    }
-
-    /// Calls `each` with the rows of one table in the order of their sequence.
-    fn each_row(
-        &self,
-        rows: &redb::ReadOnlyTable<RowKey, RowValue<'static>>,
-        table: u8,
-        mut each: impl FnMut(Id128, Recency, &[u8]) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
-        let range = rows.range((table, [0; 16])..=(table, [0xff; 16])).map_err(|error| self.store_error(error))?;
-        let mut found = Vec::new();
-        for row in range {
-            let (key, value) = row.map_err(|error| self.store_error(error))?;
-            let (sequence, established, value) = value.value();
-            found.push((Recency { sequence, established }, Id128(key.value().1), value.to_vec()));
-        }
-        found.sort_unstable_by_key(|(recency, ..)| recency.sequence);
-        found.into_iter().try_for_each(|(recency, key, value)| each(key, recency, &value))
-    }
-
-    fn decode<'a, T: serde::Deserialize<'a>>(&self, value: &'a [u8], table: &'static str) -> Result<T, StateError> {
-        postcard::from_bytes(value).map_err(|_| self.damaged(table))
-    }
-
-    fn damaged(&self, table: &'static str) -> StateError {
-        StateError::Damaged { path: self.path.clone(), table }
-    }
-
     fn store_error(&self, source: impl Into<redb::Error>) -> StateError {
-        StateError::Store { path: self.path.clone(), source: Box::new(source.into()) }
+        StateError::of_store(&self.path, source)
+    }
+}
+
+impl StateError {
+    fn of_store(path: &Path, source: impl Into<redb::Error>) -> Self {
+        Self::Store { path: path.to_owned(), source: Box::new(source.into()) }
+    }
+}
+
+/// The version of a format, if this program reads it.
+fn readable_version(path: &Path, found: u32) -> Result<u32, StateError> {
+    let path = path.to_owned();
+    if found > VERSION {
+        Err(StateError::Newer { path, found })
+    } else if found < migrate::OLDEST {
+        Err(StateError::Older { path, found })
+    } else {
+        Ok(found)
     }
 }
 

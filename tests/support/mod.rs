@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on fails, and says so")]
 
 pub(crate) mod files;
+pub(crate) mod history_logs;
 pub(crate) mod oracle;
 pub(crate) mod process;
 pub(crate) mod random;

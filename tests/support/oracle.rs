@@ -148,7 +148,9 @@ impl Pass {
     fn count(&mut self, session: &Session) {
         let at = session.micros;
         if let Some(domain) = &session.domain {
-            self.names.entry(domain.clone()).or_insert(at);
+            // The first session is the earliest, in whichever order they come.
+            let first = self.names.entry(domain.clone()).or_insert(at);
+            *first = at.min(*first);
         }
         let Some(certificate) = &session.certificate else { return };
         if let Some(name) = &certificate.issuer {
@@ -159,7 +161,10 @@ impl Pass {
             }
         }
         if self.certificates.contains_key(&certificate.key) || !certificate.recalled {
-            let (_, clients) = self.certificates.entry(certificate.key.clone()).or_insert((at, HashSet::new()));
+            let (first, clients) = self.certificates.entry(certificate.key.clone()).or_insert((at, HashSet::new()));
+            if !certificate.recalled {
+                *first = at.min(*first);
+            }
             clients.extend(session.client.clone());
         }
     }
@@ -193,6 +198,9 @@ impl Issuer {
 
     fn count(&mut self, session: &Session, certificate: &Certificate) {
         self.last_seen = self.last_seen.max(session.micros);
+        if !certificate.recalled {
+            self.first_seen = self.first_seen.min(session.micros);
+        }
         self.clients.extend(session.client.clone());
         self.domains.extend(session.domain.clone());
         self.servers.extend(session.server.clone());
@@ -201,7 +209,7 @@ impl Issuer {
 }
 
 /// What an object states, null where it says nothing.
-fn stated(object: &Value) -> Value {
+pub(crate) fn stated(object: &Value) -> Value {
     let (issuer, history) = (&object["issuer_history"], &object["history"]);
     let time = |value: &Value| value.as_str().map(micros);
     json!({

@@ -1,0 +1,34 @@
+//! When an issuer is rare.
+
+use super::{IssuerSeen, Recent};
+use crate::model::{DAY_NANOS, EventTime};
+
+/// What rarity is measured by.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rarity {
+    /// The clock.
+    pub clock: EventTime,
+    /// Distinct clients in the window.
+    pub active_clients: u32,
+    /// Days for which something is new.
+    pub new_days: i64,
+}
+
+impl Rarity {
+    /// An issuer of more registrable domains than this is in business.
+    pub const MAX_DOMAINS: u32 = 2;
+
+    /// Whether hardly anybody has met the issuer, which is new and was not there before learning ended. Whether it is a
+    /// public CA is not asked here.
+    pub fn is_rare(&self, issuer: &IssuerSeen) -> bool {
+        issuer.clients <= self.most_clients()
+            && issuer.domains <= Self::MAX_DOMAINS
+            && issuer.first.after_learning
+            && self.clock.since(issuer.first.at) < self.new_days * DAY_NANOS
+    }
+
+    /// At most one client, or one in two hundred of those that are active.
+    pub fn most_clients(&self) -> u32 {
+        (self.active_clients / 200).clamp(1, Recent::K as u32 - 1)
+    }
+}

@@ -1,0 +1,190 @@
+//! What history is told, and what it says.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::learning::LearningReason;
+use crate::model::{CertificateId, EventTime, Id128};
+
+/// What one session shows.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Observation {
+    /// The session's own time, held within what the clock allows.
+    pub at: EventTime,
+    /// The clock.
+    pub clock: EventTime,
+    /// The client.
+    pub client: Option<Id128>,
+    /// The server.
+    pub server: Option<Id128>,
+    /// The network that the server is in: what counts as another one is the caller's to say.
+    pub network: Option<Id128>,
+    /// The registrable domain of the name, or the name itself where it has none.
+    pub domain: Option<Id128>,
+    /// The certificate.
+    pub certificate: Option<ObservedCertificate>,
+}
+
+/// The certificate of an observation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ObservedCertificate {
+    /// Its identity.
+    pub id: CertificateId,
+    /// Its key, where the DER was there to tell.
+    pub key: Option<Id128>,
+    /// Its issuer; `None` when it is unknown or the certificate is its own issuer.
+    pub issuer: Option<Id128>,
+    /// The issuer's organisation, likewise.
+    pub organization: Option<Id128>,
+    /// Whether it was recalled from an earlier session: observers and last-seen follow, first-seen does not.
+    pub recalled: bool,
+}
+
+/// What a person may want to read of an observation. Only what is new to history is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Labelled {
+    /// The issuer's name.
+    Issuer,
+    /// The issuer's organisation.
+    Organization,
+    /// The domain.
+    Domain,
+}
+
+/// What is known once a session has been counted. Numbers are of distinct observers within the window; 32 stands for 32
+/// or more.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Seen {
+    /// The issuer, by its whole name.
+    pub issuer: Option<IssuerSeen>,
+    /// The issuer's organisation.
+    pub organization: Option<IssuerSeen>,
+    /// The certificate.
+    pub certificate: Option<CertificateSeen>,
+    /// The key of the certificate.
+    pub key: Option<KeySeen>,
+    /// The registrable domain.
+    pub name: Option<NameSeen>,
+    /// The server.
+    pub server: Option<ServerSeen>,
+    /// Why there is too little history to judge rarity by, if there is.
+    pub learning: Option<LearningReason>,
+    /// Distinct clients in the window.
+    pub active_clients: u32,
+    /// Whether all of this tells of the whole input, and not of what came before the session.
+    pub whole: bool,
+}
+
+/// What is known of an issuer.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct IssuerSeen {
+    /// When it was first seen.
+    pub first: FirstSeen,
+    /// When it was last seen.
+    pub last_seen: EventTime,
+    /// Distinct clients.
+    pub clients: u32,
+    /// Distinct registrable domains.
+    pub domains: u32,
+    /// Distinct servers.
+    pub servers: u32,
+    /// Distinct certificates.
+    pub certificates: u32,
+}
+
+/// What is known of a certificate.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct CertificateSeen {
+    /// When it was first seen.
+    pub first: FirstSeen,
+    /// When it was last seen.
+    pub last_seen: EventTime,
+    /// Distinct clients.
+    pub clients: u32,
+    /// Distinct servers.
+    pub servers: u32,
+    /// Distinct networks of servers.
+    pub networks: u32,
+    /// Distinct registrable domains.
+    pub names: u32,
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct KeySeen {
+    /// When it was first seen.
+    pub first: FirstSeen,
+    /// When it was last seen.
+    pub last_seen: EventTime,
+    /// Distinct servers.
+    pub servers: u32,
+    /// Distinct networks of servers.
+    pub networks: u32,
+    /// Distinct certificates.
+    pub certificates: u32,
+}
+
+/// What is known of a registrable domain.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NameSeen {
+    /// When it was first seen.
+    pub first: FirstSeen,
+    /// When it was last seen.
+    pub last_seen: EventTime,
+    /// Distinct clients.
+    pub clients: u32,
+    /// Distinct issuers: by organisation, else by name.
+    pub issuers: u32,
+    /// Distinct certificates.
+    pub certificates: u32,
+    /// Distinct servers.
+    pub servers: u32,
+    /// Distinct networks of servers.
+    pub networks: u32,
+    /// The last time that it came with an issuer that it had not come with before.
+    pub issuer_change: Option<Arc<IssuerChange>>,
+}
+
+/// What is known of a server.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ServerSeen {
+    /// When it was first seen.
+    pub first: FirstSeen,
+    /// When it was last seen.
+    pub last_seen: EventTime,
+    /// Distinct certificates.
+    pub certificates: u32,
+    /// Distinct registrable domains.
+    pub names: u32,
+    /// Distinct clients.
+    pub clients: u32,
+}
+
+/// When something was first seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct FirstSeen {
+    /// The time of the earliest session.
+    pub at: EventTime,
+    /// Whether learning had ended by then: what was there before says nothing about novelty.
+    pub after_learning: bool,
+}
+
+/// A name came with an issuer that it had not come with before.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct IssuerChange {
+    /// The session's time.
+    pub at: EventTime,
+    /// The issuer that was new: its organisation, else its name.
+    pub to: Id128,
+    /// The issuer that the name came with last before that.
+    pub from: Id128,
+    /// How that one is called, where that is known.
+    pub from_label: Option<Box<str>>,
+    /// The certificate that the name came with last before that.
+    pub from_certificate: Option<CertificateId>,
+    /// Whether the name had not been at this server before either.
+    pub new_server: bool,
+    /// Whether the name had not been in this network before either.
+    pub new_network: bool,
+}
