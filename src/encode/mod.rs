@@ -253,7 +253,7 @@ fn write_session(
             CertificateObject::full(state, certificate, context.at),
             client,
             Some(IssuerHistory::full(&subject)),
-            Some(HistoryObject::of(&context.seen)),
+            Some(HistoryObject::of(context)),
             &registrations,
             analysis.map(CertificateAnalysis::signatures).unwrap_or_default(),
             &feeds,

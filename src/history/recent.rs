@@ -74,6 +74,11 @@ impl Recent {
         self.observers().partition_point(|known| known.day >= from_day) as u32
     }
 
+    /// The last day on which an observer was seen.
+    pub fn last_day(&self, id: Id128) -> Option<i32> {
+        self.observers().iter().find(|known| known.id == id).map(|known| known.day)
+    }
+
     /// The observers, the latest first.
     pub fn observers(&self) -> &[Observer] {
         match &self.0 {
