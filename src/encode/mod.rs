@@ -15,7 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize as _;
 
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
-pub use object::{CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerHistory, SignatureObject};
+pub use object::{
+    CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory, SignatureObject,
+};
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
