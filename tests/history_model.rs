@@ -292,6 +292,7 @@ fn one_hostile_client_cannot_make_what_is_established_new_again() {
             key: Some(id(kind, number)),
             issuer: Some(id(kind, number)),
             organization: Some(id(&format!("organization {kind}"), number)),
+            own_issuer: false,
             recalled: false,
         }),
     };

@@ -40,6 +40,7 @@ fn history_alone(sessions: usize, certificates: usize) -> f64 {
                 key: Some(id(5, certificate)),
                 issuer: Some(id(6, certificate % 50)),
                 organization: Some(id(7, certificate % 40)),
+                own_issuer: false,
                 recalled: false,
             }),
         }

@@ -131,6 +131,7 @@ pub(super) fn flood(number: u64) {
             key: Some(numbers.id()),
             issuer: Some(numbers.id()),
             organization: Some(numbers.id()),
+            own_issuer: false,
             recalled: false,
         };
         let observation = Observation {

@@ -24,7 +24,8 @@ pub(super) fn now() -> EventTime {
 /// Says what was wrong in the user's files.
 pub(super) fn report_knowledge(reports: &KnowledgeReports) {
     report_lists(&reports.lists);
-    reports.feeds.iter().chain(&reports.allow).for_each(report_feed);
+    let own = reports.allow.iter().chain(&reports.own_certificates).chain(&reports.prefixes);
+    reports.feeds.iter().chain(own).for_each(report_feed);
 }
 
 fn report_feed(report: &FeedReport) {

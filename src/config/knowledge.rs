@@ -8,7 +8,7 @@ use crate::knowledge::feeds::{FeedReport, Recognised};
 use crate::knowledge::registrations::{ListReport, looks_like_registration_list};
 use crate::knowledge::signatures::SignatureError;
 use crate::knowledge::{
-    AllowList, Feeds, Knowledge, KnowledgeVersion, PublicCas, Registrations, Signatures, WatchNames, files_of,
+    AllowList, Feeds, Knowledge, KnowledgeVersion, OwnCertificates, Prefixes, PublicCas, Registrations, Signatures, WatchNames, files_of,
 };
 use crate::model::EventTime;
 
@@ -21,7 +21,14 @@ pub struct KnowledgeReports {
     pub feeds: Vec<FeedReport>,
     /// The list of exceptions.
     pub allow: Option<FeedReport>,
+    /// The list of own certificates.
+    pub own_certificates: Option<FeedReport>,
+    /// The table of prefixes.
+    pub prefixes: Option<FeedReport>,
 }
+
+/// What comes from one list of the user's own, and what became of it.
+type OwnList<T> = (Arc<T>, Option<FeedReport>);
 
 /// Why knowledge cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +53,17 @@ pub enum KnowledgeError {
 struct Parts {
     feeds: Result<FeedParts, KnowledgeError>,
     signatures: Result<Arc<Signatures>, KnowledgeError>,
-    allow: Result<(Arc<AllowList>, Option<FeedReport>), KnowledgeError>,
+    allow: Result<OwnList<AllowList>, KnowledgeError>,
+    own_certificates: Result<OwnList<OwnCertificates>, KnowledgeError>,
+    prefixes: Result<OwnList<Prefixes>, KnowledgeError>,
     watch_names: Result<Arc<WatchNames>, KnowledgeError>,
+}
+
+/// The lists that are the user's own.
+struct OwnLists {
+    allow: OwnList<AllowList>,
+    own_certificates: OwnList<OwnCertificates>,
+    prefixes: OwnList<Prefixes>,
 }
 
 /// What comes from `knowledge.feeds`.
@@ -67,9 +83,10 @@ impl Config {
     /// # Errors
     /// A file that was named is missing, or a signature is wrong.
     pub fn load_knowledge(&self, now: EventTime) -> Result<(Knowledge, KnowledgeReports), KnowledgeError> {
-        let Parts { feeds, signatures, allow, watch_names } = self.parts(now);
-        let (feeds, signatures, allow, watch_names) = (feeds?, signatures?, allow?, watch_names?);
-        Ok(self.assemble(feeds, signatures, allow, watch_names))
+        let Parts { feeds, signatures, allow, own_certificates, prefixes, watch_names } = self.parts(now);
+        let (feeds, signatures) = (feeds?, signatures?);
+        let lists = OwnLists { allow: allow?, own_certificates: own_certificates?, prefixes: prefixes? };
+        Ok(self.assemble(feeds, signatures, lists, watch_names?))
     }
 
     /// The same once more, given what is in force. A part that cannot be used stays as it was: feeds and lists together
@@ -80,7 +97,7 @@ impl Config {
         last: &Knowledge,
         reports: &KnowledgeReports,
     ) -> (Knowledge, KnowledgeReports, Vec<String>) {
-        let Parts { feeds, signatures, allow, watch_names } = self.parts(now);
+        let Parts { feeds, signatures, allow, own_certificates, prefixes, watch_names } = self.parts(now);
         let mut problems = Vec::new();
         let kept = || FeedParts {
             feeds: Arc::clone(&last.feeds),
@@ -106,23 +123,22 @@ impl Config {
             keep(error);
             Arc::clone(&last.signatures)
         });
-        let allow = match allow {
-            Ok((_, Some(FeedReport { path, error: Some(error), .. }))) => {
-                problems.push(format!("{}: {error}", path.display()));
-                None
-            }
-            Ok(allow) => Some(allow),
-            Err(error) => {
-                keep(error);
-                None
-            }
+        let own = &mut problems;
+        let lists = OwnLists {
+            allow: kept_list(allow, &last.allow, &reports.allow, own),
+            own_certificates: kept_list(
+                own_certificates,
+                &last.own_certificates,
+                &reports.own_certificates,
+                own,
+            ),
+            prefixes: kept_list(prefixes, &last.prefixes, &reports.prefixes, own),
         };
-        let allow = allow.unwrap_or_else(|| (Arc::clone(&last.allow), reports.allow.clone()));
         let watch_names = watch_names.unwrap_or_else(|error| {
             problems.push(error.to_string());
             Arc::clone(&last.watch_names)
         });
-        let (knowledge, reports) = self.assemble(feeds, signatures, allow, watch_names);
+        let (knowledge, reports) = self.assemble(feeds, signatures, lists, watch_names);
         (knowledge, reports, problems)
     }
 
@@ -132,10 +148,13 @@ impl Config {
             feeds: expand("knowledge.feeds", &paths.feeds).map(|files| FeedParts::load(files, now)),
             signatures: expand("knowledge.signatures", &paths.signatures)
                 .and_then(|files| Ok(Arc::new(Signatures::builtin()?.with_files(&files)?))),
-            allow: expand("knowledge.allow", paths.allow.as_slice()).map(|files| {
-                let (allow, report) = files.first().map(|path| AllowList::load(path, now)).unzip();
-                (Arc::new(allow.unwrap_or_default()), report)
-            }),
+            allow: own_list("knowledge.allow", &paths.allow, |path| AllowList::load(path, now)),
+            own_certificates: own_list(
+                "knowledge.own_certificates",
+                &paths.own_certificates,
+                OwnCertificates::load,
+            ),
+            prefixes: own_list("knowledge.prefixes", &paths.prefixes, Prefixes::load),
             watch_names: WatchNames::new(&paths.watch_names).map(Arc::new).map_err(KnowledgeError::WatchName),
         }
     }
@@ -144,23 +163,41 @@ impl Config {
         &self,
         feeds: FeedParts,
         signatures: Arc<Signatures>,
-        (allow, allow_report): (Arc<AllowList>, Option<FeedReport>),
+        OwnLists { allow, own_certificates, prefixes }: OwnLists,
         watch_names: Arc<WatchNames>,
     ) -> (Knowledge, KnowledgeReports) {
         let FeedParts { feeds, registrations, feed_reports, list_reports } = feeds;
+        let own_reports = allow.1.iter().chain(&own_certificates.1).chain(&prefixes.1);
         let version = KnowledgeVersion::of(
             &signatures,
-            feed_reports.iter().chain(&allow_report).map(|report| (&*report.feed, report.version)),
+            feed_reports.iter().chain(own_reports).map(|report| (&*report.feed, report.version)),
             list_reports.iter().map(|report| &*report.path),
             &self.knowledge.watch_names,
         );
         let public_cas = Arc::new(PublicCas::builtin());
-        let knowledge = Knowledge { signatures, public_cas, registrations, watch_names, feeds, allow, version };
-        (knowledge, KnowledgeReports { lists: list_reports, feeds: feed_reports, allow: allow_report })
+        let knowledge = Knowledge {
+            signatures,
+            public_cas,
+            registrations,
+            watch_names,
+            feeds,
+            allow: allow.0,
+            own_certificates: own_certificates.0,
+            prefixes: prefixes.0,
+            version,
+        };
+        let reports = KnowledgeReports {
+            lists: list_reports,
+            feeds: feed_reports,
+            allow: allow.1,
+            own_certificates: own_certificates.1,
+            prefixes: prefixes.1,
+        };
+        (knowledge, reports)
     }
 }
 
-/// Reads what `knowledge.feeds` and `knowledge.allow` name, whatever becomes of the rest; for `certsift check`.
+/// Reads what `knowledge.feeds` and the user's own lists are named as, whatever becomes of the rest; for `certsift check`.
 pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports, Vec<KnowledgeError>) {
     let (mut files, mut errors) = (Vec::new(), Vec::new());
     for pattern in &config.knowledge.feeds {
@@ -170,12 +207,55 @@ pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports,
         }
     }
     let FeedParts { feed_reports, list_reports, .. } = FeedParts::load(files, now);
-    let allow = expand("knowledge.allow", config.knowledge.allow.as_slice()).unwrap_or_else(|error| {
+    let paths = &config.knowledge;
+    let allow = own_list("knowledge.allow", &paths.allow, |path| AllowList::load(path, now));
+    let own_certificates = own_list("knowledge.own_certificates", &paths.own_certificates, OwnCertificates::load);
+    let prefixes = own_list("knowledge.prefixes", &paths.prefixes, Prefixes::load);
+    let reports = KnowledgeReports {
+        lists: list_reports,
+        feeds: feed_reports,
+        allow: report_of(allow, &mut errors),
+        own_certificates: report_of(own_certificates, &mut errors),
+        prefixes: report_of(prefixes, &mut errors),
+    };
+    (reports, errors)
+}
+
+/// Reads a list of the user's own, if one is named.
+fn own_list<T: Default>(
+    key: &'static str,
+    path: &Option<String>,
+    load: impl FnOnce(&Path) -> (T, FeedReport),
+) -> Result<OwnList<T>, KnowledgeError> {
+    expand(key, path.as_slice()).map(|files| {
+        let (list, report) = files.first().map(|path| load(path)).unzip();
+        (Arc::new(list.unwrap_or_default()), report)
+    })
+}
+
+/// The list, or where it cannot be used the one before; why is said.
+fn kept_list<T>(
+    list: Result<OwnList<T>, KnowledgeError>,
+    last: &Arc<T>,
+    report: &Option<FeedReport>,
+    problems: &mut Vec<String>,
+) -> OwnList<T> {
+    match list {
+        Ok((_, Some(FeedReport { path, error: Some(error), .. }))) => {
+            problems.push(format!("{}: {error}", path.display()));
+        }
+        Ok(list) => return list,
+        Err(error) => problems.push(error.to_string()),
+    }
+    (Arc::clone(last), report.clone())
+}
+
+fn report_of<T: Default>(list: Result<OwnList<T>, KnowledgeError>, errors: &mut Vec<KnowledgeError>) -> Option<FeedReport> {
+    list.unwrap_or_else(|error| {
         errors.push(error);
-        Vec::new()
-    });
-    let allow = allow.first().map(|path| AllowList::load(path, now).1);
-    (KnowledgeReports { lists: list_reports, feeds: feed_reports, allow }, errors)
+        (Arc::default(), None)
+    })
+    .1
 }
 
 impl FeedParts {

@@ -79,12 +79,17 @@ pub struct KnowledgePaths {
     pub watch_names: Vec<String>,
     /// The user's exceptions.
     pub allow: Option<String>,
+    /// The user's own certificates, and where they belong.
+    pub own_certificates: Option<String>,
+    /// Prefixes and whose they are.
+    pub prefixes: Option<String>,
 }
 
 impl KnowledgePaths {
     /// Every path and pattern.
     pub fn patterns(&self) -> Vec<String> {
-        self.feeds.iter().chain(&self.signatures).chain(&self.allow).cloned().collect()
+        let lists = self.allow.iter().chain(&self.own_certificates).chain(&self.prefixes);
+        self.feeds.iter().chain(&self.signatures).chain(lists).cloned().collect()
     }
 }
 
@@ -228,6 +233,8 @@ impl raw::RawConfig {
                 signatures: places(self.knowledge.signatures),
                 watch_names: self.knowledge.watch_names,
                 allow: self.knowledge.allow.map(place),
+                own_certificates: self.knowledge.own_certificates.map(place),
+                prefixes: self.knowledge.prefixes.map(place),
             },
         }
     }

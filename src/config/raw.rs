@@ -69,6 +69,8 @@ pub(super) struct RawKnowledge {
     pub(super) signatures: Vec<String>,
     pub(super) watch_names: Vec<String>,
     pub(super) allow: Option<String>,
+    pub(super) own_certificates: Option<String>,
+    pub(super) prefixes: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

@@ -21,8 +21,9 @@ use held::{Held, Waiting};
 
 use crate::decode::registrable;
 use crate::history::{History, Labelled, Observation, ObservedCertificate, Seen, Table, Weighted};
+use crate::knowledge::Prefixes;
 use crate::model::{
-    Address, AttributeKind, Batch, Body, Certificate, CertificateId, Direction, EventTime, HOUR_NANOS, Id128, Log,
+    Address, AttributeKind, Batch, Body, Certificate, CertificateId, DAY_NANOS, Direction, EventTime, HOUR_NANOS, Id128, Log,
     Networks, Record, SECOND_NANOS, Session, StreamKey, TlsVersion,
 };
 
@@ -70,8 +71,14 @@ pub struct SessionContext {
     pub client_certificate: Option<Arc<KnownCertificate>>,
     /// Who connected to whom.
     pub direction: Option<Direction>,
+    /// What history was told of it.
+    pub observation: Observation,
     /// What history says, this session included.
     pub seen: Seen,
+    /// Where the name has come with another issuer of late: the certificate that it had before.
+    pub former: Option<Arc<KnownCertificate>>,
+    /// Whether the server is a proxy or a NAT address: many servers behind one address.
+    pub shared_server: bool,
     /// The clock.
     pub clock: EventTime,
     /// The record's own time, which ages are computed at; the clock where it has none.
@@ -117,6 +124,7 @@ pub enum AbsentReason {
 /// The state of correlation.
 pub struct Correlator {
     settings: JoinSettings,
+    prefixes: Arc<Prefixes>,
     certificates: CertificateStore,
     /// The certificate that a server presented last, for sessions that do not show one.
     presented: Table<Presented>,
@@ -177,6 +185,10 @@ const PRESENTED_CAPACITY: u64 = 131_072;
 const FLOW_CAPACITY: u64 = 65_536;
 /// Streams that are remembered to log validation.
 const STREAM_CAPACITY: u64 = 4096;
+/// A change of issuers is told of for so long.
+pub const LATELY: i64 = 7 * DAY_NANOS;
+/// Certificates of a name among which its former one is looked for.
+const FORMER_LOOKED_AT: usize = 16;
 /// A TLS 1.3 session carries a certificate of the same name for this long only: nothing says that it was resumed.
 const TLS13_CARRY: i64 = 24 * HOUR_NANOS;
 
@@ -186,6 +198,7 @@ impl Correlator {
         let limits = HeldLimits { wait: settings.wait, ..HeldLimits::default() };
         Self {
             settings,
+            prefixes: Arc::default(),
             certificates,
             presented: Table::new(PRESENTED_CAPACITY, tracking),
             history,
@@ -196,6 +209,11 @@ impl Correlator {
             patient: false,
             effects: None,
         }
+    }
+
+    /// Tells networks apart by this table from now on.
+    pub fn set_prefixes(&mut self, prefixes: &Arc<Prefixes>) {
+        self.prefixes = Arc::clone(prefixes);
     }
 
     /// Notes from now on what happens to the state, to be [taken](Self::take_effects) with every step.
@@ -441,8 +459,20 @@ impl Correlator {
             (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
             _ => None,
         };
-        let own = record.time.unwrap_or(clock);
-        let context = SessionContext { leaf, client_certificate, direction, seen, clock, at: own };
+        let former = self.former_certificate(batch, session, &observation, &seen);
+        let shared_server = session.server.is_some_and(|server| self.settings.shared.contains(server));
+        let at = record.time.unwrap_or(clock);
+        let context = SessionContext {
+            leaf,
+            client_certificate,
+            direction,
+            observation,
+            seen,
+            former,
+            shared_server,
+            clock,
+            at,
+        };
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
     }
 
@@ -545,34 +575,62 @@ impl Correlator {
         if let Some(effects) = &mut effects {
             effects.observations.push(*observation);
         }
-        self.history.observe(observation, &mut |of| {
+        let seen = self.history.observe(observation, &mut |of| {
             let label = label_of(of, batch, session, leaf.certificate())?;
             if let Some(effects) = &mut effects {
                 effects.note_label(of, &label);
             }
             Some(label)
-        })
+        });
+        if seen.interception_begins {
+            let issuer = leaf.certificate().and_then(|certificate| certificate.issuer.as_ref());
+            let issuer = issuer.map_or("", |issuer| issuer.text());
+            tracing::info!(issuer, "this issuer stands in for those of many names from now on: TLS is inspected");
+        }
+        seen
+    }
+
+    /// The certificate that the name had before its issuer changed of late. A domain may have several in use at a time,
+    /// of which those for the very name tell more.
+    fn former_certificate(
+        &mut self,
+        batch: &Batch,
+        session: &Session,
+        observation: &Observation,
+        seen: &Seen,
+    ) -> Option<Arc<KnownCertificate>> {
+        let change = seen.name.as_ref()?.issuer_change.as_ref()?;
+        let issuer = observation.certificate.as_ref()?.issuer_of_name()?;
+        if issuer != change.to || observation.clock.since(change.at) > LATELY {
+            return None;
+        }
+        let name = session.server_name.map(|name| name.of(&batch.text));
+        let others = self.history.names().peek(observation.domain?)?.certificates.observers();
+        let others: Vec<_> = others.iter().map(|other| other.id).take(FORMER_LOOKED_AT).collect();
+        let mut former = None;
+        for id in change.from_certificate.into_iter().chain(others) {
+            let Some(known) = self.certificates.find(id) else { continue };
+            if observed(&known.certificate, false).issuer_of_name() != Some(change.from) {
+                continue;
+            }
+            if name.is_none_or(|name| known.certificate.covers(name) == Some(true)) {
+                return Some(known);
+            }
+            former = former.or(Some(known));
+        }
+        former
     }
 
     fn observation(&self, session: &Session, leaf: &Leaf, at: EventTime, clock: EventTime) -> Observation {
         let counted = |address: &Address| !self.settings.shared.contains(*address);
-        let certificate = leaf.certificate().map(|certificate| {
-            let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
-            let issued = issuer.filter(|_| !certificate.is_self_issued());
-            ObservedCertificate {
-                id: certificate.id,
-                key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
-                issuer: issued.map(crate::model::DistinguishedName::key),
-                organization: issued.and_then(|_| certificate.issuer_organization),
-                recalled: matches!(leaf, Leaf::Recalled { .. }),
-            }
-        });
+        let recalled = matches!(leaf, Leaf::Recalled { .. });
+        let certificate = leaf.certificate().map(|certificate| observed(certificate, recalled));
         Observation {
             at,
             clock,
             client: session.client.filter(counted).map(Address::client_id),
             server: session.server.map(Address::server_id),
-            network: session.server.map(Address::network_id),
+            network: session.server.map(|server| self.prefixes.network_id(server)),
             domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
             certificate,
         }
@@ -607,6 +665,20 @@ impl Leaf {
             Self::Presented(known) | Self::Recalled { certificate: known, .. } => Some(&known.certificate),
             Self::Absent(_) => None,
         }
+    }
+}
+
+/// A certificate as history is told of it.
+fn observed(certificate: &Certificate, recalled: bool) -> ObservedCertificate {
+    let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
+    let issued = issuer.filter(|_| !certificate.is_self_issued());
+    ObservedCertificate {
+        id: certificate.id,
+        key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
+        issuer: issued.map(crate::model::DistinguishedName::key),
+        organization: issued.and_then(|_| certificate.issuer_organization),
+        own_issuer: certificate.is_self_issued(),
+        recalled,
     }
 }
 

@@ -15,7 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize as _;
 
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
-pub use object::{CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerHistory, SignatureObject};
+pub use object::{
+    CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory, SignatureObject,
+};
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
@@ -277,7 +279,7 @@ fn write_session(
             CertificateObject::full(state, certificate, context.at),
             client,
             Some(IssuerHistory::full(&subject)),
-            Some(HistoryObject::of(&context.seen)),
+            Some(HistoryObject::of(context)),
             &registrations,
             analysis.map(CertificateAnalysis::signatures).unwrap_or_default(),
             &feeds,

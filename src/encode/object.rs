@@ -9,12 +9,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
 use super::certificate::CertificateObject;
-use crate::correlate::Judged;
+use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
-    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, Verdict, issuer_class,
+    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, Verdict, issuer_called, issuer_class,
     issuer_is_rare,
 };
-use crate::history::{LearningReason, Seen};
+use crate::history::LearningReason;
 use crate::knowledge::KnowledgeVersion;
 use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
@@ -150,6 +150,21 @@ pub struct HistoryObject {
     /// the record.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     whole: bool,
+    /// Where the name has come with another issuer within the last 7 days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer_change: Option<IssuerChangeObject>,
+}
+
+/// A name has come with another issuer.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerChangeObject {
+    /// The issuer before: its organisation, else its name.
+    from: String,
+    /// The issuer that was new.
+    to: String,
+    /// When it was first seen with the name.
+    since: Text<EventTime>,
 }
 
 /// A signature that matches.
@@ -344,12 +359,20 @@ impl IssuerHistory {
 }
 
 impl HistoryObject {
-    pub(super) fn of(seen: &Seen) -> Self {
+    pub(super) fn of(context: &SessionContext) -> Self {
+        let seen = &context.seen;
+        let change = seen.name.as_ref().and_then(|name| name.issuer_change.as_deref());
+        let change = change.filter(|change| context.clock.since(change.at) <= LATELY);
         Self {
             certificate_first_seen: seen.certificate.map(|certificate| Text(certificate.first.at)),
             certificate_clients: seen.certificate.map(|certificate| certificate.clients),
             name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
             whole: seen.whole,
+            issuer_change: change.map(|change| IssuerChangeObject {
+                from: issuer_called(change.from, &change.from_label).to_owned(),
+                to: issuer_called(change.to, &change.to_label).to_owned(),
+                since: Text(change.at),
+            }),
         }
     }
 

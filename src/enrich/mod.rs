@@ -9,15 +9,24 @@
 
 mod allow;
 mod analysis;
+mod changing_server;
 mod feed;
+mod first_seen_certificate;
+mod first_seen_name;
 mod fresh_certificate;
+mod interception;
+mod issuer_change;
 mod lookalike;
+mod moved_certificate;
 mod new_domain;
 pub mod not_evaluated;
+mod own_certificate;
 mod rare_issuer;
 mod score;
 mod self_signed;
+mod shared_certificate;
 mod signature;
+mod vendor_mimic;
 
 use std::borrow::Cow;
 
@@ -28,24 +37,35 @@ pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateText, SignatureMatch};
 pub use feed::{feeds_of, feeds_of_certificate};
+pub(crate) use issuer_change::called as issuer_called;
 pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
 
 use crate::correlate::{KnownCertificate, Leaf, SessionContext};
+use crate::history::FirstSeen;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
-use crate::model::{Certificate, EventTime, Session};
+use crate::model::{Certificate, Direction, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 16] = [
     Check { id: signature::ID, run: signature::check, benign: signature::BENIGN },
     Check { id: feed::ID, run: feed::check, benign: feed::BENIGN },
+    Check { id: own_certificate::ID, run: own_certificate::check, benign: own_certificate::BENIGN },
+    Check { id: issuer_change::ID, run: issuer_change::check, benign: issuer_change::BENIGN },
+    Check { id: moved_certificate::ID, run: moved_certificate::check, benign: moved_certificate::BENIGN },
+    Check { id: shared_certificate::ID, run: shared_certificate::check, benign: shared_certificate::BENIGN },
+    Check { id: changing_server::ID, run: changing_server::check, benign: changing_server::BENIGN },
     Check { id: lookalike::ID, run: lookalike::check, benign: lookalike::BENIGN },
     Check { id: new_domain::ID, run: new_domain::check, benign: new_domain::BENIGN },
     Check { id: fresh_certificate::ID, run: fresh_certificate::check, benign: fresh_certificate::BENIGN },
     Check { id: rare_issuer::ID, run: rare_issuer::check, benign: rare_issuer::BENIGN },
+    Check { id: vendor_mimic::ID, run: vendor_mimic::check, benign: vendor_mimic::BENIGN },
     Check { id: self_signed::ID, run: self_signed::check, benign: self_signed::BENIGN },
+    Check { id: interception::ID, run: interception::check, benign: interception::BENIGN },
+    Check { id: first_seen_certificate::ID, run: first_seen_certificate::check, benign: first_seen_certificate::BENIGN },
+    Check { id: first_seen_name::ID, run: first_seen_name::check, benign: first_seen_name::BENIGN },
 ];
 
 /// One check.
@@ -77,6 +97,13 @@ pub struct Subject<'a> {
     pub registrations: &'a [DomainRegistration],
     /// Rows of feeds that the session meets.
     pub feeds: &'a [FeedMatch],
+}
+
+impl Subject<'_> {
+    /// Whether the session goes out, as far as that can be said.
+    fn is_outbound(&self) -> bool {
+        matches!(self.context.direction, None | Some(Direction::Outbound))
+    }
 }
 
 /// Thresholds of the checks.
@@ -139,6 +166,10 @@ pub enum Group {
     Age,
     /// How usual the issuer is here.
     Rarity,
+    /// Whether a name comes with its usual issuer.
+    Drift,
+    /// Whether a certificate is where it is usually, and alone there.
+    Share,
     /// Who vouches for the certificate.
     Trust,
     /// Nothing by itself: it explains other findings.
@@ -206,6 +237,35 @@ impl Findings {
     pub fn has_group(&self, group: Group) -> bool {
         self.found.iter().any(|found| found.finding.group == group && found.effect != Effect::Explains)
     }
+}
+
+/// Reports that something is seen for the first time: only once, and only after learning.
+fn first_sight(
+    subject: &Subject<'_>,
+    id: &'static str,
+    field: &'static str,
+    observed: &str,
+    (first, last): (FirstSeen, EventTime),
+    note: &str,
+    findings: &mut Findings,
+) {
+    // The first session that is counted is also the last one.
+    if first.at != last || !first.after_learning || subject.context.seen.learning.is_some() {
+        return;
+    }
+    let finding = Finding {
+        id,
+        group: Group::Context,
+        severity: Severity::Info,
+        weight: 0.0,
+        technique: Vec::new(),
+        field: field.into(),
+        observed: observed.to_owned(),
+        expected: "seen before".to_owned(),
+        evidence: "history".to_owned(),
+        note: note.to_owned(),
+    };
+    findings.push(finding, Effect::Explains);
 }
 
 /// All checks, in the order in which their findings are listed.

@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 16] = [
+const NOT_EVALUATED: [Reason; 26] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -30,6 +30,24 @@ const NOT_EVALUATED: [Reason; 16] = [
         "feeds list certificates by SHA-256, and only the SHA-1 of this one is logged",
         "with Suricata, log the certificate itself: `custom: [certificate, …]` under tls in suricata.yaml",
     ),
+    reason(
+        "own_certificate:no_list",
+        "no list says which certificates are your own",
+        "name one in knowledge.own_certificates",
+    ),
+    reason("own_certificate:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("own_certificate:no_sha256", "neither the SHA-256 of the certificate nor that of its key is logged", LOG_DER),
+    reason("own_certificate:no_server", "the server's address is not logged", "log it"),
+    reason("issuer_change:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("issuer_change:not_logged", "the issuer is not logged", LOG_DER),
+    reason("moved_certificate:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason(
+        "moved_certificate:not_logged",
+        "the certificate has come to another network, and whether it is for the name asked for cannot be said",
+        "log alternative names, or the certificate itself; without a name asked for there is nothing to compare",
+    ),
+    reason("shared_certificate:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("shared_certificate:not_logged", "the issuer is not logged", LOG_DER),
     reason(
         "lookalike:no_watch_names",
         "there are no names to compare with",

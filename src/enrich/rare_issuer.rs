@@ -23,6 +23,8 @@ pub enum IssuerClass {
     Public,
     /// Any other issuer.
     Private,
+    /// One that stands in for the issuers of many names: it inspects TLS.
+    Interception,
     /// The certificate itself.
     #[serde(rename = "self")]
     OwnIssuer,
@@ -36,7 +38,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     }
     match class(subject) {
         IssuerClass::Unknown => return findings.not_evaluated("rare_issuer:not_logged"),
-        IssuerClass::Public | IssuerClass::OwnIssuer => return,
+        IssuerClass::Public | IssuerClass::OwnIssuer | IssuerClass::Interception => return,
         IssuerClass::Private => {}
     }
     let seen = &subject.context.seen;
@@ -76,9 +78,15 @@ pub(crate) fn class(subject: &Subject<'_>) -> IssuerClass {
     }
     match subject.analysis.and_then(|analysis| analysis.issuer_is_public()) {
         Some(true) => IssuerClass::Public,
+        Some(false) if intercepts_since(subject).is_some() => IssuerClass::Interception,
         Some(false) => IssuerClass::Private,
         None => IssuerClass::Unknown,
     }
+}
+
+/// Since when the issuer is known to inspect TLS.
+pub(super) fn intercepts_since(subject: &Subject<'_>) -> Option<crate::model::EventTime> {
+    subject.context.seen.issuer.and_then(|issuer| issuer.intercepts_since)
 }
 
 /// Whether the issuer is rare: by its name, and by its organisation where it names one.

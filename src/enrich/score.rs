@@ -66,8 +66,14 @@ pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessmen
         found.finding.weight = rounded(found.finding.weight);
     }
     if findings.found.is_empty() && matches!(subject.context.leaf, Leaf::Absent(_)) {
-        let reason = without_certificate(subject);
+        let reason = format!("{}; nothing else was found", without_certificate(subject));
         return unassessed(Verdict::Unknown, None, reason, findings);
+    }
+    if let (Leaf::Absent(_), true) = (&subject.context.leaf, only_first_sights(&findings.found)) {
+        // What is new by its name says nothing of a certificate that cannot be seen.
+        let reason = format!("{}; {}", without_certificate(subject), reason_of(&findings.found));
+        let found = std::mem::take(&mut findings.found).into_iter().map(|found| found.finding).collect();
+        return Assessment { findings: found, ..unassessed(Verdict::Unknown, None, reason, findings) };
     }
     if findings.found.is_empty() {
         let reason = match subject.analysis.and_then(|analysis| analysis.issuer_is_public()) {
@@ -131,6 +137,11 @@ fn noisy_or<'a>(found: impl Iterator<Item = &'a Found>) -> f64 {
     1.0 - none_true.product::<f64>()
 }
 
+/// Whether nothing was found but what is seen for the first time, which moves no verdict.
+fn only_first_sights(found: &[Found]) -> bool {
+    found.iter().all(|found| found.finding.id.starts_with("first_seen_"))
+}
+
 /// The gravest finding in words, and what else there is.
 fn reason_of(found: &[Found]) -> String {
     let gravest = found.iter().max_by(|a, b| {
@@ -163,7 +174,7 @@ fn without_certificate(subject: &Subject<'_>) -> String {
         Leaf::Absent(AbsentReason::NotFound) => "its x509 record was not seen",
         Leaf::Presented(_) | Leaf::Recalled { .. } => "it was not looked at",
     };
-    format!("no certificate visible: {why}; nothing else was found")
+    format!("no certificate visible: {why}")
 }
 
 fn percent(weight: f64) -> u8 {

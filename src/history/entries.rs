@@ -6,12 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::ALLOCATION_BYTES;
 use super::recent::Recent;
-use super::seen::{CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, NameSeen, ServerSeen};
+use super::seen::{CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Moved, NameSeen, ServerSeen};
 use super::table::{Weighted, entry_bytes};
-use crate::model::EventTime;
+use crate::model::{DAY_NANOS, EventTime, Id128};
 
 /// Text for people, cut to so many bytes: attackers choose it.
 const MAX_LABEL: usize = 256;
+
+/// What has been known for so long, a name or a certificate in its networks, is established.
+pub const ESTABLISHED_AFTER: i64 = 14 * DAY_NANOS;
+/// And by so many clients.
+pub const ESTABLISHED_CLIENTS: u32 = 3;
+/// An issuer that stands in for those of so many established names within today and yesterday inspects TLS. Nobody but
+/// who is on the way of all traffic can.
+const INTERCEPTED_NAMES: u32 = 20;
 
 /// When something was seen.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -37,6 +45,11 @@ pub struct IssuerEntry {
     pub servers: Recent,
     /// Certificates.
     pub certificates: Recent,
+    /// Established names that came with it and had come with another issuer before. No history counts these alone, so
+    /// they are none of its sets.
+    pub taken_over: Recent,
+    /// When those had become many within a day or two: it inspects TLS.
+    pub intercepts_since: Option<EventTime>,
 }
 
 /// A certificate.
@@ -52,6 +65,8 @@ pub struct CertificateEntry {
     pub networks: Recent,
     /// Registrable domains.
     pub names: Recent,
+    /// The last time that it came to a network where it had not been, long after it was first seen.
+    pub moved: Option<Box<Moved>>,
 }
 
 /// A public key.
@@ -172,8 +187,8 @@ impl Times {
 
 impl Entry for IssuerEntry {
     fn new(times: Times) -> Self {
-        let [clients, domains, servers, certificates] = [const { Recent::EMPTY }; 4];
-        Self { times, label: None, clients, domains, servers, certificates }
+        let [clients, domains, servers, certificates, taken_over] = [const { Recent::EMPTY }; 5];
+        Self { times, label: None, clients, domains, servers, certificates, taken_over, intercepts_since: None }
     }
 
     fn times(&self) -> &Times {
@@ -198,18 +213,20 @@ impl Entry for IssuerEntry {
     }
 
     fn own_bytes(&self) -> usize {
-        label_bytes(&self.label)
+        label_bytes(&self.label) + self.taken_over.heap_bytes()
     }
 
     fn merge_own(&mut self, other: &Self) {
         merge_labels(&mut self.label, &other.label);
+        self.taken_over = self.taken_over.merge(&other.taken_over);
+        self.intercepts_since = self.intercepts_since.into_iter().chain(other.intercepts_since).min();
     }
 }
 
 impl Entry for CertificateEntry {
     fn new(times: Times) -> Self {
         let [clients, servers, networks, names] = [const { Recent::EMPTY }; 4];
-        Self { times, clients, servers, networks, names }
+        Self { times, clients, servers, networks, names, moved: None }
     }
 
     fn times(&self) -> &Times {
@@ -227,6 +244,17 @@ impl Entry for CertificateEntry {
 
     fn sets_mut(&mut self) -> impl Iterator<Item = &mut Recent> {
         [&mut self.clients, &mut self.servers, &mut self.networks, &mut self.names].into_iter()
+    }
+
+    fn own_bytes(&self) -> usize {
+        self.moved.as_ref().map_or(0, |_| size_of::<Moved>() + ALLOCATION_BYTES)
+    }
+
+    fn merge_own(&mut self, other: &Self) {
+        // The later one; it may be that only both together would have seen one.
+        if self.moved < other.moved {
+            self.moved.clone_from(&other.moved);
+        }
     }
 }
 
@@ -291,8 +319,10 @@ impl Entry for NameEntry {
 
     fn own_bytes(&self) -> usize {
         let change = self.issuer_change.as_ref();
-        let change =
-            change.map_or(0, |change| size_of::<IssuerChange>() + ALLOCATION_BYTES + label_bytes(&change.from_label));
+        let change = change.map_or(0, |change| {
+            let labels = label_bytes(&change.from_label) + label_bytes(&change.to_label);
+            size_of::<IssuerChange>() + ALLOCATION_BYTES + labels
+        });
         label_bytes(&self.label) + change
     }
 
@@ -339,7 +369,20 @@ impl IssuerEntry {
             domains: self.domains.count_since(from_day),
             servers: self.servers.count_since(from_day),
             certificates: self.certificates.count_since(from_day),
+            intercepts_since: self.intercepts_since,
         }
+    }
+
+    /// Notes that it stood in for the issuer of an established name; says whether it is by this that it is known to
+    /// inspect TLS.
+    pub(super) fn take_over(&mut self, domain: Id128, at: EventTime, day: i32) -> bool {
+        self.taken_over.observe(domain, day);
+        let many = self.taken_over.count_since(day - 1) >= INTERCEPTED_NAMES;
+        let begins = many && self.intercepts_since.is_none();
+        if begins {
+            self.intercepts_since = Some(at);
+        }
+        begins
     }
 }
 
@@ -353,6 +396,7 @@ impl CertificateEntry {
             servers: self.servers.count_since(from_day),
             networks: self.networks.count_since(from_day),
             names: self.names.count_since(from_day),
+            moved: self.moved.as_deref().copied(),
         }
     }
 }
@@ -381,18 +425,26 @@ impl NameEntry {
             certificates: self.certificates.count_since(from_day),
             servers: self.servers.count_since(from_day),
             networks: self.networks.count_since(from_day),
+            former_issuer_day: self.issuer_change.as_ref().and_then(|change| self.issuers.last_day(change.from)),
             issuer_change: self.issuer_change.clone(),
         }
+    }
+
+    /// Whether it has been known for long and to several clients.
+    pub(super) fn is_established_at(&self, clock: EventTime, from_day: i32) -> bool {
+        clock.since(self.times.first.at) >= ESTABLISHED_AFTER
+            && self.clients.count_since(from_day) >= ESTABLISHED_CLIENTS
     }
 }
 
 impl ServerEntry {
     /// What is known of it, by the observers since a day.
-    pub(super) fn seen(&self, from_day: i32) -> ServerSeen {
+    pub(super) fn seen(&self, from_day: i32, day: i32) -> ServerSeen {
         ServerSeen {
             first: self.times.first,
             last_seen: self.times.last_seen,
             certificates: self.certificates.count_since(from_day),
+            recent_certificates: self.certificates.count_since(day - 1),
             names: self.names.count_since(from_day),
             clients: self.clients.count_since(from_day),
         }

@@ -28,7 +28,9 @@ mod slots;
 mod table;
 
 pub use budget::Budget;
-pub use entries::{CertificateEntry, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry, Times};
+pub use entries::{
+    CertificateEntry, ESTABLISHED_AFTER, ESTABLISHED_CLIENTS, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry, Times,
+};
 pub use learning::{Learning, LearningReason, LearningThresholds};
 pub use merge::merge;
 pub use prune::Forgotten;
@@ -36,7 +38,7 @@ pub use rarity::Rarity;
 pub use recent::{Observer, Recent};
 pub use rows::{BadRow, HistoryTable};
 pub use seen::{
-    CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, NameSeen, Observation,
+    CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, Moved, NameSeen, Observation,
     ObservedCertificate, Seen, ServerSeen,
 };
 pub use table::{Change, Fate, Recency, Table, Weighted};
@@ -130,7 +132,11 @@ impl History {
             seen.key = session.note_key(&mut self.keys, noted.as_ref().is_some_and(|noted| noted.several));
             seen.certificate = noted.map(|noted| noted.seen);
         }
-        seen.name = session.note_name(&mut self.names, &self.issuers, label);
+        let (name, taken_over) = session.note_name(&mut self.names, &self.issuers, label).unzip();
+        seen.name = name;
+        if let Some((domain, issuer)) = taken_over.flatten() {
+            seen.interception_begins = session.note_taken_over(&mut self.issuers, domain, issuer, &mut seen);
+        }
         seen.server = session.note_server(&mut self.servers);
         self.learning.end(self.settings.learning, clock);
         seen.learning = self.learning.reason(self.settings.learning, clock);
@@ -153,7 +159,11 @@ impl History {
                 .map(|entry| entry.seen(from_day)),
             key: key.and_then(|key| self.keys.peek(key)).map(|entry| entry.seen(from_day)),
             name: observation.domain.and_then(|domain| self.names.peek(domain)).map(|entry| entry.seen(from_day)),
-            server: observation.server.and_then(|server| self.servers.peek(server)).map(|entry| entry.seen(from_day)),
+            server: observation
+                .server
+                .and_then(|server| self.servers.peek(server))
+                .map(|entry| entry.seen(from_day, clock.day())),
+            interception_begins: false,
             learning: self.learning.reason(self.settings.learning, clock),
             active_clients: self.clients.count_since(from_day),
             whole: self.whole,
@@ -358,8 +368,14 @@ impl Session<'_> {
             |entry, new| {
                 self.note_times(&mut entry.times, recalled);
                 self.note(&mut entry.clients, self.observation.client);
-                self.note(&mut entry.servers, self.observation.server);
-                self.note(&mut entry.networks, self.observation.network);
+                let networks = entry.networks.count_since(self.from_day);
+                let new_server = self.note(&mut entry.servers, self.observation.server);
+                let new_network = self.note(&mut entry.networks, self.observation.network);
+                // A server that was known is in no new network, whatever its network is called now.
+                let is_old = self.observation.clock.since(entry.times.first.at) >= ESTABLISHED_AFTER;
+                if let Some(to) = self.observation.network.filter(|_| new_server && new_network && is_old && !recalled) {
+                    entry.moved = Some(Box::new(Moved { at: self.observation.at, to, networks }));
+                }
                 self.note(&mut entry.names, self.observation.domain);
                 let several = entry.clients.is_several();
                 (several, Noted { seen: entry.seen(self.from_day), new, several })
@@ -384,12 +400,15 @@ impl Session<'_> {
         )
     }
 
+    /// Gives what is known of the name; and where it is established and has just been taken over by another issuer, what
+    /// it is and by whom.
+    #[allow(clippy::type_complexity, reason = "two things that one look gives")]
     fn note_name(
         &self,
         names: &mut Table<NameEntry>,
         issuers: &Table<IssuerEntry>,
         label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
-    ) -> Option<NameSeen> {
+    ) -> Option<(NameSeen, Option<(Id128, Id128)>)> {
         let certificate = self.observation.certificate.as_ref();
         names.update(
             self.observation.domain?,
@@ -404,25 +423,56 @@ impl Session<'_> {
                 let new_network = self.note(&mut entry.networks, self.observation.network);
                 let from_certificate = entry.certificates.observers().first().map(|observer| observer.id);
                 self.note(&mut entry.certificates, certificate.map(|certificate| certificate.id));
-                let issuer = certificate.and_then(|certificate| certificate.organization.or(certificate.issuer));
+                let issuer = certificate.and_then(ObservedCertificate::issuer_of_name);
                 let from = entry.issuers.observers().first().map(|observer| observer.id);
                 let new_issuer = self.note(&mut entry.issuers, issuer);
                 // What is recalled tells nothing of what the server would present today.
                 let presented = certificate.is_some_and(|certificate| !certificate.recalled);
+                let mut taken_over = None;
+                let label_of = |id| issuers.peek(id).and_then(|issuer| issuer.label.clone());
                 if let (true, true, Some(to), Some(from)) = (new_issuer, presented, issuer, from) {
                     entry.issuer_change = Some(Arc::new(IssuerChange {
                         at: self.observation.at,
                         to,
                         from,
-                        from_label: issuers.peek(from).and_then(|issuer| issuer.label.clone()),
+                        from_label: label_of(from),
+                        to_label: label_of(to),
                         from_certificate,
                         new_server,
-                        new_network,
+                        // A server that was known is in no new network, whatever its network is called now.
+                        new_network: new_server && new_network,
                     }));
+                    let is_established = entry.is_established_at(self.observation.clock, self.from_day);
+                    // By its whole name: an organisation is what anybody may write.
+                    let issuer = certificate.and_then(|certificate| certificate.issuer);
+                    taken_over = self.observation.domain.filter(|_| is_established).zip(issuer);
                 }
-                (entry.clients.is_several(), entry.seen(self.from_day))
+                (entry.clients.is_several(), (entry.seen(self.from_day), taken_over))
             },
         )
+    }
+
+    /// Says whether it is by this name that the issuer is known to inspect TLS, and lets `seen` know.
+    fn note_taken_over(
+        &self,
+        issuers: &mut Table<IssuerEntry>,
+        domain: Id128,
+        issuer: Id128,
+        seen: &mut Seen,
+    ) -> bool {
+        let noted = issuers.update(
+            issuer,
+            || None,
+            |entry, _| {
+                let begins = entry.take_over(domain, self.observation.at, self.day);
+                (entry.clients.is_several(), (begins, entry.intercepts_since))
+            },
+        );
+        let Some((begins, since)) = noted else { return false };
+        if let Some(known) = &mut seen.issuer {
+            known.intercepts_since = since;
+        }
+        begins
     }
 
     /// A session without a certificate and without a name says nothing of its server.
@@ -430,7 +480,7 @@ impl Session<'_> {
         let certificate = self.observation.certificate.map(|certificate| certificate.id);
         let server = self.observation.server?;
         if certificate.or(self.observation.domain).is_none() {
-            return servers.peek(server).map(|entry| entry.seen(self.from_day));
+            return servers.peek(server).map(|entry| entry.seen(self.from_day, self.day));
         }
         servers.update(
             server,
@@ -440,7 +490,7 @@ impl Session<'_> {
                 self.note(&mut entry.certificates, certificate);
                 self.note(&mut entry.names, self.observation.domain);
                 self.note(&mut entry.clients, self.observation.client);
-                (entry.clients.is_several(), entry.seen(self.from_day))
+                (entry.clients.is_several(), entry.seen(self.from_day, self.day))
             },
         )
     }

@@ -87,6 +87,11 @@ impl Recent {
         }
     }
 
+    /// The last day on which an observer was seen.
+    pub fn last_day(&self, id: Id128) -> Option<i32> {
+        self.observers().iter().find(|known| known.id == id).map(|known| known.day)
+    }
+
     /// The observers, the latest first.
     pub fn observers(&self) -> &[Observer] {
         match &self.0 {

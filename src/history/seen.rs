@@ -37,8 +37,20 @@ pub struct ObservedCertificate {
     pub issuer: Option<Id128>,
     /// The issuer's organisation, likewise.
     pub organization: Option<Id128>,
+    /// Whether the certificate is its own issuer.
+    pub own_issuer: bool,
     /// Whether it was recalled from an earlier session: observers and last-seen follow, first-seen does not.
     pub recalled: bool,
+}
+
+impl ObservedCertificate {
+    /// Who stands for all certificates that are their own issuers, where a name's issuers are told apart.
+    pub const OWN_ISSUER: Id128 = Id128(*b"its own issuer\0\0");
+
+    /// What a name remembers as its issuer: the organisation, else the name; `None` when it is unknown.
+    pub fn issuer_of_name(&self) -> Option<Id128> {
+        self.organization.or(self.issuer).or(self.own_issuer.then_some(Self::OWN_ISSUER))
+    }
 }
 
 /// What a person may want to read of an observation. Only what is new to history is asked for.
@@ -74,6 +86,8 @@ pub struct Seen {
     pub active_clients: u32,
     /// Whether all of this tells of the whole input, and not of what came before the session.
     pub whole: bool,
+    /// Whether it is by this session that the issuer is known to inspect TLS.
+    pub interception_begins: bool,
 }
 
 /// What is known of an issuer.
@@ -91,6 +105,8 @@ pub struct IssuerSeen {
     pub servers: u32,
     /// Distinct certificates.
     pub certificates: u32,
+    /// Since when it is known to stand in for the issuers of many names: it inspects TLS.
+    pub intercepts_since: Option<EventTime>,
 }
 
 /// What is known of a certificate.
@@ -108,6 +124,8 @@ pub struct CertificateSeen {
     pub networks: u32,
     /// Distinct registrable domains.
     pub names: u32,
+    /// The last time that it came to a network where it had not been, long after it was first seen.
+    pub moved: Option<Moved>,
 }
 
 /// What is known of a key.
@@ -144,6 +162,8 @@ pub struct NameSeen {
     pub networks: u32,
     /// The last time that it came with an issuer that it had not come with before.
     pub issuer_change: Option<Arc<IssuerChange>>,
+    /// The last day on which it came with the issuer from before that.
+    pub former_issuer_day: Option<i32>,
 }
 
 /// What is known of a server.
@@ -155,6 +175,8 @@ pub struct ServerSeen {
     pub last_seen: EventTime,
     /// Distinct certificates.
     pub certificates: u32,
+    /// Distinct certificates of today and yesterday.
+    pub recent_certificates: u32,
     /// Distinct registrable domains.
     pub names: u32,
     /// Distinct clients.
@@ -181,10 +203,23 @@ pub struct IssuerChange {
     pub from: Id128,
     /// How that one is called, where that is known.
     pub from_label: Option<Box<str>>,
+    /// How the new one is called, likewise.
+    pub to_label: Option<Box<str>>,
     /// The certificate that the name came with last before that.
     pub from_certificate: Option<CertificateId>,
     /// Whether the name had not been at this server before either.
     pub new_server: bool,
     /// Whether the name had not been in this network before either.
     pub new_network: bool,
+}
+
+/// A certificate came to a network where it had not been.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Moved {
+    /// The session's time.
+    pub at: EventTime,
+    /// The network.
+    pub to: Id128,
+    /// In how many networks it had been in the window.
+    pub networks: u32,
 }

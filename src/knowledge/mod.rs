@@ -4,8 +4,11 @@
 
 pub mod feeds;
 mod files;
+pub mod own_certificates;
+mod prefixes;
 pub mod public_cas;
 pub mod registrations;
+pub mod rotation;
 pub mod signatures;
 pub mod suffix;
 #[cfg(test)]
@@ -15,6 +18,8 @@ pub mod watch;
 
 pub use feeds::{AllowList, Feeds};
 pub use files::{KnowledgeFiles, files_of};
+pub use own_certificates::OwnCertificates;
+pub use prefixes::{Owner, Prefixes};
 pub use public_cas::PublicCas;
 pub use registrations::Registrations;
 pub use signatures::Signatures;
@@ -39,6 +44,10 @@ pub struct Knowledge {
     pub feeds: Arc<Feeds>,
     /// The user's exceptions.
     pub allow: Arc<AllowList>,
+    /// The user's own certificates.
+    pub own_certificates: Arc<OwnCertificates>,
+    /// Whose network an address is in.
+    pub prefixes: Arc<Prefixes>,
     /// Which knowledge it is.
     pub version: KnowledgeVersion,
 }
@@ -55,6 +64,8 @@ impl Knowledge {
             watch_names: Arc::default(),
             feeds: Arc::default(),
             allow: Arc::default(),
+            own_certificates: Arc::default(),
+            prefixes: Arc::default(),
         })
     }
 }

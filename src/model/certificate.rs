@@ -174,6 +174,27 @@ impl Certificate {
         Some(not_after.0.saturating_sub(not_before.0).div_euclid(86_400))
     }
 
+    /// Whether it is for a name, which may be a wildcard's first label: by its alternative names, and by the common name
+    /// where those are unknown or there are none. `None` when that cannot be said: neither is logged, or there are more
+    /// names than are kept.
+    pub fn covers(&self, name: &str) -> Option<bool> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let stands_for = |pattern: &str| match pattern.strip_prefix("*.") {
+            Some(parent) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
+            None => pattern.eq_ignore_ascii_case(name),
+        };
+        match &self.san {
+            Some(san) if !san.dns.is_empty() => {
+                let found = san.dns.iter().chain(&san.ip).any(|pattern| stands_for(pattern));
+                (found || san.count as usize <= SubjectAltNames::MAX_KEPT).then_some(found)
+            }
+            san => {
+                let found = self.subject.as_ref()?.values(&AttributeKind::CommonName).any(stands_for);
+                (found || san.is_some()).then_some(found)
+            }
+        }
+    }
+
     /// Whether subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
         matches!(self.self_signed, Some(SelfSigned::Verified | SelfSigned::SameName))

@@ -165,6 +165,7 @@ impl Run {
         let history = History::new(self.config.history, true);
         let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
+        correlator.set_prefixes(&self.knowledge.prefixes);
         let mut stopping = Stopping { stop: Arc::clone(&self.stop), since: None, abandoned: Arc::default() };
         let patience = Patience::until(Arc::clone(&stopping.abandoned));
         let output = self.config.output.path.clone();
@@ -292,6 +293,7 @@ impl Running {
             return Ok(());
         }
         let version = knowledge.version;
+        self.correlator.set_prefixes(&knowledge.prefixes);
         self.workers.renew(knowledge, config.encode_settings());
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();

@@ -87,6 +87,7 @@ mod tests {
                 key: Some(id(98)),
                 issuer: Some(id(10)),
                 organization: None,
+                own_issuer: false,
                 recalled: false,
             }),
         };

@@ -67,7 +67,10 @@ impl Model {
             }
         }
         if let Some(domain) = it.domain {
-            let issuer = certificate.and_then(|certificate| certificate.organization.or(certificate.issuer));
+            let issuer = certificate.and_then(|certificate| {
+                let own = certificate.own_issuer.then_some(ObservedCertificate::OWN_ISSUER);
+                certificate.organization.or(certificate.issuer).or(own)
+            });
             let observers = [
                 ("clients", it.client),
                 ("issuers", issuer),

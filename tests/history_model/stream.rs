@@ -51,6 +51,7 @@ impl Iterator for Stream {
             key: (number % 3 != 0).then(|| self.id("key", number / 2)),
             issuer: (number % 5 != 0).then(|| self.id("issuer", issuer)),
             organization: (number % 5 != 0 && issuer % 2 == 0).then(|| self.id("organization", issuer / 4)),
+            own_issuer: number % 5 == 0,
             recalled: self.random.one_in(6),
         };
         let client = self.pick(60, 400);

@@ -1,4 +1,5 @@
-//! What else is known: feeds and lists of registrations, exceptions, public CAs, watched names.
+//! What else is known: feeds and lists of registrations, exceptions, own certificates, prefixes, public CAs, watched
+//! names.
 
 use super::Checked;
 use super::section::Section;
@@ -22,7 +23,14 @@ pub(super) fn section(checked: &Checked) -> Section {
     reports.feeds.iter().for_each(|report| feed(&mut section, "feed", report));
     sha1_only(&mut section, &reports.feeds);
     reports.lists.iter().for_each(|report| list(&mut section, report));
-    reports.allow.iter().for_each(|report| feed(&mut section, "exceptions", report));
+    let own = [
+        ("exceptions", &reports.allow),
+        ("own certificates", &reports.own_certificates),
+        ("prefixes", &reports.prefixes),
+    ];
+    for (what, report) in own {
+        report.iter().for_each(|report| feed(&mut section, what, report));
+    }
     watch_names(&mut section, &checked.config.knowledge.watch_names);
     section
 }

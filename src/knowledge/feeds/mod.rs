@@ -38,6 +38,7 @@ mod lookup;
 mod misp;
 mod misp_csv;
 mod misp_warninglist;
+mod own_list;
 mod plain;
 mod popularity;
 mod report;
@@ -68,6 +69,7 @@ use crate::model::EventTime;
 pub use allow::{AllowEntry, AllowKind, AllowList};
 pub use load::Recognised;
 pub use lookup::SessionNames;
+pub(super) use own_list::read_own_list;
 pub use report::{BadFeedRow, FeedReport, UnsupportedRow};
 
 /// The rows of all feeds, indexed.

@@ -1,0 +1,38 @@
+//! Servers that show one certificate after the other. Public CAs are left out: delivery networks and hosters show what is
+//! asked for. So are addresses that the user says are shared.
+
+use super::rare_issuer::{IssuerClass, class};
+use super::score::severity_of;
+use super::{Effect, Finding, Findings, Group, Subject};
+
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "changing_server";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str =
+    "a proxy (then add it to network.shared), a relay of an anonymity network, a test system that is set up again and again";
+const WEIGHT: f64 = 0.2;
+/// Distinct certificates today and yesterday.
+const MIN_CERTIFICATES: u32 = 8;
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(server) = subject.context.seen.server else { return };
+    let own_made = matches!(class(subject), IssuerClass::Private | IssuerClass::OwnIssuer);
+    if !own_made || subject.context.shared_server || server.recent_certificates < MIN_CERTIFICATES {
+        return;
+    }
+    findings.push(
+        Finding {
+            id: ID,
+            group: Group::Share,
+            severity: severity_of(WEIGHT),
+            weight: WEIGHT,
+            technique: vec!["T1557"],
+            field: "server".into(),
+            observed: format!("{} certificates", server.recent_certificates),
+            expected: format!("fewer than {MIN_CERTIFICATES} certificates in two days"),
+            evidence: "history".to_owned(),
+            note: format!("the server has shown {} certificates since yesterday", server.recent_certificates),
+        },
+        Effect::Weighs,
+    );
+}
