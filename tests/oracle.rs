@@ -60,6 +60,20 @@ fn a_session_that_did_not_count_or_counted_before_its_turn_shows_on_those_that_f
 }
 
 #[test]
+fn an_alert_that_says_wrongly_whether_it_repeats_one_is_objected_to() {
+    let records = sample();
+    let of = |wanted: bool| (0..records.len()).filter(|&at| records[at]["certsift"]["repeat"] == wanted);
+    let (first, repeated): (Vec<_>, Vec<_>) = (of(false).collect(), of(true).collect());
+    assert!(first.len() > 10 && repeated.len() > 3, "{} alerts, {} repeats", first.len(), repeated.len());
+    for place in first.iter().chain(&repeated).step_by(3) {
+        let mut others = records.clone();
+        let repeat = &mut others[*place]["certsift"]["repeat"];
+        *repeat = (!repeat.as_bool().unwrap()).into();
+        assert!(objects_to(|| assert_history(&others)), "{}", records[*place]);
+    }
+}
+
+#[test]
 fn a_record_that_is_missing_or_there_twice_is_named() {
     let records: Vec<Value> = sample().into_iter().filter(|record| record["uid"].is_string()).take(50).collect();
     let written: Vec<String> = records.iter().map(name_of).collect();

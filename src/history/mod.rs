@@ -13,6 +13,7 @@
 //! | servers | address | certificates, names, clients |
 //! | clients | address, IPv6 by /64 | none: the last day |
 
+mod alerts;
 mod budget;
 mod clients;
 mod entries;
@@ -26,6 +27,7 @@ mod seen;
 mod slots;
 mod table;
 
+pub use alerts::{Alert, Alerts};
 pub use budget::Budget;
 pub use entries::{CertificateEntry, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry, Times};
 pub use learning::{Learning, LearningReason, LearningThresholds};

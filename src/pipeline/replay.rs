@@ -18,7 +18,7 @@ use super::stages::{Encoder, PipelineError, Sink, SinkThread, Stopped, Ticket, W
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::encode::Counts;
-use crate::history::History;
+use crate::history::{Alerts, History};
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, EventTime, SourceInfo, StreamKey, TimeZone};
 use crate::sink::Output;
@@ -119,10 +119,13 @@ impl Replay<'_> {
         let history = History::new(self.config.history, tracking);
         let certificates = CertificateStore::new(backing);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, tracking);
+        let mut alerts = Alerts::new(false);
         if let Some(state) = &self.state {
             state.restore(&mut correlator)?;
+            alerts = state.alerts()?;
         }
-        let (sink, mut encoder) = SinkThread::start(&workers, Sink::Plain(output, self.state.clone()), Arc::default())?;
+        let sink = Sink::Plain(output, alerts, self.state.clone());
+        let (sink, mut encoder) = SinkThread::start(&workers, sink, Arc::default())?;
         let looked = self.look(&workers);
         let mut merge = Merge::new(workers, looked.inputs, looked.failed, self.progress);
         // A sink that has stopped says why when it is joined.
@@ -132,7 +135,7 @@ impl Replay<'_> {
         merged?;
         Ok(ReplayOutcome {
             counts: finished.counts,
-            evicted: correlator.evicted(),
+            evicted: correlator.evicted() + finished.evicted,
             dead_letter_path: finished.dead_letter_path,
             empty: looked.empty,
             skipped: looked.skipped,
