@@ -136,7 +136,10 @@ fn what_nobody_alerts_on_has_no_key() {
     let verdicts: Vec<_> = output.iter().map(|record| record["certsift"]["verdict"].as_str().unwrap()).collect();
     assert_eq!(verdicts, ["info", "critical"]);
     for record in &output {
-        assert!(record["certsift"].get("alert_key").is_none() && record["certsift"].get("repeat").is_none(), "{record}");
+        assert!(
+            record["certsift"].get("alert_key").is_none() && record["certsift"].get("repeat").is_none(),
+            "{record}"
+        );
     }
 }
 
@@ -158,8 +161,15 @@ fn a_state_that_is_cut_at_any_record_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let events: Vec<_> = (0..12)
         .map(|number| {
-            let client = format!("10.0.0.{}", number % 3);
-            event("tls", number * 9 * HOUR / 2, number as u64, &client, if number % 2 == 0 { STRIKE } else { ASYNC_RAT })
+            let client = format!("10.0.0.{}", number % 2);
+            // Two at a time, twice, and then more than a day of nothing.
+            event(
+                "tls",
+                (number + 27 * (number / 4)) * HOUR,
+                number as u64,
+                &client,
+                if number % 2 == 0 { STRIKE } else { ASYNC_RAT },
+            )
         })
         .collect();
     write(folder.path(), "eve.json", &events);

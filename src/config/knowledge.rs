@@ -194,14 +194,16 @@ impl FeedParts {
             before.feeds.iter().any(|report| report.path == path && good_feed(report))
                 || before.lists.iter().any(|report| report.path == path && good_list(report))
         };
-        let feeds = self.feed_reports.iter().filter(|report| !good_feed(report) && was_good(&report.path)).map(|report| {
-            let why = report.error.as_deref().unwrap_or("holds no row that can be used");
-            format!("{}: {why}", report.path.display())
-        });
-        let lists = self.list_reports.iter().filter(|report| !good_list(report) && was_good(&report.path)).map(|report| {
-            let why = report.error.as_ref().map_or_else(|| "holds no registration".to_owned(), ToString::to_string);
-            format!("{}: {why}", report.path.display())
-        });
+        let feeds =
+            self.feed_reports.iter().filter(|report| !good_feed(report) && was_good(&report.path)).map(|report| {
+                let why = report.error.as_deref().unwrap_or("holds no row that can be used");
+                format!("{}: {why}", report.path.display())
+            });
+        let lists =
+            self.list_reports.iter().filter(|report| !good_list(report) && was_good(&report.path)).map(|report| {
+                let why = report.error.as_ref().map_or_else(|| "holds no registration".to_owned(), ToString::to_string);
+                format!("{}: {why}", report.path.display())
+            });
         feeds.chain(lists).next()
     }
 }

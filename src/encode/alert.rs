@@ -131,7 +131,8 @@ mod tests {
                 encoded.raise(Alert { key, clock: EventTime(0) }, start);
                 encoded.lines.extend_from_slice(b"\nother\n");
                 let repeats = mask >> number & 1 == 1;
-                let settled = if repeats { object.replace(",\"repeat\":false", ",\"repeat\":true") } else { object.into() };
+                let settled =
+                    if repeats { object.replace(",\"repeat\":false", ",\"repeat\":true") } else { object.into() };
                 expected += &format!("{before}{settled}\nother\n");
             }
             let settled = encoded.settle(|alert| mask >> alert.key.0[0] & 1 == 1);

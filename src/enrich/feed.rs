@@ -18,7 +18,8 @@ use crate::model::{Certificate, EventTime, Session};
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "feed";
 /// What would be benign.
-pub(super) const BENIGN: &str = "a listing that is old, was taken back, or names a server that many share; an authorised test";
+pub(super) const BENIGN: &str =
+    "a listing that is old, was taken back, or names a server that many share; an authorised test";
 /// The weight of a certificate that is listed itself.
 const WEIGHT_CERTIFICATE: f64 = 0.95;
 /// The weight of a name that is listed itself, of a rule, and of a whole subject.

@@ -33,7 +33,8 @@ impl KnowledgeFiles {
     /// wildcard are not among them.
     pub fn folders(patterns: &[String]) -> BTreeSet<PathBuf> {
         let folder = |pattern: &String| {
-            let fixed: PathBuf = Path::new(pattern).components().take_while(|part| !is_pattern(part.as_os_str())).collect();
+            let fixed: PathBuf =
+                Path::new(pattern).components().take_while(|part| !is_pattern(part.as_os_str())).collect();
             let folder = if fixed.is_dir() { Some(fixed.as_path()) } else { fixed.parent() }?;
             Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
         };

@@ -156,7 +156,8 @@ impl Collector {
             ListReport { path: path.to_owned(), rows: 0, bad_rows: 0, first_bad_rows: Vec::new(), error: None };
         // Never the whole path: output must not depend on where a list lies.
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        report.error = open(path).and_then(|reader| self.read(reader, &name, &mut report)).err().map(|error| error.to_string());
+        report.error =
+            open(path).and_then(|reader| self.read(reader, &name, &mut report)).err().map(|error| error.to_string());
         report
     }
 

@@ -16,7 +16,7 @@ mod stages;
 
 pub use peek::SkipReason;
 pub use recovery::OutputChanged;
-pub use replay::{Replay, ReplayOutcome};
 pub use reload::{ReadAgain, Why};
+pub use replay::{Replay, ReplayOutcome};
 pub use run::{Run, RunOutcome};
 pub use stages::PipelineError;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use redb::ReadableTable as _;
 
 use super::{
-    CERTIFICATES, META, ROWS, StateError, StateStore, StateView, TABLE_ALERTS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, put,
+    CERTIFICATES, META, ROWS, StateError, StateStore, StateView, TABLE_ALERTS, TABLE_LINKS, TABLE_PAIRS,
+    TABLE_PRESENTED, put,
 };
 use crate::correlate::{Clock, Presented, StoredCertificate};
 use crate::history::History;
@@ -47,12 +48,8 @@ impl StateStore {
             let pairs = merged(sources, TABLE_PAIRS, |one: Sha1Digest, other| one.min(other))?;
             let presented = merged(sources, TABLE_PRESENTED, |one: Presented, other| one.max(other))?;
             let alerts = merged(sources, TABLE_ALERTS, |one: EventTime, other| one.max(other))?;
-            let tables = [
-                (TABLE_LINKS, links),
-                (TABLE_PAIRS, pairs),
-                (TABLE_PRESENTED, presented),
-                (TABLE_ALERTS, alerts),
-            ];
+            let tables =
+                [(TABLE_LINKS, links), (TABLE_PAIRS, pairs), (TABLE_PRESENTED, presented), (TABLE_ALERTS, alerts)];
             for (table, entries) in tables {
                 for (sequence, (key, value)) in (1..).zip(entries) {
                     insert(table, key, sequence, false, &value);

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use redb::{ReadableDatabase, ReadableTable as _};
 
 use super::{
-    CERTIFICATES, HELD, INPUTS, InputPosition, META, ROWS, StateError, TABLE_ALERTS, TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS,
-    TABLE_PRESENTED, TABLE_VALIDATING, VERSION,
+    CERTIFICATES, HELD, INPUTS, InputPosition, META, ROWS, StateError, TABLE_ALERTS, TABLE_FLOWS, TABLE_LINKS,
+    TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING, VERSION,
 };
 use crate::correlate::{Clock, Correlator, Presented, StoredCertificate};
 use crate::history::{Alerts, History, HistoryTable, Recency, Table, Weighted, migrate};

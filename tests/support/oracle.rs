@@ -131,7 +131,7 @@ struct Alerts {
 impl Alerts {
     const DAY: i64 = 24 * 3600 * 1_000_000;
     /// How far the clock of the judgement may be from that of the output, since sessions wait.
-    const DOUBT: i64 = 600 * 1_000_000;
+    const DOUBT: i64 = 10 * 1_000_000;
 
     fn check(&mut self, index: usize, record: &Value) {
         let object = &record["certsift"];
