@@ -132,6 +132,8 @@ fn replay(folder: &Path, target: &Path, candidate: &Candidate, records: u64) -> 
         time_zone: None,
         threads: 0,
         state: None,
+        baseline: Vec::new(),
+        whole: false,
         progress: &|_| {},
     };
     let (started, cpu) = (Instant::now(), cpu_seconds());

@@ -7,7 +7,7 @@ mod support;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
-use support::oracle::{assert_each_once, assert_history};
+use support::oracle::{assert_each_once, assert_history, assert_repeats};
 use support::{name_of, records, replay, repository};
 
 /// The sample world: three kinds of sensors, resumed sessions, self-signed certificates, alerts.
@@ -57,6 +57,26 @@ fn a_session_that_did_not_count_or_counted_before_its_turn_shows_on_those_that_f
         others.push(session);
         assert!(objects_to(|| assert_history(&others)), "{} counted before its turn", records[place]);
     }
+}
+
+#[test]
+fn an_alert_that_says_wrongly_whether_it_repeats_one_is_objected_to() {
+    let records = sample();
+    let of = |wanted: bool| -> Vec<usize> {
+        (0..records.len()).filter(|&at| records[at]["certsift"]["repeat"] == wanted).collect()
+    };
+    let (first, repeated) = (of(false), of(true));
+    assert!(first.len() > 10 && repeated.len() > 3, "{} alerts, {} repeats", first.len(), repeated.len());
+    let places: Vec<usize> = first.iter().chain(&repeated).step_by(3).copied().collect();
+    let objected = places.iter().filter(|&&place| {
+        let mut others = records.clone();
+        let repeat = &mut others[place]["certsift"]["repeat"];
+        *repeat = (!repeat.as_bool().unwrap()).into();
+        objects_to(|| assert_repeats(&others))
+    });
+    // Some come just a day after the one before: there the oracle does not know.
+    let objected = objected.count();
+    assert!(objected * 10 >= places.len() * 8, "{objected} of {}", places.len());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! In: judged records in their order. Out: NDJSON, and dead letters apart. Promise: a pure function; a line that came as
 //! JSON keeps its bytes, a record is never lost, and the object always has the shape that `schemas/` publishes.
 
+mod alert;
 mod certificate;
 mod dead_letter;
 mod object;
@@ -14,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize as _;
 
+pub use alert::Raised;
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
 pub use object::{
     CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory, SignatureObject,
@@ -24,9 +26,10 @@ use crate::enrich::{
     Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session,
     certificate_of, feeds_of, feeds_of_certificate, registrations_of,
 };
+use crate::history::Alert;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
-use crate::model::{Body, Fault, FaultField, Log, Problem, Record, Session};
+use crate::model::{Body, Fault, FaultField, Id128, Log, Problem, Record, Session};
 use certificate::CertificateState;
 use object::ObjectHead;
 
@@ -72,6 +75,8 @@ pub struct Encoded {
     pub dead_letters: Vec<u8>,
     /// What was counted.
     pub counts: Counts,
+    /// Alerts among the lines, in their order, whose `repeat` is to be [settled](Self::settle).
+    pub raised: Vec<Raised>,
 }
 
 /// What records were, counted.
@@ -179,6 +184,7 @@ fn encode_record(
         (body, context) => {
             let start = encoded.lines.len();
             splice(&mut encoded.lines, line, record.empty_object);
+            let object = encoded.lines.len();
             let counts = &mut encoded.counts;
             let lines = &mut encoded.lines;
             // Whatever a record holds, handling it costs that record's object and not the process.
@@ -193,11 +199,14 @@ fn encode_record(
                 _ => None,
             }));
             let faulty = match outcome.ok().flatten() {
-                Some(verdict) => {
-                    if let (Some(verdict), Context::Session(context)) = (verdict, context) {
+                Some(session) => {
+                    if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, context, verdict);
                         if lacks_sha1(context, knowledge) {
                             counts.add_without_sha1(judged.batch.source.sensor.as_deref().unwrap_or_default(), 1);
+                        }
+                        if let Some(key) = key {
+                            encoded.raise(Alert { key, clock: context.clock }, object);
                         }
                     }
                     !record.faults.is_empty()
@@ -246,7 +255,7 @@ fn write_session(
     context: &SessionContext,
     knowledge: &Knowledge,
     settings: &EncodeSettings,
-) -> Option<Verdict> {
+) -> Option<(Verdict, Option<Id128>)> {
     let known = certificate_of(&context.leaf);
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
@@ -265,7 +274,10 @@ fn write_session(
         feeds: &feeds,
     };
     let assessment = assess_session(&subject);
-    let head = ObjectHead::new(judged, record, context.direction, knowledge.version);
+    let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
+    let listed = alert::Known { certificates: [analysis, None], feeds: [&feeds, &[]] };
+    let alert_key = alert::key_of(session, context, &assessment, &listed);
+    head.alert_key = alert_key;
     let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
     let object = if full {
@@ -289,7 +301,7 @@ fn write_session(
         CertsiftObject::brief(head, assessment.verdict, CertificateObject::brief(state, certificate), issuer)
     };
     write_object(lines, &object);
-    Some(assessment.verdict)
+    Some((assessment.verdict, alert_key))
 }
 
 fn write_certificate(

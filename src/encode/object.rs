@@ -11,14 +11,14 @@ use serde::{Serialize, Serializer};
 use super::certificate::CertificateObject;
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
-    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, Verdict, issuer_called, issuer_class,
-    issuer_is_rare,
+    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, Verdict, issuer_called,
+    issuer_class, issuer_is_rare,
 };
 use crate::history::LearningReason;
 use crate::knowledge::KnowledgeVersion;
 use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
-use crate::model::{Direction, EventTime, Record, RecordId};
+use crate::model::{Direction, EventTime, Id128, Record, RecordId};
 
 /// A line of output: the record as it came, with the `certsift` object added where certsift has something to say.
 #[derive(JsonSchema)]
@@ -54,6 +54,13 @@ pub struct CertsiftObject<'a> {
     /// The verdict in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// Of a session above `info`: the same for the same client, server, certificate or else name, and findings. 32
+    /// hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert_key: Option<Text<Id128>>,
+    /// Whether a record with that key came within the 24 hours before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat: Option<bool>,
     /// Ids of the findings, for searching.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     finding_ids: Vec<&'a str>,
@@ -220,6 +227,7 @@ pub(super) struct ObjectHead<'a> {
     sensor: Option<Cow<'a, str>>,
     direction: Option<Direction>,
     knowledge: KnowledgeVersion,
+    pub(super) alert_key: Option<Id128>,
     pub(super) faults: Vec<String>,
 }
 
@@ -238,6 +246,7 @@ impl<'a> ObjectHead<'a> {
             sensor: source.sensor.as_deref().map(Cow::Borrowed).or(named),
             direction,
             knowledge,
+            alert_key: None,
             faults: record.faults.iter().map(ToString::to_string).collect(),
         }
     }
@@ -260,6 +269,9 @@ impl<'a> CertsiftObject<'a> {
             verdict,
             score: None,
             reason: None,
+            alert_key: head.alert_key.map(Text),
+            // The sink says so where it does.
+            repeat: head.alert_key.map(|_| false),
             finding_ids: Vec::new(),
             techniques: Vec::new(),
             tools: Vec::new(),

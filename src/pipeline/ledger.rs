@@ -5,6 +5,11 @@
 //! with the length that the output had, in one transaction. So whenever the process ends, the journals since the last
 //! commit say which lines belong into the output and how the state came to be what it was: [`Ledger::open`] completes the
 //! one and redoes the other.
+//!
+//! Here every line passes, one after the other, and so it is here that is known which alerts were raised before it: the
+//! findings that an alert's key is made of are worked out by workers, after `correlate`, which could not know it. A chunk is
+//! settled before it is written down: its journal entry holds the lines as they are and the alerts among them, which a
+//! restart takes note of again; a commit holds the table as it is when the commit comes here, behind the last chunk of it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +23,7 @@ use crate::config::OutputConfig;
 use crate::correlate::Correlator;
 use crate::crash;
 use crate::encode::Encoded;
+use crate::history::Alerts;
 use crate::model::StreamKey;
 use crate::sink::{Compressor, OpenMode, Output, Patience, Rotation, SinkError, is_full, sync_folder};
 use crate::state::{
@@ -29,6 +35,7 @@ use crate::state::{
 pub(super) struct Ledger {
     output: Output,
     journal: Journal,
+    alerts: Alerts,
     /// The folder of the state.
     directory: PathBuf,
     committer: Committer,
@@ -61,6 +68,7 @@ impl Ledger {
         correlator: &mut Correlator,
     ) -> Result<(Self, Known), PipelineError> {
         state.restore(correlator)?;
+        let mut alerts = state.alerts()?;
         let mut positions: Positions =
             state.input_positions()?.into_iter().map(|position| (position.stream, position)).collect();
         let mut newest = state.newest()?;
@@ -82,6 +90,9 @@ impl Ledger {
                 }
                 newest = entry.step.newest.unwrap_or(newest);
                 correlator.apply(entry.step.effects);
+                for alert in entry.step.alerts {
+                    alerts.note(alert);
+                }
             }
             // A commit that was under way had begun another one.
             let next = JournalReader::open(&directory, number + 1)?;
@@ -109,6 +120,7 @@ impl Ledger {
         let journal = begin_journal(&directory, number + 1, &start, &patience)?;
         // What was redone is committed before anything new is written.
         let mut changes = StateChanges::take(0, correlator);
+        changes.add_alerts(&mut alerts);
         changes.inputs = positions.values().cloned().collect();
         changes.newest = Some(newest.clone());
         let written = Written { journal: number + 1, output: output_mark, dead_letters: dead_letter_mark };
@@ -124,6 +136,7 @@ impl Ledger {
         let ledger = Self {
             output,
             journal,
+            alerts,
             directory,
             committer,
             patience,
@@ -138,11 +151,12 @@ impl Ledger {
     ///
     /// # Errors
     /// Something cannot be written.
-    pub(super) fn step(&mut self, encoded: &mut Encoded, step: &Step) -> Result<(), PipelineError> {
+    pub(super) fn step(&mut self, encoded: &mut Encoded, mut step: Step) -> Result<(), PipelineError> {
+        step.alerts = encoded.settle(|alert| self.alerts.note(alert));
         self.unaccounted.drop_from(&mut encoded.lines);
         self.unaccounted_letters.drop_from(&mut encoded.dead_letters);
         let positions = self.output.positions(!encoded.dead_letters.is_empty())?;
-        self.journal.append(positions, step, &encoded.lines, &encoded.dead_letters, &self.patience)?;
+        self.journal.append(positions, &step, &encoded.lines, &encoded.dead_letters, &self.patience)?;
         crash::point("journal-written");
         self.output.write(&encoded.lines, &encoded.dead_letters)?;
         Ok(())
@@ -152,8 +166,9 @@ impl Ledger {
     ///
     /// # Errors
     /// Something cannot be written.
-    pub(super) fn commit(&mut self, changes: Box<StateChanges>, reopen: bool) -> Result<(), PipelineError> {
+    pub(super) fn commit(&mut self, mut changes: Box<StateChanges>, reopen: bool) -> Result<(), PipelineError> {
         self.committer.wait()?;
+        changes.add_alerts(&mut self.alerts);
         let unsynced = self.output.unsynced()?;
         let rotated = if self.is_rotation_due() { self.rotate() } else { None };
         if reopen {
@@ -183,6 +198,11 @@ impl Ledger {
     /// Bytes of journal since the last commit.
     pub(super) fn journal_length(&self) -> u64 {
         self.journal.length()
+    }
+
+    /// Alerts forgotten so far to stay within bounds.
+    pub(super) fn evicted(&self) -> u64 {
+        self.alerts.evicted()
     }
 
     pub(super) fn dead_letter_path(&self) -> Option<&Path> {

@@ -18,7 +18,7 @@ use super::stages::{Encoder, PipelineError, Sink, SinkThread, Stopped, Ticket, W
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::encode::Counts;
-use crate::history::{History, LearningReason};
+use crate::history::{Alerts, History, LearningReason};
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, EventTime, Log, SourceInfo, StreamKey, TimeZone};
 use crate::sink::Output;
@@ -148,10 +148,13 @@ impl Replay<'_> {
         let certificates = CertificateStore::new(backing);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, tracking);
         correlator.set_prefixes(&self.knowledge.prefixes);
+        let mut alerts = Alerts::new(false);
         if let Some(state) = &self.state {
             state.restore(&mut correlator)?;
+            alerts = state.alerts()?;
         }
-        let (sink, mut encoder) = SinkThread::start(&workers, Sink::Plain(output, self.state.clone()), Arc::default())?;
+        let sink = Sink::Plain(output, alerts, self.state.clone());
+        let (sink, mut encoder) = SinkThread::start(&workers, sink, Arc::default())?;
         let (commits, last_commit) = (0, Instant::now());
         let (to, from) = (&mut correlator, &mut encoder);
         let mut way = Way { correlator: to, encoder: from, sink: &sink, tracking, commits, last_commit };
@@ -164,7 +167,7 @@ impl Replay<'_> {
         let learning = parts.clock.now().and_then(|now| parts.history.learning_reason(now));
         Ok(ReplayOutcome {
             counts: finished.counts,
-            evicted: correlator.evicted(),
+            evicted: correlator.evicted() + finished.evicted,
             learning,
             dead_letter_path: finished.dead_letter_path,
             empty: looked.empty,

@@ -232,7 +232,7 @@ impl Run {
         Ok(RunOutcome {
             counts: finished.counts,
             dead_letter_path: finished.dead_letter_path,
-            evicted: correlator.evicted(),
+            evicted: correlator.evicted() + finished.evicted,
         })
     }
 }
@@ -554,7 +554,7 @@ impl Running {
             self.commits.forgotten.push(*stream);
         }
         let newest = std::mem::take(&mut self.newest_changed).then(|| self.newest.clone());
-        Step { effects, inputs, forgotten, newest }
+        Step { effects, inputs, forgotten, newest, alerts: Vec::new() }
     }
 
     pub(super) fn commit(&mut self, reopen: bool) -> Result<(), Stopped> {

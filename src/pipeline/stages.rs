@@ -12,6 +12,7 @@ use super::recovery::OutputChanged;
 use crate::correlate::Judged;
 use crate::decode::{DecodeContext, RawBatch, decode};
 use crate::encode::{Counts, EncodeSettings, Encoded, encode};
+use crate::history::Alerts;
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, Body, SourceInfo};
 use crate::sink::{Output, SinkError};
@@ -98,6 +99,8 @@ pub(super) struct Progress {
 pub(super) struct Finished {
     pub(super) counts: Counts,
     pub(super) dead_letter_path: Option<std::path::PathBuf>,
+    /// Alerts forgotten to stay within bounds.
+    pub(super) evicted: u64,
 }
 
 enum Message {
@@ -107,8 +110,8 @@ enum Message {
 
 /// What the sink writes to.
 pub(super) enum Sink {
-    /// An output that begins anew, and a state where there is one.
-    Plain(Output, Option<Arc<StateStore>>),
+    /// An output that begins anew, the alerts that were raised before, and a state where there is one.
+    Plain(Output, Alerts, Option<Arc<StateStore>>),
     /// An output that goes on, with everything that it takes to write each line once.
     Ledger(Box<Ledger>),
 }
@@ -324,9 +327,12 @@ impl Sink {
                 Message::Chunk(ticket, step) => {
                     let mut encoded = ticket.redeem()?;
                     match &mut self {
-                        Self::Plain(output, _) => output.write(&encoded.lines, &encoded.dead_letters)?,
+                        Self::Plain(output, alerts, _) => {
+                            encoded.settle(|alert| alerts.note(alert));
+                            output.write(&encoded.lines, &encoded.dead_letters)?;
+                        }
                         Self::Ledger(ledger) => {
-                            ledger.step(&mut encoded, &step.unwrap_or_default())?;
+                            ledger.step(&mut encoded, step.map(|step| *step).unwrap_or_default())?;
                             progress.journal_length.store(ledger.journal_length(), Ordering::Relaxed);
                         }
                     }
@@ -337,10 +343,13 @@ impl Sink {
                     }
                     counts.add(&encoded.counts);
                 }
-                Message::Commit(changes, reopen) => {
+                Message::Commit(mut changes, reopen) => {
                     match &mut self {
-                        Self::Plain(output, state) => {
+                        Self::Plain(output, alerts, state) => {
                             output.sync()?;
+                            if changes.is_whole() {
+                                changes.add_alerts(alerts);
+                            }
                             if let Some(state) = state {
                                 state.commit(&changes, None)?;
                             }
@@ -355,11 +364,11 @@ impl Sink {
         if let Self::Ledger(ledger) = &mut self {
             ledger.finish()?;
         }
-        let dead_letter_path = match &self {
-            Self::Plain(output, _) => output.dead_letter_path(),
-            Self::Ledger(ledger) => ledger.dead_letter_path(),
+        let (dead_letter_path, evicted) = match &self {
+            Self::Plain(output, alerts, _) => (output.dead_letter_path(), alerts.evicted()),
+            Self::Ledger(ledger) => (ledger.dead_letter_path(), ledger.evicted()),
         };
-        Ok(Finished { counts, dead_letter_path: dead_letter_path.map(Into::into) })
+        Ok(Finished { counts, dead_letter_path: dead_letter_path.map(Into::into), evicted })
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING};
+use super::{TABLE_ALERTS, TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING};
 use crate::correlate::{Clock, Correlator, Effects, KeyTracker, Place, StoredCertificate, StoredSession};
-use crate::history::{Learning, Recency, Table, Weighted};
+use crate::history::{Alert, Alerts, Learning, Recency, Table, Weighted};
 use crate::model::{CertificateId, EventTime, Id128, StreamKey};
 use crate::source::tail::ResumePoint;
 
@@ -22,6 +22,8 @@ pub struct Step {
     pub forgotten: Vec<StreamKey>,
     /// The newest events, where that changed.
     pub newest: Option<Newest>,
+    /// Alerts among the lines, in their order.
+    pub alerts: Vec<Alert>,
 }
 
 /// Everything that one commit writes.
@@ -91,6 +93,17 @@ impl StateChanges {
             held,
             ..Self::take_certificates(number, correlator)
         }
+    }
+
+    /// Adds what changed in the alerts since the last time: where they are known is where lines are written, and no sooner
+    /// than the commit comes there.
+    pub fn add_alerts(&mut self, alerts: &mut Alerts) {
+        rows_of(alerts.table_mut(), TABLE_ALERTS, &mut self.rows);
+    }
+
+    /// Whether these are all changes, and not certificates alone.
+    pub fn is_whole(&self) -> bool {
+        self.clock.is_some()
     }
 
     /// Takes new certificates and nothing else: they are facts, which may be known before what refers to them was counted.

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use redb::ReadableTable as _;
 
 use super::{
-    CERTIFICATES, META, ROWS, StateError, StateStore, StateView, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, put,
+    CERTIFICATES, META, ROWS, StateError, StateStore, StateView, TABLE_ALERTS, TABLE_LINKS, TABLE_PAIRS,
+    TABLE_PRESENTED, put,
 };
 use crate::correlate::{Clock, Presented, StoredCertificate};
 use crate::history::History;
-use crate::model::{CertificateId, Id128, Sha1Digest};
+use crate::model::{CertificateId, EventTime, Id128, Sha1Digest};
 
 impl StateStore {
     /// Puts a history into a state, and what `sources` know of certificates: their facts and names, and what servers
-    /// presented last. What belongs to a process stays behind: inputs, waiting sessions, what was written.
+    /// presented last and which alerts were raised. What belongs to a process stays behind: inputs, waiting sessions, what was written.
     ///
     /// # Errors
     /// A source cannot be read, or the state not written; then nothing was changed.
@@ -46,7 +47,10 @@ impl StateStore {
             let links = merged(sources, TABLE_LINKS, |one: CertificateId, other| one.min(other))?;
             let pairs = merged(sources, TABLE_PAIRS, |one: Sha1Digest, other| one.min(other))?;
             let presented = merged(sources, TABLE_PRESENTED, |one: Presented, other| one.max(other))?;
-            for (table, entries) in [(TABLE_LINKS, links), (TABLE_PAIRS, pairs), (TABLE_PRESENTED, presented)] {
+            let alerts = merged(sources, TABLE_ALERTS, |one: EventTime, other| one.max(other))?;
+            let tables =
+                [(TABLE_LINKS, links), (TABLE_PAIRS, pairs), (TABLE_PRESENTED, presented), (TABLE_ALERTS, alerts)];
+            for (table, entries) in tables {
                 for (sequence, (key, value)) in (1..).zip(entries) {
                     insert(table, key, sequence, false, &value);
                 }

@@ -39,6 +39,7 @@ pub use view::StateView;
 use reading::Reading;
 
 use crate::correlate::{Correlator, StoredCertificate};
+use crate::history::Alerts;
 use crate::model::{CertificateId, StreamKey};
 use crate::sink::FileMark;
 
@@ -65,6 +66,7 @@ const TABLE_PAIRS: u8 = 17;
 const TABLE_PRESENTED: u8 = 18;
 const TABLE_FLOWS: u8 = 19;
 const TABLE_VALIDATING: u8 = 20;
+const TABLE_ALERTS: u8 = 21;
 
 /// The state of one certsift.
 pub struct StateStore {
@@ -232,6 +234,16 @@ impl StateStore {
     /// The state cannot be read.
     pub fn restore(&self, correlator: &mut Correlator) -> Result<(), StateError> {
         self.read()?.restore(correlator)
+    }
+
+    /// The alerts at the last commit.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn alerts(&self) -> Result<Alerts, StateError> {
+        let mut alerts = Alerts::new(true);
+        self.read()?.restore_alerts(&mut alerts)?;
+        Ok(alerts)
     }
 
     /// Where inputs are to be read on.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{CERTIFICATES, ROWS, Reading, StateError, StateStore, TABLE_PRESENTED};
+use super::{CERTIFICATES, ROWS, Reading, StateError, StateStore, TABLE_ALERTS, TABLE_PRESENTED};
 use crate::correlate::Presented;
 use crate::history::{History, HistorySettings};
 use crate::model::{CertificateId, EventTime};
@@ -29,6 +29,8 @@ impl StateStore {
         let mut history = History::new(HistorySettings { memory: u64::MAX, ..settings }, true);
         reading.restore_history(&mut history)?;
         let presented: Vec<(_, Presented)> = reading.decoded(TABLE_PRESENTED)?;
+        let mut alerts: Vec<(_, EventTime)> = reading.decoded(TABLE_ALERTS)?;
+        alerts.retain(|(_, last)| *last < before);
         let gone = history.forget_before(before);
         let mut pruned = Pruned { entries: gone.entries, shortened: gone.shortened, certificates: 0 };
         let (kept, old): (Vec<_>, Vec<_>) = presented.into_iter().partition(|(_, presented)| presented.at() >= before);
@@ -50,6 +52,9 @@ impl StateStore {
             }
             for (server, _) in &old {
                 rows.remove((TABLE_PRESENTED, server.0))?;
+            }
+            for (alert, _) in &alerts {
+                rows.remove((TABLE_ALERTS, alert.0))?;
             }
             let mut certificates = transaction.open_table(CERTIFICATES)?;
             for id in gone.certificates.iter().filter(|id| !kept.contains(id)) {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use redb::{ReadableDatabase, ReadableTable as _};
 
 use super::{
-    CERTIFICATES, HELD, INPUTS, InputPosition, META, ROWS, StateError, TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS,
-    TABLE_PRESENTED, TABLE_VALIDATING, VERSION,
+    CERTIFICATES, HELD, INPUTS, InputPosition, META, ROWS, StateError, TABLE_ALERTS, TABLE_FLOWS, TABLE_LINKS,
+    TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING, VERSION,
 };
 use crate::correlate::{Clock, Correlator, Presented, StoredCertificate};
-use crate::history::{History, HistoryTable, Recency, Table, Weighted, migrate};
+use crate::history::{Alerts, History, HistoryTable, Recency, Table, Weighted, migrate};
 use crate::model::{CertificateId, EventTime, Id128, Sha1Digest};
 
 /// The last commit of a state, whatever is committed meanwhile.
@@ -57,6 +57,11 @@ impl Reading {
             correlator.restore_held((EventTime(end), arrival), self.decode(session.value(), "held")?);
         }
         Ok(())
+    }
+
+    /// Puts the alerts that are stored into an empty table of them.
+    pub(super) fn restore_alerts(&self, alerts: &mut Alerts) -> Result<(), StateError> {
+        self.restore_table::<EventTime>(TABLE_ALERTS, alerts.table_mut())
     }
 
     /// Puts what is stored of the history into an empty one.

@@ -3,7 +3,8 @@
 //! certsift may be killed and its inputs rotated at any time; the records then leave in some order. [`assert_each_once`]
 //! says that they are the ones that were written, and [`assert_history`] that what is counted is what one uninterrupted
 //! pass over them *in that order* counts: a record that never went into the history, or before its turn, shows on the
-//! next objects with its issuer, its certificate or its name. (Twice is once to a set of observers.)
+//! next objects with its issuer, its certificate or its name. (Twice is once to a set of observers.) The same pass says
+//! which alerts repeat one: an alert that was forgotten, or noted before its turn, shows on the next one like it.
 //!
 //! The pass is told with plain sets, and shares nothing with the program but the list of public suffixes. It holds for
 //! `detail = "full"`, records that lie within one window of history and behind the clock when they are judged (times that
@@ -55,6 +56,7 @@ pub(crate) fn assert_each_once<S: AsRef<str>>(records: &[Value], written: impl I
 
 /// Fails unless every object states what one pass over the records, in their order, has seen by then.
 pub(crate) fn assert_history(records: &[Value]) {
+    assert_repeats(records);
     let mut pass = Pass::default();
     for (index, record) in records.iter().enumerate() {
         let object = &record["certsift"];
@@ -74,6 +76,14 @@ pub(crate) fn assert_history(records: &[Value]) {
             "record {index}, {}, does not state what one pass over the output has seen by then\n   states {found}\n     pass {expected}\n{record}",
             name_of(record)
         );
+    }
+}
+
+/// Fails unless every alert says whether one like it was raised within the day before.
+pub(crate) fn assert_repeats(records: &[Value]) {
+    let mut alerts = Alerts::default();
+    for (index, record) in records.iter().enumerate() {
+        alerts.check(index, record);
     }
 }
 
@@ -108,6 +118,62 @@ struct Issuer {
     domains: HashSet<String>,
     servers: HashSet<String>,
     certificates: HashSet<String>,
+}
+
+/// Which alerts were raised so far.
+#[derive(Default)]
+struct Alerts {
+    clock: i64,
+    /// By key: when it was raised last, and what by.
+    raised: HashMap<String, (i64, String)>,
+}
+
+impl Alerts {
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+    /// How far the clock of the judgement may be from that of the output, since sessions wait.
+    const DOUBT: i64 = 10 * 1_000_000;
+
+    fn check(&mut self, index: usize, record: &Value) {
+        let object = &record["certsift"];
+        if object["log"].is_string() {
+            self.clock = self.clock.max(time_of(record));
+        }
+        let alerts = matches!(object["verdict"].as_str(), Some("low" | "medium" | "high" | "critical"))
+            && object["log"] != "zeek.x509";
+        let (key, repeat) = (object["alert_key"].as_str(), object["repeat"].as_bool());
+        assert_eq!((key.is_some(), repeat.is_some()), (alerts, alerts), "record {index} is an alert or not: {record}");
+        let (Some(key), Some(repeat)) = (key, repeat) else { return };
+        let by = Self::made_of(record);
+        let before = self.raised.insert(key.to_owned(), (self.clock, by.clone()));
+        let Some((last, same)) = before else {
+            assert!(!repeat, "record {index} repeats an alert that was never raised: {record}");
+            return;
+        };
+        assert_eq!(by, same, "record {index} has the key of another alert: {record}");
+        let pause = self.clock - last;
+        if (pause - Self::DAY).abs() > Self::DOUBT {
+            assert_eq!(repeat, pause < Self::DAY, "record {index}, raised {pause} µs ago: {record}");
+        }
+    }
+
+    /// What a key stands for, as far as every record shows it in one form.
+    fn made_of(record: &Value) -> String {
+        let address = |keys: [&str; 2]| {
+            let text = keys.iter().find_map(|key| record[*key].as_str());
+            text.map(|text| text.parse::<IpAddr>().unwrap().to_canonical())
+        };
+        let findings = record["certsift"]["findings"].as_array().into_iter().flatten();
+        let mut findings: Vec<_> = findings
+            .filter(|finding| finding["weight"] != 0.0 && finding["group"] != "context")
+            .map(|finding| finding["id"].as_str().unwrap())
+            .collect();
+        findings.sort_unstable();
+        findings.dedup();
+        // An alert of Suricata may come from the server.
+        let mut ends = [address(["id.orig_h", "src_ip"]), address(["id.resp_h", "dest_ip"])];
+        ends.sort();
+        format!("{ends:?} {findings:?} {:?}", record["certsift"]["tools"])
+    }
 }
 
 impl Session {

@@ -244,7 +244,11 @@ pub(crate) fn server(certificate: usize) -> String {
 }
 
 pub(crate) fn subject(certificate: usize) -> String {
-    format!("CN={}", host(certificate))
+    match certificate % 13 {
+        // What a signature knows, so that alerts are raised and repeated.
+        2 | 8 => "CN=AsyncRAT Server".to_owned(),
+        _ => format!("CN={}", host(certificate)),
+    }
 }
 
 pub(crate) fn issuer(certificate: usize) -> String {

@@ -181,6 +181,8 @@ fn object_of(judged: &Judged, config: &Config, knowledge: &Knowledge) -> Option<
     let fields = object.as_object_mut()?;
     fields.remove("id");
     fields.remove("history");
+    fields.remove("alert_key");
+    fields.remove("repeat");
     if let Some(issuer) = fields.get_mut("issuer_history").and_then(Value::as_object_mut) {
         issuer.retain(|key, _| key == "class");
     }
