@@ -9,6 +9,7 @@
 
 mod allow;
 mod analysis;
+mod client_certificate;
 mod feed;
 mod fresh_certificate;
 mod lookalike;
@@ -27,7 +28,7 @@ use serde::Serialize;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateText, SignatureMatch};
-pub use feed::{feeds_of, feeds_of_certificate};
+pub use feed::{feeds_of, feeds_of_certificate, feeds_of_client};
 pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
@@ -38,9 +39,10 @@ use crate::knowledge::feeds::FeedMatch;
 use crate::model::{Certificate, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check { id: signature::ID, run: signature::check, benign: signature::BENIGN },
     Check { id: feed::ID, run: feed::check, benign: feed::BENIGN },
+    Check { id: client_certificate::ID, run: client_certificate::check, benign: client_certificate::BENIGN },
     Check { id: lookalike::ID, run: lookalike::check, benign: lookalike::BENIGN },
     Check { id: new_domain::ID, run: new_domain::check, benign: new_domain::BENIGN },
     Check { id: fresh_certificate::ID, run: fresh_certificate::check, benign: fresh_certificate::BENIGN },
@@ -77,6 +79,10 @@ pub struct Subject<'a> {
     pub registrations: &'a [DomainRegistration],
     /// Rows of feeds that the session meets.
     pub feeds: &'a [FeedMatch],
+    /// The client's certificate, and what follows from it and from knowledge alone.
+    pub client: Option<(&'a Certificate, &'a CertificateAnalysis)>,
+    /// Rows of feeds that the client's certificate meets.
+    pub client_feeds: &'a [FeedMatch],
 }
 
 /// Thresholds of the checks.
