@@ -667,7 +667,7 @@ fn observed(certificate: &Certificate, recalled: bool) -> ObservedCertificate {
         id: certificate.id,
         key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
         issuer: issued.map(crate::model::DistinguishedName::key),
-        organization: issued.and_then(|_| certificate.issuer_organization),
+        organization: issued.and(certificate.issuer_organization),
         own_issuer: certificate.is_self_issued(),
         recalled,
     }

@@ -18,13 +18,14 @@ use serde::Serialize as _;
 pub use alert::Raised;
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
 pub use object::{
-    CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory, SignatureObject,
+    CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory, SideName,
+    SignatureObject,
 };
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
     Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session,
-    certificate_of, feeds_of, feeds_of_certificate, registrations_of,
+    certificate_of, feeds_of, feeds_of_certificate, feeds_of_client, registrations_of,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -262,6 +263,9 @@ fn write_session(
     let registrations = registrations_of(knowledge, server_name, analysis, context);
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
     let feeds = feeds_of(knowledge, session, server_name, certificate, context.at);
+    let client = context.client_certificate.as_ref();
+    let client = client.map(|known| (&*known.certificate, analysis_of(known, knowledge)));
+    let client_feeds = client.map(|(_, analysis)| feeds_of_client(analysis, context.at)).unwrap_or_default();
     let subject = Subject {
         knowledge,
         settings: &settings.enrich,
@@ -272,29 +276,29 @@ fn write_session(
         analysis,
         registrations: &registrations,
         feeds: &feeds,
+        client,
+        client_feeds: &client_feeds,
     };
     let assessment = assess_session(&subject);
     let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
-    let listed = alert::Known { certificates: [analysis, None], feeds: [&feeds, &[]] };
+    let client_analysis = client.map(|(_, analysis)| analysis);
+    let listed = alert::Known { certificates: [analysis, client_analysis], feeds: [&feeds, &client_feeds] };
     let alert_key = alert::key_of(session, context, &assessment, &listed);
     head.alert_key = alert_key;
     let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
     let object = if full {
-        let client = context.client_certificate.as_ref().map(|client| {
-            let analysis = analysis_of(client, knowledge);
-            CertificateObject::full(CertificateState::default(), Some((&client.certificate, analysis)), context.at)
-        });
         CertsiftObject::full(
             head,
             &assessment,
             CertificateObject::full(state, certificate, context.at),
-            client,
+            client.map(|client| CertificateObject::full(CertificateState::default(), Some(client), context.at)),
             Some(IssuerHistory::full(&subject)),
             Some(HistoryObject::of(context)),
             &registrations,
-            analysis.map(CertificateAnalysis::signatures).unwrap_or_default(),
-            &feeds,
+            [analysis, client_analysis]
+                .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
+            [&feeds, &client_feeds],
         )
     } else {
         let issuer = known.map(|_| IssuerHistory::brief(&subject));
@@ -337,7 +341,17 @@ fn full_certificate<'a>(
     analysis: &'a CertificateAnalysis,
     feeds: &'a [FeedMatch],
 ) -> CertsiftObject<'a> {
-    CertsiftObject::full(head, assessment, certificate, None, None, None, &[], analysis.signatures(), feeds)
+    CertsiftObject::full(
+        head,
+        assessment,
+        certificate,
+        None,
+        None,
+        None,
+        &[],
+        [analysis.signatures(), &[]],
+        [feeds, &[]],
+    )
 }
 
 fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record, knowledge: &Knowledge) {

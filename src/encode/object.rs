@@ -88,10 +88,11 @@ pub struct CertsiftObject<'a> {
     /// When the domains of the session were registered.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     registration: Cow<'a, [DomainRegistration]>,
-    /// Signatures that match the certificate.
+    /// Signatures that match the certificate, or the client's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     signatures: Vec<SignatureObject<'a>>,
-    /// Rows of feeds that list the certificate, the name or the server, the gravest first; 10 at most.
+    /// Rows of feeds that list the certificate, the name or the server, the gravest first, then those that list the client's
+    /// certificate; 10 at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     feeds: Vec<FeedObject<'a>>,
     /// Which knowledge it was judged by: the same files give the same version.
@@ -189,6 +190,17 @@ pub struct SignatureObject<'a> {
     verdict: SignatureVerdict,
     /// How sure it is.
     confidence: Confidence,
+    /// Whose certificate it is; left out where it is the server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    side: Option<SideName>,
+}
+
+/// A side of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SideName {
+    /// The client's certificate.
+    Client,
 }
 
 /// A row of a feed that lists the certificate, the name or the server.
@@ -212,6 +224,9 @@ pub struct FeedObject<'a> {
     /// Why the row only explains; left out where it accuses.
     #[serde(skip_serializing_if = "Option::is_none")]
     context: Option<Standing>,
+    /// Whose certificate it lists; left out where it is the server's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    side: Option<SideName>,
 }
 
 /// Rows of feeds that one record shows.
@@ -299,9 +314,13 @@ impl<'a> CertsiftObject<'a> {
         issuer_history: Option<IssuerHistory>,
         history: Option<HistoryObject>,
         registration: &'a [DomainRegistration],
-        signatures: &'a [SignatureMatch],
-        feeds: &'a [FeedMatch],
+        signatures: [&'a [SignatureMatch]; 2],
+        feeds: [&'a [FeedMatch]; 2],
     ) -> Self {
+        let sides = [None, Some(SideName::Client)];
+        let signatures =
+            || sides.into_iter().zip(signatures).flat_map(|(side, list)| list.iter().map(move |it| (side, it)));
+        let feeds = sides.into_iter().zip(feeds).flat_map(|(side, list)| distinct_rows(list).map(move |it| (side, it)));
         let knowledge = head.knowledge;
         let brief = Self::brief(head, assessment.verdict, certificate, None);
         Self {
@@ -309,14 +328,14 @@ impl<'a> CertsiftObject<'a> {
             reason: Some(&assessment.reason),
             finding_ids: distinct(assessment.findings.iter().map(|finding| finding.id)),
             techniques: distinct(assessment.findings.iter().flat_map(|finding| finding.technique.iter().copied())),
-            tools: distinct(signatures.iter().map(|signature| &*signature.tool)),
+            tools: distinct(signatures().map(|(_, signature)| &*signature.tool)),
             findings: Cow::Borrowed(&assessment.findings),
             client_certificate,
             issuer_history: issuer_history.filter(|_| !brief.certificate.is_absent()),
             history: history.filter(|history| !history.is_empty()),
             registration: Cow::Borrowed(registration),
-            signatures: signatures.iter().map(SignatureObject::of).collect(),
-            feeds: distinct_rows(feeds).take(MAX_FEEDS).map(FeedObject::of).collect(),
+            signatures: signatures().map(|(side, signature)| SignatureObject::of(side, signature)).collect(),
+            feeds: feeds.take(MAX_FEEDS).map(|(side, found)| FeedObject::of(side, found)).collect(),
             not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
             knowledge: Some(Text(knowledge)),
             ..brief
@@ -394,19 +413,20 @@ impl HistoryObject {
 }
 
 impl<'a> SignatureObject<'a> {
-    fn of(signature: &'a SignatureMatch) -> Self {
+    fn of(side: Option<SideName>, signature: &'a SignatureMatch) -> Self {
         Self {
             id: &signature.id,
             tool: &signature.tool,
             attack_id: signature.attack_id.as_deref(),
             verdict: signature.verdict,
             confidence: signature.confidence,
+            side,
         }
     }
 }
 
 impl<'a> FeedObject<'a> {
-    fn of(found: &'a FeedMatch) -> Self {
+    fn of(side: Option<SideName>, found: &'a FeedMatch) -> Self {
         Self {
             feed: &found.feed,
             indicator: &found.indicator,
@@ -415,6 +435,7 @@ impl<'a> FeedObject<'a> {
             row: found.row,
             kind: found.kind,
             context: Some(found.standing).filter(|standing| *standing != Standing::Malicious),
+            side,
         }
     }
 }

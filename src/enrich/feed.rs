@@ -104,6 +104,13 @@ pub fn feeds_of_certificate(analysis: &CertificateAnalysis, at: Option<EventTime
     finished(analysis.feeds().iter().filter(holds).cloned().collect())
 }
 
+/// The rows that a client's certificate meets and that hold at a time. Names in it say nothing of where the client goes.
+pub fn feeds_of_client(analysis: &CertificateAnalysis, at: EventTime) -> Vec<FeedMatch> {
+    let of_itself = |found: &&FeedMatch| !matches!(found.kind, MatchKind::Domain | MatchKind::ParentDomain);
+    let holds = |found: &&FeedMatch| found.holds_at(Some(at)) && found.port.is_none();
+    finished(analysis.feeds().iter().filter(of_itself).filter(holds).cloned().collect())
+}
+
 /// The gravest first; what is well known is said beside other rows only.
 fn finished(mut matches: Vec<FeedMatch>) -> Vec<FeedMatch> {
     if matches.iter().all(|found| found.standing == Standing::WellKnown) {

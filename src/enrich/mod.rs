@@ -10,6 +10,7 @@
 mod allow;
 mod analysis;
 mod changing_server;
+mod client_certificate;
 mod feed;
 mod first_seen_certificate;
 mod first_seen_name;
@@ -36,7 +37,7 @@ use serde::Serialize;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateText, SignatureMatch};
-pub use feed::{feeds_of, feeds_of_certificate};
+pub use feed::{feeds_of, feeds_of_certificate, feeds_of_client};
 pub(crate) use issuer_change::called as issuer_called;
 pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
@@ -49,9 +50,10 @@ use crate::knowledge::feeds::FeedMatch;
 use crate::model::{Certificate, Direction, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     Check { id: signature::ID, run: signature::check, benign: signature::BENIGN },
     Check { id: feed::ID, run: feed::check, benign: feed::BENIGN },
+    Check { id: client_certificate::ID, run: client_certificate::check, benign: client_certificate::BENIGN },
     Check { id: own_certificate::ID, run: own_certificate::check, benign: own_certificate::BENIGN },
     Check { id: issuer_change::ID, run: issuer_change::check, benign: issuer_change::BENIGN },
     Check { id: moved_certificate::ID, run: moved_certificate::check, benign: moved_certificate::BENIGN },
@@ -101,6 +103,10 @@ pub struct Subject<'a> {
     pub registrations: &'a [DomainRegistration],
     /// Rows of feeds that the session meets.
     pub feeds: &'a [FeedMatch],
+    /// The client's certificate, and what follows from it and from knowledge alone.
+    pub client: Option<(&'a Certificate, &'a CertificateAnalysis)>,
+    /// Rows of feeds that the client's certificate meets.
+    pub client_feeds: &'a [FeedMatch],
 }
 
 impl Subject<'_> {

@@ -153,7 +153,7 @@ impl Replay<'_> {
             state.restore(&mut correlator)?;
             alerts = state.alerts()?;
         }
-        let sink = Sink::Plain(output, alerts, self.state.clone());
+        let sink = Sink::Plain(output, Box::new(alerts), self.state.clone());
         let (sink, mut encoder) = SinkThread::start(&workers, sink, Arc::default())?;
         let (commits, last_commit) = (0, Instant::now());
         let (to, from) = (&mut correlator, &mut encoder);

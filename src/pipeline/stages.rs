@@ -111,7 +111,7 @@ enum Message {
 /// What the sink writes to.
 pub(super) enum Sink {
     /// An output that begins anew, the alerts that were raised before, and a state where there is one.
-    Plain(Output, Alerts, Option<Arc<StateStore>>),
+    Plain(Output, Box<Alerts>, Option<Arc<StateStore>>),
     /// An output that goes on, with everything that it takes to write each line once.
     Ledger(Box<Ledger>),
 }

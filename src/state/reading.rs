@@ -19,6 +19,9 @@ pub(super) struct Reading {
     version: u32,
 }
 
+/// A row as it is stored: its key, its place in the order of recency, its value.
+pub(super) type StoredRow = (Id128, Recency, Vec<u8>);
+
 impl Reading {
     pub(super) fn begin(database: &impl ReadableDatabase, path: &Path) -> Result<Self, StateError> {
         let transaction = database.begin_read().map_err(|error| StateError::of_store(path, error))?;
@@ -101,7 +104,7 @@ impl Reading {
     pub(super) fn rows(
         &self,
         table: u8,
-    ) -> Result<impl Iterator<Item = Result<(Id128, Recency, Vec<u8>), StateError>>, StateError> {
+    ) -> Result<impl Iterator<Item = Result<StoredRow, StateError>>, StateError> {
         let rows = self.transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
         let range = rows.range((table, [0; 16])..=(table, [0xff; 16])).map_err(|error| self.store_error(error))?;
         Ok(range.map(|row| {

@@ -61,6 +61,7 @@ fn judge_again(
 ) -> Option<Value> {
     let certificate = stored.get("certificate").and_then(Value::as_object);
     let rebuilt = certificate.filter(|fields| fields.contains_key("subject")).map(|fields| rebuild(fields, log));
+    let of_client = stored.get("client_certificate").and_then(Value::as_object).map(|fields| rebuild(fields, log));
     let line = record.to_string().into_bytes();
     let format = match detect(&line, "") {
         Detected::Format(format) => format,
@@ -72,6 +73,9 @@ fn judge_again(
         Some(Body::Session(session)) => {
             if session.leaf.is_none() {
                 session.leaf = rebuilt.map(Arc::new);
+            }
+            if session.client_leaf.is_none() {
+                session.client_leaf = of_client.map(Arc::new);
             }
             judge::object_of_first(batch, config, knowledge)
         }
