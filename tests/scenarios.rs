@@ -224,9 +224,8 @@ fn sea_turtle_a_a_name_that_goes_back_says_so_and_names_the_change() {
 fn the_twins_of_a_stolen_name_are_left_alone() {
     let owners = Certificate::new(MAIL, DIGICERT, 300);
     let other = Certificate::new(MAIL, LETS_ENCRYPT, 120);
-    let changed = |before: &Certificate, after: &Certificate, server: &str| {
-        change(World::default(), MAIL, before, after, server)
-    };
+    let changed =
+        |before: &Certificate, after: &Certificate, server: &str| change(World::default(), MAIL, before, after, server);
     // A renewal with another CA, at another hoster.
     let due = Certificate::new(MAIL, DIGICERT, 40);
     changed(&due, &other, FOREIGN_SERVER).is_harmless(None);
@@ -241,7 +240,8 @@ fn the_twins_of_a_stolen_name_are_left_alone() {
     // An owner who uses several, and a delivery network.
     let (google, others) = (Certificate::new("www.google.com", DIGICERT, 300), "CN=WR2,O=Google Trust Services,C=US");
     let other_google = Certificate::new("www.google.com", others, 70);
-    change(World::default(), "www.google.com", &google, &other_google, FOREIGN_SERVER).is_harmless(Some("issuer_change"));
+    change(World::default(), "www.google.com", &google, &other_google, FOREIGN_SERVER)
+        .is_harmless(Some("issuer_change"));
     let mut world = World { knowledge: "prefixes = \"prefixes.csv\"\n".to_owned(), ..World::default() };
     world.files.push(("prefixes.csv", "cidr,asn,owner\n203.0.113.0/24,13335,Cloudflare\n".to_owned()));
     change(world, MAIL, &owners, &other, FOREIGN_SERVER).is_harmless(Some("issuer_change"));
@@ -429,7 +429,14 @@ fn a_server_that_changes_certificates_for_a_living() {
 fn what_is_seen_for_the_first_time_is_said_once_and_moves_no_verdict() {
     let owners = Certificate::new(MAIL, DIGICERT, 300);
     let mut world = World::default();
-    world.session("learning", (0, 0), 1, "198.51.1.1", "a.other.example", &Certificate::new("a.other.example", DIGICERT, 90));
+    world.session(
+        "learning",
+        (0, 0),
+        1,
+        "198.51.1.1",
+        "a.other.example",
+        &Certificate::new("a.other.example", DIGICERT, 90),
+    );
     world.session("first", (0, HOUR), 1, MAIL_SERVER, MAIL, &owners);
     world.session("second", (0, 2 * HOUR), 1, MAIL_SERVER, MAIL, &owners);
     let found = world.judge();
@@ -448,7 +455,8 @@ fn suricata_tells_the_same_story() {
     let event = |day: i64, hour: i64, client: i64, server: &str, issuer: &str, serial: &str| {
         let at = certsift::model::EventTime::from_seconds(BEGINNING + day * DAY + hour * HOUR);
         let digest = Sha256Digest::of(serial.as_bytes()).to_string();
-        let sha1: Vec<_> = digest.as_bytes()[..40].chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
+        let sha1: Vec<_> =
+            digest.as_bytes()[..40].chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
         let event = json!({
             "timestamp": at.to_string().replace('Z', ".000000+0000"), "event_type": "tls", "flow_id": day * 100 + client,
             "src_ip": format!("10.0.0.{client}"), "src_port": 40_000, "dest_ip": server, "dest_port": 443, "proto": "TCP",
@@ -469,5 +477,9 @@ fn suricata_tells_the_same_story() {
     let output = certsift(folder.path(), &["replay", "eve.json"]);
     let found = records(&output.stdout);
     let object = &found.last().unwrap()["certsift"];
-    assert_eq!((&object["verdict"], &object["finding_ids"][0]), (&json!("medium"), &json!("issuer_change")), "{object:#}");
+    assert_eq!(
+        (&object["verdict"], &object["finding_ids"][0]),
+        (&json!("medium"), &json!("issuer_change")),
+        "{object:#}"
+    );
 }

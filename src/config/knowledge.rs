@@ -8,7 +8,8 @@ use crate::knowledge::feeds::{FeedReport, Recognised};
 use crate::knowledge::registrations::{ListReport, looks_like_registration_list};
 use crate::knowledge::signatures::SignatureError;
 use crate::knowledge::{
-    AllowList, Feeds, Knowledge, KnowledgeVersion, OwnCertificates, Prefixes, PublicCas, Registrations, Signatures, WatchNames, files_of,
+    AllowList, Feeds, Knowledge, KnowledgeVersion, OwnCertificates, Prefixes, PublicCas, Registrations, Signatures,
+    WatchNames, files_of,
 };
 use crate::model::EventTime;
 
@@ -126,12 +127,7 @@ impl Config {
         let own = &mut problems;
         let lists = OwnLists {
             allow: kept_list(allow, &last.allow, &reports.allow, own),
-            own_certificates: kept_list(
-                own_certificates,
-                &last.own_certificates,
-                &reports.own_certificates,
-                own,
-            ),
+            own_certificates: kept_list(own_certificates, &last.own_certificates, &reports.own_certificates, own),
             prefixes: kept_list(prefixes, &last.prefixes, &reports.prefixes, own),
         };
         let watch_names = watch_names.unwrap_or_else(|error| {
@@ -149,11 +145,7 @@ impl Config {
             signatures: expand("knowledge.signatures", &paths.signatures)
                 .and_then(|files| Ok(Arc::new(Signatures::builtin()?.with_files(&files)?))),
             allow: own_list("knowledge.allow", &paths.allow, |path| AllowList::load(path, now)),
-            own_certificates: own_list(
-                "knowledge.own_certificates",
-                &paths.own_certificates,
-                OwnCertificates::load,
-            ),
+            own_certificates: own_list("knowledge.own_certificates", &paths.own_certificates, OwnCertificates::load),
             prefixes: own_list("knowledge.prefixes", &paths.prefixes, Prefixes::load),
             watch_names: WatchNames::new(&paths.watch_names).map(Arc::new).map_err(KnowledgeError::WatchName),
         }
@@ -250,7 +242,10 @@ fn kept_list<T>(
     (Arc::clone(last), report.clone())
 }
 
-fn report_of<T: Default>(list: Result<OwnList<T>, KnowledgeError>, errors: &mut Vec<KnowledgeError>) -> Option<FeedReport> {
+fn report_of<T: Default>(
+    list: Result<OwnList<T>, KnowledgeError>,
+    errors: &mut Vec<KnowledgeError>,
+) -> Option<FeedReport> {
     list.unwrap_or_else(|error| {
         errors.push(error);
         (Arc::default(), None)
@@ -274,14 +269,16 @@ impl FeedParts {
             before.feeds.iter().any(|report| report.path == path && good_feed(report))
                 || before.lists.iter().any(|report| report.path == path && good_list(report))
         };
-        let feeds = self.feed_reports.iter().filter(|report| !good_feed(report) && was_good(&report.path)).map(|report| {
-            let why = report.error.as_deref().unwrap_or("holds no row that can be used");
-            format!("{}: {why}", report.path.display())
-        });
-        let lists = self.list_reports.iter().filter(|report| !good_list(report) && was_good(&report.path)).map(|report| {
-            let why = report.error.as_ref().map_or_else(|| "holds no registration".to_owned(), ToString::to_string);
-            format!("{}: {why}", report.path.display())
-        });
+        let feeds =
+            self.feed_reports.iter().filter(|report| !good_feed(report) && was_good(&report.path)).map(|report| {
+                let why = report.error.as_deref().unwrap_or("holds no row that can be used");
+                format!("{}: {why}", report.path.display())
+            });
+        let lists =
+            self.list_reports.iter().filter(|report| !good_list(report) && was_good(&report.path)).map(|report| {
+                let why = report.error.as_ref().map_or_else(|| "holds no registration".to_owned(), ToString::to_string);
+                format!("{}: {why}", report.path.display())
+            });
         feeds.chain(lists).next()
     }
 }

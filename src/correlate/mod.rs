@@ -23,8 +23,8 @@ use crate::decode::registrable;
 use crate::history::{History, Labelled, Observation, ObservedCertificate, Seen, Table, Weighted};
 use crate::knowledge::Prefixes;
 use crate::model::{
-    Address, AttributeKind, Batch, Body, Certificate, CertificateId, DAY_NANOS, Direction, EventTime, HOUR_NANOS, Id128, Log,
-    Networks, Record, SECOND_NANOS, Session, StreamKey, TlsVersion,
+    Address, AttributeKind, Batch, Body, Certificate, CertificateId, DAY_NANOS, Direction, EventTime, HOUR_NANOS,
+    Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey, TlsVersion,
 };
 
 /// How sessions find their certificates.
@@ -448,17 +448,8 @@ impl Correlator {
         let former = self.former_certificate(batch, session, &observation, &seen);
         let shared_server = session.server.is_some_and(|server| self.settings.shared.contains(server));
         let at = record.time.unwrap_or(clock);
-        let context = SessionContext {
-            leaf,
-            client_certificate,
-            direction,
-            observation,
-            seen,
-            former,
-            shared_server,
-            clock,
-            at,
-        };
+        let context =
+            SessionContext { leaf, client_certificate, direction, observation, seen, former, shared_server, clock, at };
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
     }
 

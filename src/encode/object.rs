@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 use super::certificate::CertificateObject;
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
-    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, Verdict, issuer_called, issuer_class,
-    issuer_is_rare,
+    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, Verdict, issuer_called,
+    issuer_class, issuer_is_rare,
 };
 use crate::history::LearningReason;
 use crate::knowledge::KnowledgeVersion;

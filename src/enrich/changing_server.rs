@@ -8,8 +8,7 @@ use super::{Effect, Finding, Findings, Group, Subject};
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "changing_server";
 /// What would be benign, for a person who looks at the finding.
-pub(super) const BENIGN: &str =
-    "a proxy (then add it to network.shared), a relay of an anonymity network, a test system that is set up again and again";
+pub(super) const BENIGN: &str = "a proxy (then add it to network.shared), a relay of an anonymity network, a test system that is set up again and again";
 const WEIGHT: f64 = 0.2;
 /// Distinct certificates today and yesterday.
 const MIN_CERTIFICATES: u32 = 8;

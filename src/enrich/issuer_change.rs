@@ -17,8 +17,7 @@ use crate::model::{DAY_NANOS, Id128};
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "issuer_change";
 /// What would be benign, for a person who looks at the finding.
-pub(super) const BENIGN: &str =
-    "the owner moved the name to another hoster or CA before the old certificate ended; ask him, and see whether it stays";
+pub(super) const BENIGN: &str = "the owner moved the name to another hoster or CA before the old certificate ended; ask him, and see whether it stays";
 /// All signs together: another issuer, another network, and the former certificate still good for long.
 const WEIGHT: f64 = 0.35;
 /// The same for a name that the user watches over.
@@ -57,8 +56,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         return;
     }
     let is_watched = is_watched(subject);
-    let is_established =
-        change.at.since(name.first.at) >= ESTABLISHED_AFTER && name.clients >= ESTABLISHED_CLIENTS;
+    let is_established = change.at.since(name.first.at) >= ESTABLISHED_AFTER && name.clients >= ESTABLISHED_CLIENTS;
     if !(is_watched || is_established) || class(subject) == IssuerClass::Interception {
         return;
     }
@@ -96,9 +94,11 @@ fn report_change(
             Some(Severity::High),
             "the name is watched, the server is in another network, and the former certificate is still good",
         ),
-        Reading::TakenOver => {
-            (WEIGHT, Some(Severity::Medium), "the server is in another network, and the former certificate is still good")
-        }
+        Reading::TakenOver => (
+            WEIGHT,
+            Some(Severity::Medium),
+            "the server is in another network, and the former certificate is still good",
+        ),
     };
     let (from, to) = (called(change.from, &change.from_label), called(change.to, &change.to_label));
     findings.push(

@@ -64,7 +64,11 @@ const CHECKS: [Check; 16] = [
     Check { id: vendor_mimic::ID, run: vendor_mimic::check, benign: vendor_mimic::BENIGN },
     Check { id: self_signed::ID, run: self_signed::check, benign: self_signed::BENIGN },
     Check { id: interception::ID, run: interception::check, benign: interception::BENIGN },
-    Check { id: first_seen_certificate::ID, run: first_seen_certificate::check, benign: first_seen_certificate::BENIGN },
+    Check {
+        id: first_seen_certificate::ID,
+        run: first_seen_certificate::check,
+        benign: first_seen_certificate::BENIGN,
+    },
     Check { id: first_seen_name::ID, run: first_seen_name::check, benign: first_seen_name::BENIGN },
 ];
 

@@ -14,7 +14,8 @@ use crate::knowledge::signatures::{Severity, Verdict};
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "moved_certificate";
 /// What would be benign, for a person who looks at the finding.
-pub(super) const BENIGN: &str = "the owner has a new hoster, or a server that shows the certificate to whoever asks for a name it does not have";
+pub(super) const BENIGN: &str =
+    "the owner has a new hoster, or a server that shows the certificate to whoever asks for a name it does not have";
 const WEIGHT: f64 = 0.25;
 /// The name is the certificate's: services move to other networks.
 const WEIGHT_SAME_NAME: f64 = 0.2;
@@ -62,7 +63,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             observed: subject.session.server.map(|server| server.ip().to_string()).unwrap_or_default(),
             expected: "a server in a network where the certificate was before".to_owned(),
             evidence: format!("history: known since {}, there since {}", seen.first.at, moved.at),
-            note: format!("a certificate known since {} is on a server in another network{network}{why}", seen.first.at),
+            note: format!(
+                "a certificate known since {} is on a server in another network{network}{why}",
+                seen.first.at
+            ),
         },
         if floor { Effect::Floor(Severity::Medium) } else { Effect::Weighs },
     );

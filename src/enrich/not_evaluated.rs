@@ -36,7 +36,11 @@ const NOT_EVALUATED: [Reason; 26] = [
         "name one in knowledge.own_certificates",
     ),
     reason("own_certificate:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
-    reason("own_certificate:no_sha256", "neither the SHA-256 of the certificate nor that of its key is logged", LOG_DER),
+    reason(
+        "own_certificate:no_sha256",
+        "neither the SHA-256 of the certificate nor that of its key is logged",
+        LOG_DER,
+    ),
     reason("own_certificate:no_server", "the server's address is not logged", "log it"),
     reason("issuer_change:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("issuer_change:not_logged", "the issuer is not logged", LOG_DER),

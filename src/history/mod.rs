@@ -28,7 +28,8 @@ mod table;
 
 pub use budget::Budget;
 pub use entries::{
-    CertificateEntry, ESTABLISHED_AFTER, ESTABLISHED_CLIENTS, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry, Times,
+    CertificateEntry, ESTABLISHED_AFTER, ESTABLISHED_CLIENTS, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry,
+    Times,
 };
 pub use learning::{Learning, LearningReason, LearningThresholds};
 pub use merge::merge;
@@ -370,7 +371,8 @@ impl Session<'_> {
                 let new_network = self.note(&mut entry.networks, self.observation.network);
                 // A server that was known is in no new network, whatever its network is called now.
                 let is_old = self.observation.clock.since(entry.times.first.at) >= ESTABLISHED_AFTER;
-                if let Some(to) = self.observation.network.filter(|_| new_server && new_network && is_old && !recalled) {
+                if let Some(to) = self.observation.network.filter(|_| new_server && new_network && is_old && !recalled)
+                {
                     entry.moved = Some(Box::new(Moved { at: self.observation.at, to, networks }));
                 }
                 self.note(&mut entry.names, self.observation.domain);
@@ -450,13 +452,7 @@ impl Session<'_> {
     }
 
     /// Says whether it is by this name that the issuer is known to inspect TLS, and lets `seen` know.
-    fn note_taken_over(
-        &self,
-        issuers: &mut Table<IssuerEntry>,
-        domain: Id128,
-        issuer: Id128,
-        seen: &mut Seen,
-    ) -> bool {
+    fn note_taken_over(&self, issuers: &mut Table<IssuerEntry>, domain: Id128, issuer: Id128, seen: &mut Seen) -> bool {
         let noted = issuers.update(
             issuer,
             || None,

@@ -51,7 +51,8 @@ impl Prefixes {
     pub fn load(path: &Path) -> (Self, FeedReport) {
         let mut reading = Reading::default();
         let form = "cidr,asn,owner";
-        let report = read_own_list(path, "prefix table", form, MAX_BYTES, is_header, |_, columns| reading.take(columns));
+        let report =
+            read_own_list(path, "prefix table", form, MAX_BYTES, is_header, |_, columns| reading.take(columns));
         (reading.finish(), report)
     }
 
@@ -242,8 +243,11 @@ mod tests {
     fn bad_rows_are_counted_with_their_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("prefixes.csv");
-        std::fs::write(&path, "cidr,asn,owner\n# mine\n192.0.2.0/24,64500,\"A, B\"\n192.0.2.0/40,1\nx,1\n10.0.0.0/8,no\n")
-            .unwrap();
+        std::fs::write(
+            &path,
+            "cidr,asn,owner\n# mine\n192.0.2.0/24,64500,\"A, B\"\n192.0.2.0/40,1\nx,1\n10.0.0.0/8,no\n",
+        )
+        .unwrap();
         let (prefixes, report) = Prefixes::load(&path);
         assert_eq!(prefixes.owner(Address::parse("192.0.2.7").unwrap()).unwrap().name.as_ref(), "A, B");
         let bad: Vec<_> = report.first_bad.iter().map(|bad| bad.row).collect();

@@ -107,6 +107,9 @@ mod tests {
         assert_eq!(rotation.kinship("DigiCert Inc", "Let's Encrypt"), None);
         assert_eq!(rotation.kinship("Example Org", "Example org"), Some(Kinship::Same));
         assert_eq!(rotation.kinship("A", "B"), None);
-        assert_eq!((rotation.owner_of_domain("google.com"), rotation.owner_of_system(13335)), (Some("google"), Some("cloudflare")));
+        assert_eq!(
+            (rotation.owner_of_domain("google.com"), rotation.owner_of_system(13335)),
+            (Some("google"), Some("cloudflare"))
+        );
     }
 }

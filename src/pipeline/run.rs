@@ -187,8 +187,7 @@ impl Run {
         let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
         let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
         let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)), progress)?;
-        let reloader =
-            Reloader::start(self.config.clone(), self.knowledge, self.knowledge_files, self.read_again)?;
+        let reloader = Reloader::start(self.config.clone(), self.knowledge, self.knowledge_files, self.read_again)?;
         stopping.look();
         let mut running = Running {
             config: self.config,
