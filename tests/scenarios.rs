@@ -210,6 +210,8 @@ fn sea_turtle_a_a_name_that_goes_back_says_so_and_names_the_change() {
         world.session(&format!("stolen {client}"), (20, i64::from(client) * 60), client, FOREIGN_SERVER, MAIL, &thiefs);
     }
     world.session("back", (20, 3 * HOUR), 2, MAIL_SERVER, MAIL, &owners);
+    // A record that is more than a week ahead of all others would not move the clock.
+    world.session("meanwhile", (25, 0), 3, MAIL_SERVER, MAIL, &owners);
     world.session("later", (29, 0), 2, MAIL_SERVER, MAIL, &owners);
     let found = world.judge();
     (1..=4).for_each(|client| found(&format!("stolen {client}")).is("medium", "issuer_change"));

@@ -41,10 +41,7 @@ impl Numbers {
     }
 
     /// Fills sets: 95 in a hundred hold one or two observers, one is full.
-    fn fill<E: Entry>(&mut self, mut entry: E) -> Vec<u8>
-    where
-        E: serde::Serialize,
-    {
+    fn fill<E: Entry + serde::Serialize>(&mut self, mut entry: E) -> Vec<u8> {
         for set in entry.sets_mut() {
             let observers = match self.below(100) {
                 0 => 32,

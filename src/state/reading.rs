@@ -101,10 +101,7 @@ impl Reading {
     }
 
     /// The rows of one table, in the order of their keys.
-    pub(super) fn rows(
-        &self,
-        table: u8,
-    ) -> Result<impl Iterator<Item = Result<StoredRow, StateError>>, StateError> {
+    pub(super) fn rows(&self, table: u8) -> Result<impl Iterator<Item = Result<StoredRow, StateError>>, StateError> {
         let rows = self.transaction.open_table(ROWS).map_err(|error| self.store_error(error))?;
         let range = rows.range((table, [0; 16])..=(table, [0xff; 16])).map_err(|error| self.store_error(error))?;
         Ok(range.map(|row| {
