@@ -263,7 +263,12 @@ impl FeedParts {
 
     /// Why these are not to replace those before: a file that could be used no longer can.
     fn is_worse_than(&self, before: &KnowledgeReports) -> Option<String> {
-        let good_feed = |report: &FeedReport| report.error.is_none() && report.used_total() + report.context > 0;
+        // A feed on a day without entries has none that are bad, and still says what it is.
+        let is_empty = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        let good_feed = |report: &FeedReport| {
+            let rows = report.used_total() + report.context;
+            report.error.is_none() && (rows > 0 || (report.bad == 0 && !is_empty(&report.path)))
+        };
         let good_list = |report: &ListReport| report.error.is_none() && report.rows > 0;
         let was_good = |path: &Path| {
             before.feeds.iter().any(|report| report.path == path && good_feed(report))
@@ -309,5 +314,5 @@ fn is_registration_list(path: &Path) -> bool {
         .map_err(|error| error.source)
         .and_then(|reader| reader.take(HEAD).read_to_end(&mut head));
     let says_so = matches!(Feeds::recognise(&head), Recognised::SaysSo(_));
-    read.is_ok() && !says_so && looks_like_registration_list(&head)
+    read.is_ok() && !says_so && looks_like_registration_list(&head, (head.len() as u64) < HEAD)
 }

@@ -135,19 +135,19 @@ impl ListReport {
     }
 }
 
-/// Whether the head of a file, decompressed, looks like `domain,date` rows: nine in ten of its whole lines are.
-pub fn looks_like_registration_list(head: &[u8]) -> bool {
+/// Whether the head of a file, decompressed, looks like `domain,date` rows: nine in ten of its lines are. `is_whole` says
+/// that nothing follows.
+pub fn looks_like_registration_list(head: &[u8], is_whole: bool) -> bool {
     let (mut good, mut bad) = (0_usize, 0_usize);
     for (index, line) in head.split_inclusive(|&byte| byte == b'\n').enumerate() {
         match parse_row(line, index == 0, good + bad == 0) {
             Row::Nothing => {}
             Row::Registration { .. } => good += 1,
             // A head ends anywhere: the last line may be half a row.
-            Row::Bad(_) => bad += usize::from(line.ends_with(b"\n")),
+            Row::Bad(_) => bad += usize::from(is_whole || line.ends_with(b"\n")),
         }
     }
-    // A list without a row is a day on which nothing was registered.
-    bad * 9 <= good
+    good > 0 && bad * 9 <= good
 }
 
 impl Collector {
@@ -360,31 +360,27 @@ mod tests {
 
     #[test]
     fn a_list_is_known_by_its_content() {
+        for head in ["evil.example,2026-11-20\n", "domain,created\nevil.example,2026-11-20T00:00:00Z"] {
+            assert!(looks_like_registration_list(head.as_bytes(), true), "{head}");
+        }
+        assert!(looks_like_registration_list(b"# x\n\na.com,2026-01-01\nb.c", false), "it goes on");
         for head in [
-            "evil.example,2026-11-20\n",
-            "domain,created\nevil.example,2026-11-20T00:00:00Z",
-            "# x\n\na.com,2026-01-01\nb.c",
-            // Nothing was registered on that day.
             "",
             "# only a comment\n",
-            "domain,created\n",
-        ] {
-            assert!(looks_like_registration_list(head.as_bytes()), "{head}");
-        }
-        for head in [
             "evil.example\n",
+            "evil.example",
             "1,google.com\n2,youtube.com\n",
             "2023-11-14 06:52:51,4da14224452c1fe61f46b1112c43ecfd9f322c82,Rhadamanthys C&C\n",
             "domain,ioc\nevil.example,Possible Cobaltstrike C2 Domain\n",
         ] {
-            assert!(!looks_like_registration_list(head.as_bytes()), "{head}");
+            assert!(!looks_like_registration_list(head.as_bytes(), true), "{head}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = looks_like_registration_list(&bytes);
+            let _ = looks_like_registration_list(&bytes, true);
             let (registrations, reports) = load(&[("list", &bytes)]);
             prop_assert!(registrations.len() as u64 <= reports[0].rows || reports[0].error.is_some());
         }

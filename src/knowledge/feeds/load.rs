@@ -31,6 +31,8 @@ pub enum Recognised {
 
 /// Bytes by which a format is recognised.
 const HEAD: usize = 64 * 1024;
+/// Comments before the first row, at the most.
+const MAX_COMMENTS: usize = 16 * 1024 * 1024;
 /// Bytes that are parsed in one piece.
 const PIECE: usize = 2 * 1024 * 1024;
 /// Longest line that is read; a longer one is a bad row.
@@ -113,10 +115,19 @@ fn read(
     name: &mut Option<&'static str>,
 ) -> Result<(), String> {
     let said = |error: io::Error| format!("cannot be read to its end: {error}");
-    let mut bytes = Vec::new();
-    Read::take(&mut *reader, HEAD as u64).read_to_end(&mut bytes).map_err(said)?;
+    let (mut bytes, mut limit) = (Vec::new(), HEAD);
+    loop {
+        let more = (limit - bytes.len()) as u64;
+        Read::take(&mut *reader, more).read_to_end(&mut bytes).map_err(said)?;
+        let is_whole = bytes.len() < limit;
+        // Rules that are off and licences may be long.
+        if is_whole || limit >= MAX_COMMENTS || has_row(&bytes) {
+            break;
+        }
+        limit *= 4;
+    }
     let text = String::from_utf8_lossy(&bytes);
-    let head = Head::new(feed, &text, bytes.len() < HEAD);
+    let head = Head::new(feed, &text, bytes.len() < limit);
     if let Some((format, lines)) = line_format(&head) {
         *name = Some(format.name);
         drop(text);
@@ -142,6 +153,12 @@ fn read(
     let format = document_format(&shape).ok_or("a JSON document of no format that certsift knows")?;
     *name = Some(format.name);
     (format.read)(text, rows).map_err(broken)
+}
+
+/// Whether a whole line is neither blank nor a comment.
+fn has_row(bytes: &[u8]) -> bool {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    lines.map(<[u8]>::trim_ascii).any(|line| !line.is_empty() && !line.starts_with(b"#"))
 }
 
 fn line_format(head: &Head<'_>) -> Option<(&'static LineFormat, Box<dyn Lines>)> {

@@ -35,8 +35,8 @@ struct Hit {
     observed: String,
 }
 
-/// Rows that one lookup gives.
-const MAX_MATCHES: usize = 32;
+/// Rows that one lookup gives. Which of them hold, for the port and at the time, is seen later.
+const MAX_MATCHES: usize = 4096;
 /// Names of one certificate that are looked up.
 const MAX_NAMES: usize = 256;
 /// Domains above a name that are looked up.
@@ -145,8 +145,12 @@ impl Feeds {
             subject.flat_map(|subject| subject.values(&AttributeKind::CommonName)).map(|name| (name, "subject.cn"));
         let mut seen: Vec<u64> = Vec::new();
         for (name, field) in san.chain(common).take(MAX_NAMES) {
-            let name = name.strip_prefix("*.").unwrap_or(name);
+            let (name, is_wildcard) = name.strip_prefix("*.").map_or((name, false), |name| (name, true));
             let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+            // The certificate of a hosting provider is not that of what a listed suffix means.
+            if is_wildcard && controlling_domain(&name).is_none() {
+                continue;
+            }
             // A common name may be anything: only what looks like a host name is one.
             if !name.contains('.') || name.contains([' ', '/', '@']) {
                 continue;
@@ -171,11 +175,12 @@ impl Feeds {
         for parent in parents.take_while(|parent| parent.contains('.')).take(MAX_PARENTS) {
             for entry in self.names.find(name_key(parent)) {
                 let Some(note) = self.note(entry.note) else { continue };
-                if note.below {
-                    push(MatchKind::Domain, entry.note, entry.row, format!("*.{parent}"));
-                } else if controlling_domain(parent).is_some() {
-                    // Below a hosting provider's suffix are other people's names.
-                    push(MatchKind::ParentDomain, entry.note, entry.row, parent.to_owned());
+                // Below a hosting provider's suffix are other people's names.
+                match (note.below, controlling_domain(parent).is_some()) {
+                    (true, true) => push(MatchKind::Domain, entry.note, entry.row, format!("*.{parent}")),
+                    (true, false) => push(MatchKind::ParentDomain, entry.note, entry.row, format!("*.{parent}")),
+                    (false, true) => push(MatchKind::ParentDomain, entry.note, entry.row, parent.to_owned()),
+                    (false, false) => {}
                 }
             }
         }

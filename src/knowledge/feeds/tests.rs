@@ -76,8 +76,12 @@ const BAD_ONE: (MatchKind, Standing) = (MatchKind::Domain, Standing::Malicious);
 fn sslbl_is_read_in_every_order_of_its_columns_and_packed_or_not() {
     let published = format!(
         "#####\r\n# abuse.ch SSLBL #\r\n#\r\n# Listingdate,SHA1,Listingreason\r\n2024-09-02 06:17:52,{SHA1},AKBuilder C&C\r\n\
-         2024-09-01 00:00:00,nonsense,X C&C\r\nyesterday,{SHA1},X C&C\r\n"
+         2024-09-01 00:00:00,nonsense,X C&C\r\nyesterday,nothing,X C&C\r\n"
     );
+    // A date that cannot be read costs the date only.
+    let undated = published.replace("2024-09-02 06:17:52", "yesterday");
+    let (feeds, report) = one("undated", &undated);
+    assert_eq!((counts(&report), feeds.of_certificate(&by_sha1(SHA1))[0].listed), ((1, 0, 0, 0, 2), None));
     let reordered =
         format!("\u{feff}SHA1,ListingReason,ListingDate\r\n{SHA1},AKBuilder C&C,9/2/2024 6:17\r\nbad,x,y\r\n,,\r\n");
     let renamed = format!(
@@ -588,4 +592,42 @@ proptest! {
         let found = session(&feeds, &below, "");
         prop_assert_eq!(found.iter().any(|found| found.kind == MatchKind::ParentDomain), listed.contains(&asked));
     }
+}
+
+#[test]
+fn rows_that_hold_are_found_among_many_that_do_not() {
+    let old = (0..40).map(|_| format!("{SHA1},2020-01-01,2021-01-01\n")).collect::<String>();
+    let (feeds, _) = one("many.csv", &format!("sha1,listed,expires\n{old}{SHA1},2020-01-01,2030-01-01\n"));
+    let at = EventTime::parse_iso8601("2026-11-20T00:00:00Z");
+    let found = feeds.of_certificate(&by_sha1(SHA1));
+    assert_eq!(found.iter().filter(|found| found.holds_at(at)).count(), 1, "{} rows", found.len());
+    let ports = (0..50).map(|port| format!("2024-01-01 00:00:00,192.0.2.1,{}\n", 8000 + port)).collect::<String>();
+    let (feeds, _) = one("ips.csv", &format!("# Firstseen,DstIP,DstPort\n{ports}"));
+    assert_eq!(session(&feeds, "x.example", "192.0.2.1").len(), 50);
+}
+
+#[test]
+fn a_feed_may_begin_with_many_comments() {
+    let comments =
+        "#alert tls any any -> any any (msg:\"off\"; tls.sni; content:\"off.example\"; sid:1;)\n".repeat(1500);
+    assert!(comments.len() > 100 * 1024);
+    let rule = "alert tls any any -> any any (msg:\"on\"; tls.sni; content:\"on.example\"; bsize:10; sid:2;)\n";
+    let (feeds, report) = one("et.rules", &format!("{comments}{rule}"));
+    assert_eq!(report.used_total(), 1, "{report:?}");
+    assert_eq!(session(&feeds, "on.example", "192.0.2.1").len(), 1);
+    let (feeds, _) = one("list.txt", &format!("{}evil.example\n", "# a licence\n".repeat(20_000)));
+    assert_eq!(session(&feeds, "evil.example", "192.0.2.1").len(), 1);
+}
+
+#[test]
+fn a_listed_suffix_does_not_accuse_everybody_below_it() {
+    let (feeds, _) = one("names.txt", "github.io\n||co.uk^\n");
+    let hosted = certificate(|certificate| {
+        let mut names = crate::model::SubjectAltNames::default();
+        names.push_dns("*.github.io");
+        certificate.san = Some(names);
+    });
+    assert!(feeds.of_certificate(&hosted).is_empty());
+    assert!(session(&feeds, "me.github.io", "192.0.2.1").is_empty());
+    assert_eq!(kinds(&session(&feeds, "bbc.co.uk", "192.0.2.1")), [(MatchKind::ParentDomain, Standing::Malicious)]);
 }
