@@ -5,6 +5,9 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's output is its table")]
 
+#[path = "process/cpu.rs"]
+mod cpu;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -37,14 +40,14 @@ fn main() -> anyhow::Result<()> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("feeds");
     std::fs::create_dir_all(&folder)?;
     let paths = [names(&folder, arguments.names)?, hashes(&folder, arguments.hashes)?];
-    let (before, busy_before) = (memory("VmRSS"), busy_seconds());
+    let (before, busy_before) = (memory("VmRSS"), cpu::seconds());
     let started = Instant::now();
     let (feeds, reports) = Feeds::load(&paths, EventTime(0));
     let elapsed = started.elapsed();
     for report in &reports {
         println!("{}: {} rows, {} bad, {:?}", report.feed, report.used_total(), report.bad, report.error);
     }
-    let busy = busy_seconds() - busy_before;
+    let busy = cpu::seconds() - busy_before;
     let threads = rayon::current_num_threads();
     println!("load      {:.2} s on {threads} threads, {busy:.2} s of processor time", elapsed.as_secs_f64());
     println!("memory    {before} MiB before, {} MiB now, {} MiB at the peak", memory("VmRSS"), memory("VmHWM"));
@@ -105,14 +108,6 @@ fn hashes(folder: &Path, count: u32) -> std::io::Result<PathBuf> {
         std::fs::write(&path, text)?;
     }
     Ok(path)
-}
-
-/// Processor time of the process so far, in seconds; 0 where `/proc` is not there.
-fn busy_seconds() -> f64 {
-    const TICKS: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
 
 /// A figure of `/proc/self/status` in MiB; 0 where there is none.

@@ -8,6 +8,8 @@
 
 #[path = "replay/corpus.rs"]
 mod corpus;
+#[path = "process/cpu.rs"]
+mod cpu;
 #[path = "replay/extend.rs"]
 mod extend;
 
@@ -136,9 +138,9 @@ fn replay(folder: &Path, target: &Path, candidate: &Candidate, records: u64) -> 
         whole: false,
         progress: &|_| {},
     };
-    let (started, cpu) = (Instant::now(), cpu_seconds());
+    let (started, before) = (Instant::now(), cpu::seconds());
     let outcome = replay.run(output)?;
-    let run = Run { wall: started.elapsed(), cpu: cpu_seconds() - cpu };
+    let run = Run { wall: started.elapsed(), cpu: cpu::seconds() - before };
     ensure!(outcome.counts.total_written() == records, "{} of {records} records", outcome.counts.total_written());
     Ok(run)
 }
@@ -174,12 +176,4 @@ fn feed(folder: &Path, rows: u32) -> anyhow::Result<PathBuf> {
         std::fs::write(&path, text)?;
     }
     Ok(path)
-}
-
-/// User and system time of this process so far.
-fn cpu_seconds() -> f64 {
-    const TICKS: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
 }

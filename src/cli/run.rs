@@ -98,6 +98,10 @@ fn again(path: PathBuf, reports: KnowledgeReports) -> ReadAgain {
         for problem in problems {
             tracing::error!(problem, "cannot use what is new; the last good stays in force");
         }
+        // Without anything new there is nothing to swap, and nothing to say that was not said.
+        if why == Why::FilesChanged && next.version == knowledge.version {
+            return None;
+        }
         summary::report_knowledge(&now);
         *reports = now;
         Some((config, next))

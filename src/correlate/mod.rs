@@ -4,27 +4,31 @@
 //! Promise: the same records in the same order give the same outcomes; a session waits for its certificate a bounded
 //! time; nothing here reads the wall clock.
 
+mod carry;
 mod certificates;
 mod effects;
 mod held;
+mod judged;
+mod observe;
 mod order;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+pub use carry::Presented;
 pub use certificates::{Backing, CertificateStore, KnownCertificate, StoredCertificate};
 pub use effects::Effects;
 pub use held::{HeldLimits, Place, StoredSession};
+pub use judged::{AbsentReason, Context, Judged, Leaf, SessionContext};
+pub use observe::LATELY;
 pub use order::{Clock, KeyTracker, first_key};
 
 use held::{Held, Waiting};
 
-use crate::decode::registrable;
-use crate::history::{History, Labelled, Observation, ObservedCertificate, Seen, Table, Weighted};
+use crate::history::{History, Table};
 use crate::knowledge::Prefixes;
 use crate::model::{
-    Address, AttributeKind, Batch, Body, Certificate, CertificateId, DAY_NANOS, Direction, EventTime, HOUR_NANOS,
-    Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey, TlsVersion,
+    Batch, Body, CertificateId, EventTime, Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey,
 };
 
 /// How sessions find their certificates.
@@ -38,87 +42,6 @@ pub struct JoinSettings {
     pub local: Networks,
     /// Proxies and NAT addresses: many clients behind one address, which do not count as one.
     pub shared: Networks,
-}
-
-/// A record on its way out, with what was known when it was judged.
-#[derive(Debug)]
-pub struct Judged {
-    /// The batch that holds the record.
-    pub batch: Arc<Batch>,
-    /// Which of the batch's records it is.
-    pub index: u32,
-    /// What was known.
-    pub context: Context,
-}
-
-/// What was known of a record when it was judged.
-#[derive(Debug)]
-pub enum Context {
-    /// A session.
-    Session(Box<SessionContext>),
-    /// A certificate by itself.
-    Certificate(Arc<KnownCertificate>),
-    /// Nothing: the record leaves as it came, or not at all.
-    None,
-}
-
-/// What was known of a session.
-#[derive(Debug)]
-pub struct SessionContext {
-    /// The server's certificate.
-    pub leaf: Leaf,
-    /// The client's certificate.
-    pub client_certificate: Option<Arc<KnownCertificate>>,
-    /// Who connected to whom.
-    pub direction: Option<Direction>,
-    /// What history was told of it.
-    pub observation: Observation,
-    /// What history says, this session included.
-    pub seen: Seen,
-    /// Where the name has come with another issuer of late: the certificate that it had before.
-    pub former: Option<Arc<KnownCertificate>>,
-    /// Whether the server is a proxy or a NAT address: many servers behind one address.
-    pub shared_server: bool,
-    /// The clock.
-    pub clock: EventTime,
-    /// The record's own time, which ages are computed at; the clock where it has none.
-    pub at: EventTime,
-}
-
-/// The certificate that a session's server presented.
-#[derive(Clone, Debug)]
-pub enum Leaf {
-    /// It was seen in this session.
-    Presented(Arc<KnownCertificate>),
-    /// It was seen in an earlier session with the same server.
-    Recalled {
-        /// The certificate.
-        certificate: Arc<KnownCertificate>,
-        /// When it was presented.
-        presented_at: EventTime,
-    },
-    /// It cannot be known.
-    Absent(AbsentReason),
-}
-
-/// Why a session's certificate cannot be known.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AbsentReason {
-    /// TLS 1.3 encrypts it.
-    Tls13,
-    /// The session was resumed, and nothing could be recalled.
-    Resumed,
-    /// QUIC encrypts it.
-    Quic,
-    /// The handshake did not get that far.
-    Incomplete,
-    /// The sensor could not parse it.
-    Unparsed,
-    /// The sensor does not log it.
-    NotLogged,
-    /// The sensor logged it where certsift has not seen it.
-    NotFound,
 }
 
 /// The state of correlation.
@@ -141,32 +64,6 @@ pub struct Correlator {
     effects: Option<Effects>,
 }
 
-/// What a server presented, and when.
-#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Presented {
-    certificate: CertificateId,
-    at: EventTime,
-}
-
-impl Presented {
-    /// The certificate.
-    pub fn certificate(&self) -> CertificateId {
-        self.certificate
-    }
-
-    /// When it was presented.
-    pub fn at(&self) -> EventTime {
-        self.at
-    }
-
-    /// What was presented later.
-    pub fn max(self, other: Self) -> Self {
-        if (other.at, other.certificate) > (self.at, self.certificate) { other } else { self }
-    }
-}
-
-impl Weighted for Presented {}
-
 /// Sessions that wait, set aside.
 pub struct WaitingAside(Held);
 
@@ -185,13 +82,6 @@ const PRESENTED_CAPACITY: u64 = 131_072;
 const FLOW_CAPACITY: u64 = 65_536;
 /// Streams that are remembered to log validation.
 const STREAM_CAPACITY: u64 = 4096;
-/// A change of issuers is told of for so long.
-pub const LATELY: i64 = 7 * DAY_NANOS;
-/// Certificates of a name among which its former one is looked for.
-const FORMER_LOOKED_AT: usize = 16;
-/// A TLS 1.3 session carries a certificate of the same name for this long only: nothing says that it was resumed.
-const TLS13_CARRY: i64 = 24 * HOUR_NANOS;
-
 impl Correlator {
     /// A correlator that starts with what a state holds. `tracking` says whether its changes are to be stored.
     pub fn new(settings: JoinSettings, certificates: CertificateStore, history: History, tracking: bool) -> Self {
@@ -473,7 +363,7 @@ impl Correlator {
             return Found::Leaf(Leaf::Presented(self.certificates.learn(leaf, None, Some(true))));
         }
         let Some(&first) = session.chain.of(&batch.references).first() else {
-            return Found::Leaf(Leaf::Absent(absent_reason(session)));
+            return Found::Leaf(Leaf::Absent(AbsentReason::of(session)));
         };
         match self.certificates.find(first) {
             // Certificates that Zeek cannot parse are missing from the chain; then an intermediate stands first. But a
@@ -498,134 +388,6 @@ impl Correlator {
             AbsentReason::NotFound
         }
     }
-
-    /// Remembers what a flow showed, for alerts on it that do not show it themselves.
-    fn of_flow(&mut self, log: Log, session: &Session, leaf: Leaf) -> Leaf {
-        let Some(flow) = session.flow else { return leaf };
-        match (log, leaf) {
-            (Log::SuricataTls, Leaf::Presented(known)) => {
-                self.flows.insert(flow, known.certificate.id);
-                if let Some(effects) = &mut self.effects {
-                    effects.flows.push((flow, known.certificate.id));
-                }
-                Leaf::Presented(known)
-            }
-            (Log::SuricataAlert, Leaf::Absent(reason)) => {
-                let known = self.flows.peek(flow).copied().and_then(|id| self.certificates.find(id));
-                match (known, reason) {
-                    (Some(known), _) => Leaf::Presented(known),
-                    // An alert tells of one moment of its flow: what it does not show may have been there.
-                    (None, AbsentReason::Incomplete) => Leaf::Absent(AbsentReason::NotLogged),
-                    (None, reason) => Leaf::Absent(reason),
-                }
-            }
-            (_, leaf) => leaf,
-        }
-    }
-
-    /// Remembers what a server presented, and recalls it for a session that cannot show it.
-    fn carry_forward(&mut self, log: Log, session: &Session, leaf: Leaf, at: EventTime) -> Leaf {
-        let Some(server) = server_key(session) else { return leaf };
-        match leaf {
-            Leaf::Presented(known) => {
-                if log != Log::SuricataAlert {
-                    let presented = Presented { certificate: known.certificate.id, at };
-                    self.presented.insert(server, presented);
-                    if let Some(effects) = &mut self.effects {
-                        effects.presented.push((server, presented));
-                    }
-                }
-                Leaf::Presented(known)
-            }
-            Leaf::Absent(reason @ (AbsentReason::Resumed | AbsentReason::Tls13))
-                if session.established == Some(true) =>
-            {
-                // A TLS 1.3 session need not be resumed: without a name, any service on the port would do.
-                let carry = match reason {
-                    AbsentReason::Tls13 if session.name.is_none() => return Leaf::Absent(reason),
-                    AbsentReason::Tls13 => TLS13_CARRY.min(self.settings.carry),
-                    _ => self.settings.carry,
-                };
-                let Some(&Presented { certificate, at: presented_at }) = self.presented.peek(server) else {
-                    return Leaf::Absent(reason);
-                };
-                if at.since(presented_at) > carry {
-                    return Leaf::Absent(reason);
-                }
-                match self.certificates.find(certificate) {
-                    Some(certificate) => Leaf::Recalled { certificate, presented_at },
-                    None => Leaf::Absent(reason),
-                }
-            }
-            leaf => leaf,
-        }
-    }
-
-    fn count(&mut self, batch: &Batch, session: &Session, leaf: &Leaf, observation: &Observation) -> Seen {
-        let mut effects = self.effects.as_mut();
-        if let Some(effects) = &mut effects {
-            effects.observations.push(*observation);
-        }
-        let seen = self.history.observe(observation, &mut |of| {
-            let label = label_of(of, batch, session, leaf.certificate())?;
-            if let Some(effects) = &mut effects {
-                effects.note_label(of, &label);
-            }
-            Some(label)
-        });
-        if seen.interception_begins {
-            let issuer = leaf.certificate().and_then(|certificate| certificate.issuer.as_ref());
-            let issuer = issuer.map_or("", |issuer| issuer.text());
-            tracing::info!(issuer, "this issuer stands in for those of many names from now on: TLS is inspected");
-        }
-        seen
-    }
-
-    /// The certificate that the name had before its issuer changed of late. A domain may have several in use at a time,
-    /// of which those for the very name tell more.
-    fn former_certificate(
-        &mut self,
-        batch: &Batch,
-        session: &Session,
-        observation: &Observation,
-        seen: &Seen,
-    ) -> Option<Arc<KnownCertificate>> {
-        let change = seen.name.as_ref()?.issuer_change.as_ref()?;
-        let issuer = observation.certificate.as_ref()?.issuer_of_name()?;
-        if issuer != change.to || observation.clock.since(change.at) > LATELY {
-            return None;
-        }
-        let name = session.server_name.map(|name| name.of(&batch.text));
-        let others = self.history.names().peek(observation.domain?)?.certificates.observers();
-        let others: Vec<_> = others.iter().map(|other| other.id).take(FORMER_LOOKED_AT).collect();
-        let mut former = None;
-        for id in change.from_certificate.into_iter().chain(others) {
-            let Some(known) = self.certificates.find(id) else { continue };
-            if observed(&known.certificate, false).issuer_of_name() != Some(change.from) {
-                continue;
-            }
-            if name.is_none_or(|name| known.certificate.covers(name) == Some(true)) {
-                return Some(known);
-            }
-            former = former.or(Some(known));
-        }
-        former
-    }
-
-    fn observation(&self, session: &Session, leaf: &Leaf, at: EventTime, clock: EventTime) -> Observation {
-        let counted = |address: &Address| !self.settings.shared.contains(*address);
-        let recalled = matches!(leaf, Leaf::Recalled { .. });
-        let certificate = leaf.certificate().map(|certificate| observed(certificate, recalled));
-        Observation {
-            at,
-            clock,
-            client: session.client.filter(counted).map(Address::client_id),
-            server: session.server.map(Address::server_id),
-            network: session.server.map(|server| self.prefixes.network_id(server)),
-            domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
-            certificate,
-        }
-    }
 }
 
 /// The parts of a correlator's state.
@@ -647,62 +409,6 @@ pub struct CorrelatorParts<'a> {
 enum Found {
     Leaf(Leaf),
     Missing(CertificateId),
-}
-
-impl Leaf {
-    /// The certificate, presented or recalled.
-    fn certificate(&self) -> Option<&Certificate> {
-        match self {
-            Self::Presented(known) | Self::Recalled { certificate: known, .. } => Some(&known.certificate),
-            Self::Absent(_) => None,
-        }
-    }
-}
-
-/// A certificate as history is told of it.
-fn observed(certificate: &Certificate, recalled: bool) -> ObservedCertificate {
-    let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
-    let issued = issuer.filter(|_| !certificate.is_self_issued());
-    ObservedCertificate {
-        id: certificate.id,
-        key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
-        issuer: issued.map(crate::model::DistinguishedName::key),
-        organization: issued.and(certificate.issuer_organization),
-        own_issuer: certificate.is_self_issued(),
-        recalled,
-    }
-}
-
-/// How something is called that a session shows.
-fn label_of(of: Labelled, batch: &Batch, session: &Session, certificate: Option<&Certificate>) -> Option<Box<str>> {
-    let issuer = certificate.and_then(|certificate| certificate.issuer.as_ref());
-    match of {
-        Labelled::Issuer => Some(issuer?.text().into()),
-        Labelled::Organization => Some(issuer?.first(&AttributeKind::Organization)?.into()),
-        Labelled::Domain => {
-            let name = session.server_name?.of(&batch.text);
-            Some(registrable(name).map_or_else(|| name.to_lowercase(), |(_, domain)| domain).into())
-        }
-    }
-}
-
-/// Why a session shows no certificate at all.
-fn absent_reason(session: &Session) -> AbsentReason {
-    match session.version {
-        TlsVersion::Quic => AbsentReason::Quic,
-        TlsVersion::Tls13 => AbsentReason::Tls13,
-        _ if session.resumed => AbsentReason::Resumed,
-        _ if session.established != Some(true) => AbsentReason::Incomplete,
-        _ => AbsentReason::NotLogged,
-    }
-}
-
-/// A server as clients see it: address, port, and the name they ask for, or none.
-fn server_key(session: &Session) -> Option<Id128> {
-    let server = session.server?.server_id();
-    let port = session.server_port?.to_be_bytes();
-    let name = session.name.map_or([0; 16], |name| name.name.0);
-    Some(Id128::of_parts(&[&server.0, &port, &name]))
 }
 
 fn stream_id(stream: StreamKey) -> Id128 {

@@ -7,7 +7,7 @@
 
 use super::Encoded;
 use crate::correlate::SessionContext;
-use crate::enrich::{Assessment, CertificateAnalysis, Group, Verdict, certificate_of};
+use crate::enrich::{Assessment, CertificateAnalysis, Group, Verdict};
 use crate::history::Alert;
 use crate::knowledge::feeds::{FeedMatch, Standing};
 use crate::knowledge::signatures::Verdict as SignatureVerdict;
@@ -50,7 +50,7 @@ pub(super) fn key_of(
     let client = session.client.map(crate::model::Address::server_id);
     let server = session.server.map(crate::model::Address::server_id);
     let port = session.server_port.map(u16::to_be_bytes);
-    let shown = certificate_of(&context.leaf).map(|known| &known.certificate);
+    let shown = context.leaf.known().map(|known| &known.certificate);
     let shown = shown.map(|certificate| match &certificate.sha1 {
         Some(sha1) => Id128::of_parts(&[b"sha1", &sha1.0]),
         None => certificate.id,

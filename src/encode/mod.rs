@@ -24,8 +24,8 @@ pub use object::{
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
-    Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session,
-    certificate_of, feeds_of, feeds_of_certificate, feeds_of_client, registrations_of,
+    Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session, feeds_of,
+    feeds_of_certificate, feeds_of_client, registrations_of,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -244,8 +244,8 @@ fn count_session(counts: &mut Counts, context: &SessionContext, verdict: Verdict
 
 /// Whether feeds list SHA-1 and that of the session's certificate is not known: Zeek logs SHA-256 unless told otherwise.
 fn lacks_sha1(context: &SessionContext, knowledge: &Knowledge) -> bool {
-    let without = |known: &KnownCertificate| known.certificate.sha1.is_none();
-    knowledge.feeds.hash_kinds().sha1 && certificate_of(&context.leaf).is_some_and(without)
+    let known = context.leaf.known();
+    knowledge.feeds.hash_kinds().sha1 && known.is_some_and(|known| known.certificate.sha1.is_none())
 }
 
 fn write_session(
@@ -257,7 +257,7 @@ fn write_session(
     knowledge: &Knowledge,
     settings: &EncodeSettings,
 ) -> Option<(Verdict, Option<Id128>)> {
-    let known = certificate_of(&context.leaf);
+    let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
     let registrations = registrations_of(knowledge, server_name, analysis, context);

@@ -43,7 +43,7 @@ pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
 
-use crate::correlate::{KnownCertificate, Leaf, SessionContext};
+use crate::correlate::SessionContext;
 use crate::history::FirstSeen;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
@@ -51,27 +51,53 @@ use crate::model::{Certificate, Direction, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
 const CHECKS: [Check; 17] = [
-    Check { id: signature::ID, run: signature::check, benign: signature::BENIGN },
-    Check { id: feed::ID, run: feed::check, benign: feed::BENIGN },
-    Check { id: client_certificate::ID, run: client_certificate::check, benign: client_certificate::BENIGN },
-    Check { id: own_certificate::ID, run: own_certificate::check, benign: own_certificate::BENIGN },
-    Check { id: issuer_change::ID, run: issuer_change::check, benign: issuer_change::BENIGN },
-    Check { id: moved_certificate::ID, run: moved_certificate::check, benign: moved_certificate::BENIGN },
-    Check { id: shared_certificate::ID, run: shared_certificate::check, benign: shared_certificate::BENIGN },
-    Check { id: changing_server::ID, run: changing_server::check, benign: changing_server::BENIGN },
-    Check { id: lookalike::ID, run: lookalike::check, benign: lookalike::BENIGN },
-    Check { id: new_domain::ID, run: new_domain::check, benign: new_domain::BENIGN },
-    Check { id: fresh_certificate::ID, run: fresh_certificate::check, benign: fresh_certificate::BENIGN },
-    Check { id: rare_issuer::ID, run: rare_issuer::check, benign: rare_issuer::BENIGN },
-    Check { id: vendor_mimic::ID, run: vendor_mimic::check, benign: vendor_mimic::BENIGN },
-    Check { id: self_signed::ID, run: self_signed::check, benign: self_signed::BENIGN },
-    Check { id: interception::ID, run: interception::check, benign: interception::BENIGN },
+    Check { id: signature::ID, run: signature::check, benign: signature::BENIGN, asks_history: false },
+    Check { id: feed::ID, run: feed::check, benign: feed::BENIGN, asks_history: false },
+    Check {
+        id: client_certificate::ID,
+        run: client_certificate::check,
+        benign: client_certificate::BENIGN,
+        asks_history: false,
+    },
+    Check {
+        id: own_certificate::ID,
+        run: own_certificate::check,
+        benign: own_certificate::BENIGN,
+        asks_history: false,
+    },
+    Check { id: issuer_change::ID, run: issuer_change::check, benign: issuer_change::BENIGN, asks_history: true },
+    Check {
+        id: moved_certificate::ID,
+        run: moved_certificate::check,
+        benign: moved_certificate::BENIGN,
+        asks_history: true,
+    },
+    Check {
+        id: shared_certificate::ID,
+        run: shared_certificate::check,
+        benign: shared_certificate::BENIGN,
+        asks_history: true,
+    },
+    Check { id: changing_server::ID, run: changing_server::check, benign: changing_server::BENIGN, asks_history: true },
+    Check { id: lookalike::ID, run: lookalike::check, benign: lookalike::BENIGN, asks_history: false },
+    Check { id: new_domain::ID, run: new_domain::check, benign: new_domain::BENIGN, asks_history: false },
+    Check {
+        id: fresh_certificate::ID,
+        run: fresh_certificate::check,
+        benign: fresh_certificate::BENIGN,
+        asks_history: true,
+    },
+    Check { id: rare_issuer::ID, run: rare_issuer::check, benign: rare_issuer::BENIGN, asks_history: true },
+    Check { id: vendor_mimic::ID, run: vendor_mimic::check, benign: vendor_mimic::BENIGN, asks_history: false },
+    Check { id: self_signed::ID, run: self_signed::check, benign: self_signed::BENIGN, asks_history: false },
+    Check { id: interception::ID, run: interception::check, benign: interception::BENIGN, asks_history: true },
     Check {
         id: first_seen_certificate::ID,
         run: first_seen_certificate::check,
         benign: first_seen_certificate::BENIGN,
+        asks_history: true,
     },
-    Check { id: first_seen_name::ID, run: first_seen_name::check, benign: first_seen_name::BENIGN },
+    Check { id: first_seen_name::ID, run: first_seen_name::check, benign: first_seen_name::BENIGN, asks_history: true },
 ];
 
 /// One check.
@@ -81,6 +107,8 @@ pub struct Check {
     run: fn(&Subject<'_>, &mut Findings),
     /// What would be benign, for a person who looks at a finding.
     pub benign: &'static str,
+    /// Whether it asks the history, so that it finds less without one.
+    pub asks_history: bool,
 }
 
 /// What checks look at.
@@ -315,14 +343,6 @@ pub fn assess_certificate(
     let excepted = allow::Excepted { certificate: Some(certificate), server_name: None, server: None, at };
     allow::apply(&knowledge.allow, &excepted, &mut findings);
     score::assess_certificate(findings)
-}
-
-/// The certificate of a leaf, presented or recalled.
-pub fn certificate_of(leaf: &Leaf) -> Option<&KnownCertificate> {
-    match leaf {
-        Leaf::Presented(certificate) | Leaf::Recalled { certificate, .. } => Some(certificate),
-        Leaf::Absent(_) => None,
-    }
 }
 
 /// When the domains of a session were registered: of the name that the client asked for, else of the names that the

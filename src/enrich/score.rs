@@ -152,7 +152,11 @@ fn reason_of(found: &[Found]) -> String {
     let Some(gravest) = gravest else { return String::new() };
     let mut reason = gravest.finding.note.clone();
     let mut others: Vec<&str> = Vec::new();
-    for finding in found.iter().filter(|other| !std::ptr::eq(*other, gravest)).map(|other| &other.finding) {
+    // What only explains is no reason beside what weighs.
+    let counts = |other: &&Found| gravest.effect == Effect::Explains || other.effect != Effect::Explains;
+    for finding in
+        found.iter().filter(|other| !std::ptr::eq(*other, gravest)).filter(counts).map(|other| &other.finding)
+    {
         if finding.id != gravest.finding.id && !others.contains(&finding.id) {
             others.push(finding.id);
         }

@@ -13,6 +13,7 @@ mod reload;
 mod replay;
 mod run;
 mod stages;
+mod stopping;
 
 pub use peek::SkipReason;
 pub use recovery::OutputChanged;

@@ -15,7 +15,8 @@ use super::archives::Looks;
 use super::ledger::{Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
 use super::reload::{ReadAgain, Reloaded, Reloader, Why};
-use super::stages::{Encoder, Finished, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
+use super::stages::{Encoder, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
+use super::stopping::Stopping;
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, detect};
@@ -23,7 +24,7 @@ use crate::encode::Counts;
 use crate::history::History;
 use crate::knowledge::{Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
-use crate::sink::{Patience, is_rotated_name, is_same_file};
+use crate::sink::{is_rotated_name, is_same_file};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
 use crate::source::{Lines, Splitter, is_named_like_a_log};
 use crate::state::{InputPosition, Newest, StateChanges, StateStore, Step};
@@ -73,8 +74,6 @@ const FULL_JOURNAL: u64 = 256 * 1024 * 1024;
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The same while records wait for the sink to have a hand free.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
-/// How long the output may take nothing after a signal to stop.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks into the archives, unless a look takes long: then so many times as long.
 const ARCHIVE_INTERVAL: Duration = Duration::from_secs(5);
 const ARCHIVE_SHARE: u32 = 100;
@@ -148,13 +147,6 @@ struct Commits {
     forgotten: Vec<StreamKey>,
 }
 
-/// The end of patience with an output that takes nothing.
-struct Stopping {
-    stop: Arc<AtomicBool>,
-    since: Option<Instant>,
-    abandoned: Arc<AtomicBool>,
-}
-
 impl Run {
     /// Follows the configured inputs until it is told to stop.
     ///
@@ -166,8 +158,8 @@ impl Run {
         let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
         correlator.set_prefixes(&self.knowledge.prefixes);
-        let mut stopping = Stopping { stop: Arc::clone(&self.stop), since: None, abandoned: Arc::default() };
-        let patience = Patience::until(Arc::clone(&stopping.abandoned));
+        let mut stopping = Stopping::new(Arc::clone(&self.stop));
+        let patience = stopping.patience();
         let output = self.config.output.path.clone();
         let written = output.into_iter().chain([self.dead_letters.clone()]).collect();
         let progress = Arc::new(Progress::default());
@@ -586,41 +578,6 @@ impl Running {
         }
     }
 }
-
-impl Stopping {
-    /// Whether it is to end; notes when that was first seen, and gives up on an output that takes nothing.
-    fn look(&mut self) -> bool {
-        let stop = self.stop.load(Ordering::Relaxed);
-        if stop && self.since.get_or_insert_with(Instant::now).elapsed() > STOP_PATIENCE {
-            self.abandoned.store(true, Ordering::Relaxed);
-        }
-        stop
-    }
-
-    /// Waits for the sink, and not for ever: a reader that does not read must not keep the process.
-    fn finish(mut self, sink: SinkThread) -> Result<Finished, PipelineError> {
-        while !sink.has_ended() {
-            self.look();
-            let abandoned = self.abandoned.load(Ordering::Relaxed);
-            if abandoned && self.since.is_some_and(|since| since.elapsed() > STOP_PATIENCE + GRACE) {
-                return Err(unfinished("the output takes nothing".to_owned()));
-            }
-            std::thread::sleep(FINISH_PAUSE);
-        }
-        let finished = sink.finish();
-        // Whatever the sink failed of then, it had long been failing.
-        let abandoned = self.abandoned.load(Ordering::Relaxed);
-        finished.map_err(|error| if abandoned { unfinished(error.to_string()) } else { error })
-    }
-}
-
-fn unfinished(why: String) -> PipelineError {
-    PipelineError::Unfinished { patience: STOP_PATIENCE, why }
-}
-
-/// For the sink to say itself that it has given up.
-const GRACE: Duration = Duration::from_secs(2);
-const FINISH_PAUSE: Duration = Duration::from_millis(2);
 
 fn patterns_of(config: &Config) -> Vec<String> {
     config.inputs.iter().flat_map(|input| input.paths.iter().cloned()).collect()

@@ -30,9 +30,6 @@ pub(super) struct JudgedAgain {
     pub(super) short_form: bool,
 }
 
-/// Checks that ask the history, which `explain` does not have.
-const NEED_HISTORY: [&str; 2] = ["fresh_certificate", "rare_issuer"];
-
 /// Explains an enriched record by what it holds.
 pub(super) fn enriched(
     line: &str,
@@ -92,8 +89,7 @@ fn compare(stored: &Value, today: &Value) -> JudgedAgain {
     let (then, now) = (findings(stored), findings(today));
     let added = now.iter().filter(|finding| !then.contains(finding)).cloned().collect();
     let gone = then.iter().filter(|finding| !now.contains(finding)).cloned().collect();
-    let needs_history = |object: &Value| ids(object).any(|id| NEED_HISTORY.contains(&id));
-    let verdict = text(today, &["verdict"]).filter(|_| !needs_history(stored)).map(str::to_owned);
+    let verdict = text(today, &["verdict"]).filter(|_| !weighing(stored).any(asks_history)).map(str::to_owned);
     let short_form = stored.get("reason").is_none();
     JudgedAgain { new: added, gone, verdict, short_form }
 }
@@ -103,15 +99,21 @@ fn findings(object: &Value) -> Vec<String> {
     let list = object.get("findings").and_then(Value::as_array).into_iter().flatten();
     list.filter_map(|finding| {
         let id = text(finding, &["id"])?;
-        let known = checks().iter().any(|check| check.id == id) && !NEED_HISTORY.contains(&id);
+        let known = checks().iter().any(|check| check.id == id && !check.asks_history);
         let evidence = text(finding, &["evidence"]).filter(|_| id == "signature");
         known.then(|| evidence.map_or_else(|| id.to_owned(), |evidence| format!("{id} {evidence}")))
     })
     .collect()
 }
 
-fn ids(object: &Value) -> impl Iterator<Item = &str> {
-    object.get("findings").and_then(Value::as_array).into_iter().flatten().filter_map(|finding| text(finding, &["id"]))
+/// Findings that have a part in the verdict.
+fn weighing(object: &Value) -> impl Iterator<Item = &str> {
+    let list = object.get("findings").and_then(Value::as_array).into_iter().flatten();
+    list.filter(|finding| finding["weight"].as_f64() != Some(0.0)).filter_map(|finding| text(finding, &["id"]))
+}
+
+fn asks_history(id: &str) -> bool {
+    checks().iter().any(|check| check.id == id && check.asks_history)
 }
 
 /// The certificate that an object tells of, as far as it does.

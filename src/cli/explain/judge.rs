@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -10,10 +9,10 @@ use super::again;
 use super::certificates;
 use super::explanation::{ChainCertificate, Explanation, Kind};
 use super::lines::Found;
+use crate::cli::summary::now;
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Context, Correlator, Judged, KeyTracker, first_key};
 use crate::encode::{Detail, EncodeSettings, encode};
-use crate::enrich::certificate_of;
 use crate::history::History;
 use crate::knowledge::Knowledge;
 use crate::model::{
@@ -28,7 +27,8 @@ pub(super) fn certificates(
     config: &Config,
     knowledge: &Knowledge,
 ) -> anyhow::Result<Explanation> {
-    let now = wall_time();
+    // A certificate by itself has no time of its own.
+    let now = now();
     let chain = found.others.iter().map(ChainCertificate::of).collect();
     let source = SourceInfo { stream: StreamKey([0; 32]), path: "".into(), sensor: None, time_zone: None };
     let mut object = session_with(found.leaf, now, source, config, knowledge)
@@ -60,7 +60,7 @@ pub(super) fn lines(
                 x509_lines.entry(known.certificate.id).or_insert(line.unwrap_or_default());
             }
             Context::Session(context) => {
-                shown.extend(certificate_of(&context.leaf).map(|known| known.certificate.id));
+                shown.extend(context.leaf.known().map(|known| known.certificate.id));
             }
             Context::None => {}
         }
@@ -71,7 +71,9 @@ pub(super) fn lines(
         let line = records.get(&record.offset).map(|found| found.line);
         let joined = match &judged.context {
             Context::Certificate(known) if shown.contains(&known.certificate.id) => continue,
-            Context::Session(context) => certificate_of(&context.leaf)
+            Context::Session(context) => context
+                .leaf
+                .known()
                 .and_then(|known| x509_lines.get(&known.certificate.id))
                 .copied()
                 .filter(|_| record.log == Log::ZeekSsl),
@@ -191,10 +193,4 @@ fn object_of(judged: &Judged, config: &Config, knowledge: &Knowledge) -> Option<
 
 fn record_of(judged: &Judged) -> Option<&Record> {
     judged.batch.records.get(judged.index as usize)
-}
-
-/// A certificate by itself has no time of its own.
-fn wall_time() -> EventTime {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    EventTime::from_seconds(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
 }

@@ -1,0 +1,113 @@
+//! What history is told of a session, and what it answers.
+
+use std::sync::Arc;
+
+use super::{Correlator, KnownCertificate, Leaf};
+use crate::decode::registrable;
+use crate::history::{Labelled, Observation, ObservedCertificate, Seen};
+use crate::model::{
+    Address, AttributeKind, Batch, Certificate, DAY_NANOS, DistinguishedName, EventTime, Id128, Session,
+};
+
+/// A change of issuers is told of for so long.
+pub const LATELY: i64 = 7 * DAY_NANOS;
+/// Certificates of a name among which its former one is looked for.
+const FORMER_LOOKED_AT: usize = 16;
+impl Correlator {
+    pub(super) fn count(&mut self, batch: &Batch, session: &Session, leaf: &Leaf, observation: &Observation) -> Seen {
+        let mut effects = self.effects.as_mut();
+        if let Some(effects) = &mut effects {
+            effects.observations.push(*observation);
+        }
+        let seen = self.history.observe(observation, &mut |of| {
+            let label = label_of(of, batch, session, certificate_of(leaf))?;
+            if let Some(effects) = &mut effects {
+                effects.note_label(of, &label);
+            }
+            Some(label)
+        });
+        if seen.interception_begins {
+            let issuer = certificate_of(leaf).and_then(|certificate| certificate.issuer.as_ref());
+            let issuer = issuer.map_or("", |issuer| issuer.text());
+            tracing::info!(issuer, "this issuer stands in for those of many names from now on: TLS is inspected");
+        }
+        seen
+    }
+
+    /// The certificate that the name had before its issuer changed of late. A domain may have several in use at a time,
+    /// of which those for the very name tell more.
+    pub(super) fn former_certificate(
+        &mut self,
+        batch: &Batch,
+        session: &Session,
+        observation: &Observation,
+        seen: &Seen,
+    ) -> Option<Arc<KnownCertificate>> {
+        let change = seen.name.as_ref()?.issuer_change.as_ref()?;
+        let issuer = observation.certificate.as_ref()?.issuer_of_name()?;
+        if issuer != change.to || observation.clock.since(change.at) > LATELY {
+            return None;
+        }
+        let name = session.server_name.map(|name| name.of(&batch.text));
+        let others = self.history.names().peek(observation.domain?)?.certificates.observers();
+        let others: Vec<_> = others.iter().map(|other| other.id).take(FORMER_LOOKED_AT).collect();
+        let mut former = None;
+        for id in change.from_certificate.into_iter().chain(others) {
+            let Some(known) = self.certificates.find(id) else { continue };
+            if observed(&known.certificate, false).issuer_of_name() != Some(change.from) {
+                continue;
+            }
+            if name.is_none_or(|name| known.certificate.covers(name) == Some(true)) {
+                return Some(known);
+            }
+            former = former.or(Some(known));
+        }
+        former
+    }
+
+    pub(super) fn observation(&self, session: &Session, leaf: &Leaf, at: EventTime, clock: EventTime) -> Observation {
+        let counted = |address: &Address| !self.settings.shared.contains(*address);
+        let recalled = matches!(leaf, Leaf::Recalled { .. });
+        let certificate = certificate_of(leaf).map(|certificate| observed(certificate, recalled));
+        Observation {
+            at,
+            clock,
+            client: session.client.filter(counted).map(Address::client_id),
+            server: session.server.map(Address::server_id),
+            network: session.server.map(|server| self.prefixes.network_id(server)),
+            domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
+            certificate,
+        }
+    }
+}
+
+fn certificate_of(leaf: &Leaf) -> Option<&Certificate> {
+    leaf.known().map(|known| &*known.certificate)
+}
+
+/// A certificate as history is told of it.
+fn observed(certificate: &Certificate, recalled: bool) -> ObservedCertificate {
+    let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
+    let issued = issuer.filter(|_| !certificate.is_self_issued());
+    ObservedCertificate {
+        id: certificate.id,
+        key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
+        issuer: issued.map(DistinguishedName::key),
+        organization: issued.and(certificate.issuer_organization),
+        own_issuer: certificate.is_self_issued(),
+        recalled,
+    }
+}
+
+/// How something is called that a session shows.
+fn label_of(of: Labelled, batch: &Batch, session: &Session, certificate: Option<&Certificate>) -> Option<Box<str>> {
+    let issuer = certificate.and_then(|certificate| certificate.issuer.as_ref());
+    match of {
+        Labelled::Issuer => Some(issuer?.text().into()),
+        Labelled::Organization => Some(issuer?.first(&AttributeKind::Organization)?.into()),
+        Labelled::Domain => {
+            let name = session.server_name?.of(&batch.text);
+            Some(registrable(name).map_or_else(|| name.to_lowercase(), |(_, domain)| domain).into())
+        }
+    }
+}
