@@ -35,9 +35,22 @@ impl Client {
     /// What certsift says of the session, from Zeek's logs and from Suricata's.
     #[track_caller]
     fn judge(&self, feed: &str) -> [Value; 2] {
+        self.judge_with(feed, "")
+    }
+
+    /// The same with exceptions.
+    #[track_caller]
+    fn judge_with(&self, feed: &str, allow: &str) -> [Value; 2] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("feed.csv"), format!("# a list\n{feed}\n")).unwrap();
-        let config = if feed.is_empty() { "" } else { "[knowledge]\nfeeds = [\"feed.csv\"]\n" };
+        let mut config = "[knowledge]\n".to_owned();
+        if !feed.is_empty() {
+            config += "feeds = [\"feed.csv\"]\n";
+        }
+        if !allow.is_empty() {
+            std::fs::write(folder.path().join("allow.csv"), format!("{allow}\n")).unwrap();
+            config += "allow = \"allow.csv\"\n";
+        }
         std::fs::write(folder.path().join("certsift.toml"), config).unwrap();
         let x509 = |fingerprint: &str, serial: &str, subject: &str, issuer: &str, not_after: i64, client: bool| {
             json!({"ts": 1_760_000_000.5, "fingerprint": fingerprint, "certificate.version": 3,
@@ -150,5 +163,51 @@ fn the_name_of_a_role_is_low_and_an_old_certificate_explains() {
 fn an_ordinary_one_is_nothing_to_speak_of() {
     for object in Client::default().judge("") {
         assert_eq!(object.get("findings"), None, "{object}");
+    }
+}
+
+#[test]
+fn an_exception_for_a_listed_one_makes_the_listing_explain() {
+    for (index, (kind, hash)) in [("sha256", CLIENT), ("sha1", CLIENT_SHA1)].into_iter().enumerate() {
+        let object = &Client::default().judge_with(hash, &format!("{kind},{hash},our scanner"))[index];
+        assert_eq!(
+            (object["verdict"].as_str(), found(object)[0]["weight"].as_f64()),
+            (Some("info"), Some(0.0)),
+            "{object}"
+        );
+        let reasons: Vec<_> = object["findings"].as_array().unwrap().iter().map(|finding| &finding["note"]).collect();
+        assert!(reasons.iter().any(|note| note.as_str().unwrap().ends_with("our scanner")), "{reasons:?}");
+        // That its issuer or the server are known says nothing of a certificate that is listed.
+        let server = if index == 0 { SERVER } else { SERVER_SHA1 };
+        for other in [
+            "issuer,CN=Some CA,ours".to_owned(),
+            format!("{kind},{server},ours"),
+            "domain,fine.example,ours".to_owned(),
+        ] {
+            let object = &Client::default().judge_with(hash, &other)[index];
+            assert_eq!(object["verdict"], "critical", "{other}: {object}");
+        }
+    }
+}
+
+#[test]
+fn an_exception_for_the_client_holds_for_what_is_found_on_it_only() {
+    let client = Client { issuer: "CN=operators", ..Client::default() };
+    for object in client.judge_with("", "issuer,CN=operators,our own tool") {
+        assert_eq!(
+            (object["verdict"].as_str(), found(&object)[0]["weight"].as_f64()),
+            (Some("info"), Some(0.025)),
+            "{object}"
+        );
+    }
+    // The signature on the client is excepted by its id, and the server's certificate is listed all the same.
+    let client = Client { serial: "08BB00EE", ..Client::default() };
+    for object in client.judge_with("", "signature,cobalt-strike-default-serial,a test of ours") {
+        assert_eq!(object["verdict"], "info", "{object}");
+    }
+    let allow = format!("sha256,{CLIENT},ours\nsha1,{CLIENT_SHA1},ours");
+    for (index, server) in [SERVER, SERVER_SHA1].into_iter().enumerate() {
+        let object = &Client::default().judge_with(server, &allow)[index];
+        assert_eq!(object["verdict"], "critical", "{object}");
     }
 }

@@ -38,7 +38,7 @@ fn observe(history: &mut History, observation: &Observation) -> Seen {
 }
 
 /// What history says, in the model's form.
-fn said(seen: &Seen) -> [Option<Known>; 6] {
+fn said(seen: &Seen) -> [Option<Known>; 7] {
     let known = |first, last, counts: &[(&'static str, u32)]| Known {
         first,
         last,
@@ -79,11 +79,16 @@ fn said(seen: &Seen) -> [Option<Known>; 6] {
             let counts = [("certificates", it.certificates), ("names", it.names), ("clients", it.clients)];
             known(it.first.at, it.last_seen, &counts)
         }),
+        seen.fingerprint.map(|it| {
+            let counts =
+                [("clients", it.clients), ("certificates", it.certificates), ("hidden_servers", it.hidden_servers)];
+            known(it.first.at, it.last_seen, &counts)
+        }),
     ]
 }
 
 /// What the model says.
-fn expected(model: &Model, observation: &Observation) -> [Option<Known>; 6] {
+fn expected(model: &Model, observation: &Observation) -> [Option<Known>; 7] {
     let from_day = observation.clock.day() - SETTINGS.window_days + 1;
     let it = certificate(observation);
     [
@@ -93,11 +98,12 @@ fn expected(model: &Model, observation: &Observation) -> [Option<Known>; 6] {
         model.known(Kind::Key, it.and_then(|it| it.key), from_day),
         model.known(Kind::Name, observation.domain, from_day),
         model.known(Kind::Server, observation.server, from_day),
+        model.known(Kind::Fingerprint, observation.fingerprint, from_day),
     ]
 }
 
 /// Counts of observers that history does not know are none.
-fn assert_same(mut said: [Option<Known>; 6], mut expected: [Option<Known>; 6], what: &str) {
+fn assert_same(mut said: [Option<Known>; 7], mut expected: [Option<Known>; 7], what: &str) {
     for known in said.iter_mut().chain(&mut expected).flatten() {
         known.counts.retain(|_, count| *count > 0);
     }
@@ -210,6 +216,7 @@ fn content(history: &History) -> BTreeMap<(HistoryTable, Id128), String> {
     of(HistoryTable::Keys, history.keys(), &mut all);
     of(HistoryTable::Names, history.names(), &mut all);
     of(HistoryTable::Servers, history.servers(), &mut all);
+    of(HistoryTable::Fingerprints, history.fingerprints(), &mut all);
     for (client, _, day) in history.clients().iter() {
         all.insert((HistoryTable::Clients, client), day.to_string());
     }
@@ -295,6 +302,7 @@ fn one_hostile_client_cannot_make_what_is_established_new_again() {
             own_issuer: false,
             recalled: false,
         }),
+        fingerprint: None,
     };
     for client in 0..3 {
         for number in 0..ESTABLISHED {

@@ -43,6 +43,7 @@ fn history_alone(sessions: usize, certificates: usize) -> f64 {
                 own_issuer: false,
                 recalled: false,
             }),
+            fingerprint: None,
         }
     });
     let all: Vec<_> = all.collect();

@@ -139,6 +139,7 @@ pub(super) fn flood(number: u64) {
             network: Some(numbers.id()),
             domain: Some(numbers.id()),
             certificate: Some(certificate),
+            fingerprint: None,
         };
         history.observe(&observation, &mut |_| Some("some name of thirty letters or so".into()));
     }

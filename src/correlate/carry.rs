@@ -2,7 +2,7 @@
 
 use super::{AbsentReason, Correlator, Leaf};
 use crate::history::Weighted;
-use crate::model::{CertificateId, EventTime, HOUR_NANOS, Id128, Log, Session};
+use crate::model::{CertificateId, EventTime, HOUR_NANOS, Log, Session};
 
 /// What a server presented, and when.
 #[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -60,14 +60,14 @@ impl Correlator {
 
     /// Remembers what a server presented, and recalls it for a session that cannot show it.
     pub(super) fn carry_forward(&mut self, log: Log, session: &Session, leaf: Leaf, at: EventTime) -> Leaf {
-        let Some(server) = server_key(session) else { return leaf };
+        let Some(service) = session.service else { return leaf };
         match leaf {
             Leaf::Presented(known) => {
                 if log != Log::SuricataAlert {
                     let presented = Presented { certificate: known.certificate.id, at };
-                    self.presented.insert(server, presented);
+                    self.presented.insert(service, presented);
                     if let Some(effects) = &mut self.effects {
-                        effects.presented.push((server, presented));
+                        effects.presented.push((service, presented));
                     }
                 }
                 Leaf::Presented(known)
@@ -81,7 +81,7 @@ impl Correlator {
                     AbsentReason::Tls13 => TLS13_CARRY.min(self.settings.carry),
                     _ => self.settings.carry,
                 };
-                let Some(&Presented { certificate, at: presented_at }) = self.presented.peek(server) else {
+                let Some(&Presented { certificate, at: presented_at }) = self.presented.peek(service) else {
                     return Leaf::Absent(reason);
                 };
                 if at.since(presented_at) > carry {
@@ -95,12 +95,4 @@ impl Correlator {
             leaf => leaf,
         }
     }
-}
-
-/// A server as clients see it: address, port, and the name they ask for, or none.
-fn server_key(session: &Session) -> Option<Id128> {
-    let server = session.server?.server_id();
-    let port = session.server_port?.to_be_bytes();
-    let name = session.name.map_or([0; 16], |name| name.name.0);
-    Some(Id128::of_parts(&[&server.0, &port, &name]))
 }

@@ -100,7 +100,7 @@ impl Waiting {
             empty_object: stored.empty_object,
             sensor: stored.named_sensor,
             faults: stored.faults,
-            body: Body::Session(stored.session),
+            body: Body::Session(stored.session.with_service()),
         };
         let batch = Batch {
             source: Arc::new(source),

@@ -13,6 +13,7 @@ use crate::model::{
 pub const LATELY: i64 = 7 * DAY_NANOS;
 /// Certificates of a name among which its former one is looked for.
 const FORMER_LOOKED_AT: usize = 16;
+
 impl Correlator {
     pub(super) fn count(&mut self, batch: &Batch, session: &Session, leaf: &Leaf, observation: &Observation) -> Seen {
         let mut effects = self.effects.as_mut();
@@ -77,6 +78,7 @@ impl Correlator {
             network: session.server.map(|server| self.prefixes.network_id(server)),
             domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
             certificate,
+            fingerprint: session.client_fingerprints.id(),
         }
     }
 }
@@ -109,5 +111,6 @@ fn label_of(of: Labelled, batch: &Batch, session: &Session, certificate: Option<
             let name = session.server_name?.of(&batch.text);
             Some(registrable(name).map_or_else(|| name.to_lowercase(), |(_, domain)| domain).into())
         }
+        Labelled::Fingerprint => Some(session.client_fingerprints.text(&batch.text)?.into()),
     }
 }

@@ -11,6 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
 use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
+use super::fingerprint::client_fingerprints;
 use super::json;
 use super::names::name_ids;
 use super::output::Output;
@@ -58,6 +59,8 @@ struct Tls<'a> {
     version: Option<&'a str>,
     resumed: Option<&'a str>,
     client: Option<&'a str>,
+    ja3: Option<&'a str>,
+    ja4: Option<&'a str>,
     server_answered: bool,
 }
 
@@ -153,6 +156,8 @@ impl<'a> Tls<'a> {
             "version" => &mut self.version,
             "session_resumed" => &mut self.resumed,
             "client" => &mut self.client,
+            "ja3" => &mut self.ja3,
+            "ja4" => &mut self.ja4,
             // Each of these takes a ServerHello; before 7.0 an empty `ja3s` was written where it was off.
             "ja3s" | "server_handshake" | "server_alpns" | "alpn_tc" => {
                 self.server_answered |= raw != "{}";
@@ -176,10 +181,11 @@ fn read(output: &mut Output<'_>, event: &Event<'_>, faults: &mut Faults) -> (Log
         }
         (Some("\"quic\""), _, Some(quic)) => {
             let mut tls = Tls::default();
-            let _ = json::walk_object(quic, &mut |key, raw| {
-                if key == "sni" {
-                    tls.server_name = Some(raw);
-                }
+            let _ = json::walk_object(quic, &mut |key, raw| match key {
+                "sni" => tls.server_name = Some(raw),
+                "ja3" => tls.ja3 = Some(raw),
+                "ja4" => tls.ja4 = Some(raw),
+                _ => {}
             });
             if tls.server_name.is_none() {
                 return (Log::SuricataOther, Body::PassThrough);
@@ -220,7 +226,25 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
         validation_status: None,
         leaf,
         client_leaf,
+        service: None,
+        client_fingerprints: client_fingerprints(
+            output,
+            tls.ja3.and_then(hash_of).as_deref(),
+            tls.ja4.and_then(json::string).as_deref(),
+        ),
     }
+    .with_service()
+}
+
+/// The hash of a `ja3` object, which is empty where it is off (before 7.0).
+fn hash_of(ja3: &str) -> Option<Cow<'_, str>> {
+    let mut hash = None;
+    let _ = json::walk_object(ja3, &mut |key, raw| {
+        if key == "hash" {
+            hash = Some(raw);
+        }
+    });
+    json::string(hash?)
 }
 
 /// `TLS 1.3` and its drafts; `TLSv1` is 1.0.

@@ -9,6 +9,7 @@ mod cache;
 mod der;
 mod detect;
 mod eve;
+mod fingerprint;
 mod json;
 mod names;
 mod output;

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
+use super::fingerprint::client_fingerprints;
 use super::json;
 use super::names::name_ids;
 use super::output::{MAX_REFERENCES, Output};
@@ -85,6 +86,8 @@ zeek_fields! {
     Host = "host",
     IssuerSubject = "issuer_subject",
     Uid = "uid",
+    Ja3 = "ja3",
+    Ja4 = "ja4",
 }
 
 /// Objects that shippers nest fields into, and the prefix that the flat names have.
@@ -368,7 +371,14 @@ fn session(
         validation_status: validation.map(|status| output.span(&status)),
         leaf: None,
         client_leaf: None,
+        service: None,
+        client_fingerprints: client_fingerprints(
+            output,
+            fields.text(ZeekField::Ja3).as_deref(),
+            fields.text(ZeekField::Ja4).as_deref(),
+        ),
     }
+    .with_service()
 }
 
 /// `TLSv13`, its drafts and the DTLS form.

@@ -271,6 +271,7 @@ fn write_session(
         settings: &settings.enrich,
         session,
         server_name,
+        ja4: session.client_fingerprints.ja4.map(|(span, _)| span.of(&judged.batch.text)),
         context,
         certificate: known.map(|known| &*known.certificate),
         analysis,

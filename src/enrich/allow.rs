@@ -3,6 +3,7 @@
 //! An exception for a certificate, an issuer, a name or an address leaves a tenth of the weight of heuristics. Rows of
 //! feeds that accuse just what is excepted, and signatures that are excepted by their id, only explain. Other signatures
 //! and feeds keep their weight: that somebody trusts an issuer says nothing of a certificate that is known to be bad.
+//! Exceptions for the client's certificate hold for what is found on it, and for nothing else.
 
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Found, Group};
@@ -18,6 +19,8 @@ const MAX_SAID: usize = 4;
 /// What exceptions are looked up for.
 pub(super) struct Excepted<'a> {
     pub(super) certificate: Option<&'a Certificate>,
+    /// The client's.
+    pub(super) client: Option<&'a Certificate>,
     pub(super) server_name: Option<&'a str>,
     pub(super) server: Option<Address>,
     pub(super) at: Option<EventTime>,
@@ -39,11 +42,17 @@ pub(super) fn apply(allow: &AllowList, subject: &Excepted<'_>, findings: &mut Fi
     if let Some(server) = subject.server {
         general.extend(allow.of_address(server, at));
     }
+    let of_client = subject.client.map(|certificate| allow.of_certificate(certificate, at)).unwrap_or_default();
+    // What is odd about a client may be known of the server that it goes to as well.
+    let of_client_or_general = [&of_client[..], &general[..]].concat();
     let mut said: Vec<&AllowEntry> = Vec::new();
     for found in &mut findings.found {
-        let by = match (found.finding.group, found.finding.id) {
-            (Group::Signature, super::feed::ID) => explained_feed(allow, &general, found, at),
-            (Group::Signature, _) => allow.of_signature(&found.finding.evidence, at).first().copied(),
+        let is_clients = found.finding.id == super::client_certificate::ID;
+        let by = match found.finding.group {
+            Group::Signature if found.listed && is_clients => explained_feed(allow, &of_client, found, at),
+            Group::Signature if found.listed => explained_feed(allow, &general, found, at),
+            Group::Signature => allow.of_signature(&found.finding.evidence, at).first().copied(),
+            _ if is_clients => lightened(allow, &of_client_or_general, found, at),
             _ => lightened(allow, &general, found, at),
         };
         let Some(by) = by else { continue };
@@ -89,7 +98,7 @@ fn explained_feed<'a>(
         return None;
     }
     let of = |kinds: &[AllowKind]| general.iter().find(|entry| kinds.contains(&entry.kind)).copied();
-    match &*found.finding.field {
+    match found.finding.field.strip_prefix(super::client_certificate::FIELD).unwrap_or(&found.finding.field) {
         "server_name" | "san.dns" | "subject.cn" => allow.of_name(&found.finding.observed, at).first().copied(),
         "server" => of(&[AllowKind::Address]),
         "issuer" => of(&[AllowKind::Issuer, AllowKind::Sha256, AllowKind::Sha1]),

@@ -10,6 +10,8 @@ use crate::model::{AttributeKind, Certificate, Direction};
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "client_certificate";
+/// What the fields of its findings begin with.
+pub(super) const FIELD: &str = "client_certificate.";
 /// What would be benign, for a person who looks at the finding.
 pub(super) const BENIGN: &str =
     "a call between browsers, a VPN or devices of one maker, which make their own certificates; an authorised test";
@@ -65,9 +67,9 @@ fn known(subject: &Subject<'_>, findings: &mut Findings) {
     feed::report(subject.client_feeds, None, &mut own);
     for mut found in own.found {
         found.finding.id = ID;
-        found.finding.field = format!("client_certificate.{}", found.finding.field).into();
+        found.finding.field = format!("{FIELD}{}", found.finding.field).into();
         found.finding.note = format!("of the client's certificate, {}", found.finding.note);
-        findings.push(found.finding, found.effect);
+        findings.found.push(found);
     }
 }
 
@@ -96,7 +98,7 @@ fn finding(field: &str, observed: String, expected: &str, weight: f64, note: Str
         severity: severity_of(weight),
         weight,
         technique: if weight > 0.0 { vec!["T1587.003"] } else { Vec::new() },
-        field: format!("client_certificate.{field}").into(),
+        field: format!("{FIELD}{field}").into(),
         observed,
         expected: expected.to_owned(),
         evidence: "the certificate itself".to_owned(),

@@ -139,6 +139,8 @@ fn weigh(found: &FeedMatch, is_shared: bool, is_popular: bool) -> (f64, Effect) 
         MatchKind::Domain | MatchKind::Rule => (WEIGHT_NAME, Effect::Floor(Severity::High)),
         MatchKind::Subject => (WEIGHT_NAME, Effect::Weighs),
         MatchKind::Address | MatchKind::Network if is_popular => (0.0, Effect::Explains),
+        // Said elsewhere, beside other findings.
+        MatchKind::Ja3 => (0.0, Effect::Explains),
         MatchKind::ParentDomain | MatchKind::Address | MatchKind::Network | MatchKind::Issuer => {
             (WEIGHT_HINT, Effect::Weighs)
         }

@@ -11,6 +11,7 @@ mod allow;
 mod analysis;
 mod changing_server;
 mod client_certificate;
+mod client_fingerprint;
 mod feed;
 mod first_seen_certificate;
 mod first_seen_name;
@@ -27,6 +28,7 @@ mod score;
 mod self_signed;
 mod shared_certificate;
 mod signature;
+mod unusual_port;
 mod vendor_mimic;
 
 use std::borrow::Cow;
@@ -50,7 +52,7 @@ use crate::knowledge::feeds::FeedMatch;
 use crate::model::{Certificate, Direction, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 19] = [
     Check { id: signature::ID, run: signature::check, benign: signature::BENIGN, asks_history: false },
     Check { id: feed::ID, run: feed::check, benign: feed::BENIGN, asks_history: false },
     Check {
@@ -98,6 +100,14 @@ const CHECKS: [Check; 17] = [
         asks_history: true,
     },
     Check { id: first_seen_name::ID, run: first_seen_name::check, benign: first_seen_name::BENIGN, asks_history: true },
+    // These speak beside others only, and so come last.
+    Check { id: unusual_port::ID, run: unusual_port::check, benign: unusual_port::BENIGN, asks_history: false },
+    Check {
+        id: client_fingerprint::ID,
+        run: client_fingerprint::check,
+        benign: client_fingerprint::BENIGN,
+        asks_history: true,
+    },
 ];
 
 /// One check.
@@ -121,6 +131,8 @@ pub struct Subject<'a> {
     pub session: &'a Session,
     /// The name that the client asked for.
     pub server_name: Option<&'a str>,
+    /// The client's JA4.
+    pub ja4: Option<&'a str>,
     /// What was known when the session was judged.
     pub context: &'a SessionContext,
     /// The certificate, presented or recalled.
@@ -225,6 +237,8 @@ pub struct Findings {
 struct Found {
     finding: Finding,
     effect: Effect,
+    /// Whether it is a row of a feed that says so.
+    listed: bool,
 }
 
 /// What a finding does to the verdict, beside its weight.
@@ -258,7 +272,8 @@ pub struct Assessment {
 impl Findings {
     /// Reports a finding.
     pub fn push(&mut self, finding: Finding, effect: Effect) {
-        self.found.push(Found { finding, effect });
+        let listed = finding.id == feed::ID;
+        self.found.push(Found { finding, effect, listed });
     }
 
     /// Reports that a check could not decide; `code` is `check:why`.
@@ -306,6 +321,11 @@ fn first_sight(
     findings.push(finding, Effect::Explains);
 }
 
+/// Whether something was found that weighs, beside what only stands by others.
+fn has_company(findings: &Findings) -> bool {
+    findings.found.iter().any(|found| found.finding.group != Group::Context && found.effect != Effect::Explains)
+}
+
 /// All checks, in the order in which their findings are listed.
 pub fn checks() -> &'static [Check] {
     &CHECKS
@@ -320,6 +340,7 @@ pub fn assess_session(subject: &Subject<'_>) -> Assessment {
     lookalike::weigh_company(subject, &mut findings);
     let excepted = allow::Excepted {
         certificate: subject.certificate,
+        client: subject.client.map(|(certificate, _)| certificate),
         server_name: subject.server_name,
         server: subject.session.server,
         at: Some(subject.context.at),
@@ -340,7 +361,8 @@ pub fn assess_certificate(
     let mut findings = Findings::default();
     signature::report(analysis, &mut findings);
     feed::report(feeds, Some(analysis), &mut findings);
-    let excepted = allow::Excepted { certificate: Some(certificate), server_name: None, server: None, at };
+    let excepted =
+        allow::Excepted { certificate: Some(certificate), client: None, server_name: None, server: None, at };
     allow::apply(&knowledge.allow, &excepted, &mut findings);
     score::assess_certificate(findings)
 }

@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 26] = [
+const NOT_EVALUATED: [Reason; 27] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -76,6 +76,11 @@ const NOT_EVALUATED: [Reason; 26] = [
         "rare_issuer:learning",
         "the history is too short to say what is usual here",
         "let `run` learn, or replay more logs with --state; [history] learning sets how much is needed",
+    ),
+    reason(
+        "client_fingerprint:not_logged",
+        "a feed lists JA3 fingerprints, and that of the client is not logged",
+        "load Zeek's package ja3, or set `ja3-fingerprints: yes` in suricata.yaml",
     ),
     reason("self_signed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("self_signed:not_logged", "subject or issuer are not logged", LOG_DER),

@@ -246,7 +246,7 @@ mod tests {
             evidence: String::new(),
             note: "note".to_owned(),
         };
-        Found { finding, effect }
+        Found { finding, effect, listed: false }
     }
 
     fn verdict(found: Vec<Found>) -> (Verdict, u8) {

@@ -20,6 +20,8 @@ pub struct Budget {
     pub servers: u64,
     /// Clients.
     pub clients: u64,
+    /// What clients offer.
+    pub fingerprints: u64,
 }
 
 impl Budget {
@@ -33,10 +35,11 @@ impl Budget {
             total,
             issuers: percent(9),
             certificates: percent(65),
-            keys: percent(7),
+            keys: percent(6),
             names: percent(10),
             servers: percent(5),
-            clients: percent(4),
+            clients: percent(3),
+            fingerprints: percent(2),
         }
     }
 }

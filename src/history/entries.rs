@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::ALLOCATION_BYTES;
 use super::recent::Recent;
-use super::seen::{CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Moved, NameSeen, ServerSeen};
+use super::seen::{
+    CertificateSeen, FingerprintSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Moved, NameSeen, ServerSeen,
+};
 use super::table::{Weighted, entry_bytes};
 use crate::model::{DAY_NANOS, EventTime, Id128};
 
@@ -114,6 +116,21 @@ pub struct ServerEntry {
     pub names: Recent,
     /// Clients.
     pub clients: Recent,
+}
+
+/// What clients offer, as a sensor fingerprints it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FingerprintEntry {
+    /// When it was seen.
+    pub times: Times,
+    /// Its text.
+    pub label: Option<Box<str>>,
+    /// Clients.
+    pub clients: Recent,
+    /// Certificates of servers.
+    pub certificates: Recent,
+    /// Servers of sessions whose certificate was not visible: what goes with them is not known.
+    pub hidden_servers: Recent,
 }
 
 /// What is the same for all entries.
@@ -359,6 +376,42 @@ impl Entry for ServerEntry {
     }
 }
 
+impl Entry for FingerprintEntry {
+    fn new(times: Times) -> Self {
+        let [clients, certificates, hidden_servers] = [const { Recent::EMPTY }; 3];
+        Self { times, label: None, clients, certificates, hidden_servers }
+    }
+
+    fn times(&self) -> &Times {
+        &self.times
+    }
+
+    fn times_mut(&mut self) -> &mut Times {
+        &mut self.times
+    }
+
+    fn sets(&self) -> impl Iterator<Item = (&'static str, &Recent)> {
+        let Self { clients, certificates, hidden_servers, .. } = self;
+        [("clients", clients), ("certificates", certificates), ("hidden_servers", hidden_servers)].into_iter()
+    }
+
+    fn sets_mut(&mut self) -> impl Iterator<Item = &mut Recent> {
+        [&mut self.clients, &mut self.certificates, &mut self.hidden_servers].into_iter()
+    }
+
+    fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    fn own_bytes(&self) -> usize {
+        label_bytes(&self.label)
+    }
+
+    fn merge_own(&mut self, other: &Self) {
+        merge_labels(&mut self.label, &other.label);
+    }
+}
+
 impl IssuerEntry {
     /// What is known of it, by the observers since a day.
     pub fn seen(&self, from_day: i32) -> IssuerSeen {
@@ -451,6 +504,22 @@ impl ServerEntry {
     }
 }
 
+impl FingerprintEntry {
+    /// What is known of it, by the observers since a day.
+    pub(super) fn seen(&self, from_day: i32) -> FingerprintSeen {
+        let certificates = self.certificates.count_since(from_day);
+        let latest = self.certificates.observers().first().filter(|_| certificates == 1);
+        FingerprintSeen {
+            first: self.times.first,
+            last_seen: self.times.last_seen,
+            clients: self.clients.count_since(from_day),
+            certificates,
+            only_certificate: latest.map(|observer| observer.id),
+            hidden_servers: self.hidden_servers.count_since(from_day),
+        }
+    }
+}
+
 impl Weighted for IssuerEntry {
     fn weight(&self) -> u32 {
         self.bytes()
@@ -476,6 +545,12 @@ impl Weighted for NameEntry {
 }
 
 impl Weighted for ServerEntry {
+    fn weight(&self) -> u32 {
+        self.bytes()
+    }
+}
+
+impl Weighted for FingerprintEntry {
     fn weight(&self) -> u32 {
         self.bytes()
     }

@@ -22,6 +22,7 @@ pub fn merge(one: &History, other: &History) -> History {
     merge_tables(&mut merged.keys, &one.keys, &other.keys);
     merge_tables(&mut merged.names, &one.names, &other.names);
     merge_tables(&mut merged.servers, &one.servers, &other.servers);
+    merge_tables(&mut merged.fingerprints, &one.fingerprints, &other.fingerprints);
     merge_clients(&mut merged.clients, &one.clients, &other.clients);
     let certificates = merged.certificates.len() as u64;
     let clients = merged.clients.table().len() as u64;

@@ -72,7 +72,9 @@ pub(crate) fn from_format_2(table: HistoryTable, value: &[u8]) -> Result<Vec<u8>
             let times = Times { first: row.first, last_seen: row.first.at };
             Ok(write_row(&NameEntry { clients, ..NameEntry::new(times) }))
         }
-        HistoryTable::Clients | HistoryTable::Keys | HistoryTable::Servers => Ok(value.to_vec()),
+        HistoryTable::Clients | HistoryTable::Keys | HistoryTable::Servers | HistoryTable::Fingerprints => {
+            Ok(value.to_vec())
+        }
     }
 }
 

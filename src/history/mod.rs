@@ -11,6 +11,7 @@
 //! | keys | SHA-256 of the public key | servers, networks, certificates |
 //! | names | registrable domain | clients, issuers, certificates, servers, networks |
 //! | servers | address | certificates, names, clients |
+//! | fingerprints | JA4 of the client, else JA3 | clients, certificates, servers that hide theirs |
 //! | clients | address, IPv6 by /64 | none: the last day |
 
 mod alerts;
@@ -31,8 +32,8 @@ mod table;
 pub use alerts::{Alert, Alerts};
 pub use budget::Budget;
 pub use entries::{
-    CertificateEntry, ESTABLISHED_AFTER, ESTABLISHED_CLIENTS, Entry, IssuerEntry, KeyEntry, NameEntry, ServerEntry,
-    Times,
+    CertificateEntry, ESTABLISHED_AFTER, ESTABLISHED_CLIENTS, Entry, FingerprintEntry, IssuerEntry, KeyEntry,
+    NameEntry, ServerEntry, Times,
 };
 pub use learning::{Learning, LearningReason, LearningThresholds};
 pub use merge::merge;
@@ -41,8 +42,8 @@ pub use rarity::Rarity;
 pub use recent::{Observer, Recent};
 pub use rows::{BadRow, HistoryTable};
 pub use seen::{
-    CertificateSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, Moved, NameSeen, Observation,
-    ObservedCertificate, Seen, ServerSeen,
+    CertificateSeen, FingerprintSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, Moved, NameSeen,
+    Observation, ObservedCertificate, Seen, ServerSeen,
 };
 pub use table::{Change, Fate, Recency, Table, Weighted};
 
@@ -65,7 +66,7 @@ pub struct HistorySettings {
     pub memory: u64,
 }
 
-/// History of issuers, certificates, keys, names and servers.
+/// History of issuers, certificates, keys, names, servers and fingerprints of clients.
 #[derive(Clone, Debug)]
 pub struct History {
     settings: HistorySettings,
@@ -74,6 +75,7 @@ pub struct History {
     keys: Table<KeyEntry>,
     names: Table<NameEntry>,
     servers: Table<ServerEntry>,
+    fingerprints: Table<FingerprintEntry>,
     clients: Clients,
     learning: Learning,
     whole: bool,
@@ -105,6 +107,7 @@ impl History {
             keys: Table::new(budget.keys, tracking),
             names: Table::new(budget.names, tracking),
             servers: Table::new(budget.servers, tracking),
+            fingerprints: Table::new(budget.fingerprints, tracking),
             clients: Clients::new(budget.clients, tracking),
             learning: Learning::default(),
             whole: false,
@@ -141,6 +144,7 @@ impl History {
             seen.interception_begins = session.note_taken_over(&mut self.issuers, domain, issuer, &mut seen);
         }
         seen.server = session.note_server(&mut self.servers);
+        seen.fingerprint = session.note_fingerprint(&mut self.fingerprints, label);
         self.learning.end(self.settings.learning, clock);
         seen.learning = self.learning.reason(self.settings.learning, clock);
         seen.active_clients = self.clients.since(from_day);
@@ -166,6 +170,10 @@ impl History {
                 .server
                 .and_then(|server| self.servers.peek(server))
                 .map(|entry| entry.seen(from_day, clock.day())),
+            fingerprint: observation
+                .fingerprint
+                .and_then(|fingerprint| self.fingerprints.peek(fingerprint))
+                .map(|entry| entry.seen(from_day)),
             interception_begins: false,
             learning: self.learning.reason(self.settings.learning, clock),
             active_clients: self.clients.count_since(from_day),
@@ -190,13 +198,14 @@ impl History {
     }
 
     /// What each table holds, and what that takes.
-    pub fn usage(&self) -> [TableUse; 6] {
+    pub fn usage(&self) -> [TableUse; 7] {
         [
             usage_of(HistoryTable::Issuers, &self.issuers),
             usage_of(HistoryTable::Certificates, &self.certificates),
             usage_of(HistoryTable::Keys, &self.keys),
             usage_of(HistoryTable::Names, &self.names),
             usage_of(HistoryTable::Servers, &self.servers),
+            usage_of(HistoryTable::Fingerprints, &self.fingerprints),
             usage_of(HistoryTable::Clients, self.clients.table()),
         ]
     }
@@ -229,6 +238,11 @@ impl History {
     /// Servers.
     pub fn servers(&self) -> &Table<ServerEntry> {
         &self.servers
+    }
+
+    /// Fingerprints of clients.
+    pub fn fingerprints(&self) -> &Table<FingerprintEntry> {
+        &self.fingerprints
     }
 
     /// Clients, and the last day on which each was seen.
@@ -277,6 +291,7 @@ impl History {
             HistoryTable::Names => self.names.restore(read_rows(rows, bad)),
             HistoryTable::Keys => self.keys.restore(read_rows(rows, bad)),
             HistoryTable::Servers => self.servers.restore(read_rows(rows, bad)),
+            HistoryTable::Fingerprints => self.fingerprints.restore(read_rows(rows, bad)),
             HistoryTable::Clients => self.clients.restore(read_rows(rows, bad)),
         }
     }
@@ -288,6 +303,7 @@ impl History {
         rows_of(HistoryTable::Names, &self.names, &mut each);
         rows_of(HistoryTable::Keys, &self.keys, &mut each);
         rows_of(HistoryTable::Servers, &self.servers, &mut each);
+        rows_of(HistoryTable::Fingerprints, &self.fingerprints, &mut each);
         rows_of(HistoryTable::Clients, self.clients.table(), &mut each);
     }
 
@@ -298,6 +314,7 @@ impl History {
         self.names.take_changes(|change| row_of(HistoryTable::Names, &change, &mut each));
         self.keys.take_changes(|change| row_of(HistoryTable::Keys, &change, &mut each));
         self.servers.take_changes(|change| row_of(HistoryTable::Servers, &change, &mut each));
+        self.fingerprints.take_changes(|change| row_of(HistoryTable::Fingerprints, &change, &mut each));
         self.clients.take_changes(|change| row_of(HistoryTable::Clients, &change, &mut each));
     }
 }
@@ -471,6 +488,28 @@ impl Session<'_> {
             known.intercepts_since = since;
         }
         begins
+    }
+
+    fn note_fingerprint(
+        &self,
+        fingerprints: &mut Table<FingerprintEntry>,
+        label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
+    ) -> Option<FingerprintSeen> {
+        let certificate = self.observation.certificate.map(|certificate| certificate.id);
+        fingerprints.update(
+            self.observation.fingerprint?,
+            || self.first_sight(false),
+            |entry, _| {
+                self.note_times(&mut entry.times, false);
+                if entry.label.is_none() {
+                    entry.label = label(Labelled::Fingerprint).map(|label| bounded_label(&label));
+                }
+                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.certificates, certificate);
+                self.note(&mut entry.hidden_servers, self.observation.server.filter(|_| certificate.is_none()));
+                (entry.clients.is_several(), entry.seen(self.from_day))
+            },
+        )
     }
 
     /// A session without a certificate and without a name says nothing of its server.

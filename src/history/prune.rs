@@ -26,6 +26,7 @@ impl History {
         revise(&mut self.keys, before, &mut forgotten);
         revise(&mut self.names, before, &mut forgotten);
         revise(&mut self.servers, before, &mut forgotten);
+        revise(&mut self.fingerprints, before, &mut forgotten);
         forgotten.entries += self.clients.forget_before(before.day());
         forgotten.certificates = certificates;
         forgotten

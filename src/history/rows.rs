@@ -17,6 +17,8 @@ pub enum HistoryTable {
     Keys = 5,
     /// Servers.
     Servers = 6,
+    /// What clients offer.
+    Fingerprints = 7,
 }
 
 /// A row that cannot be read back.
@@ -26,8 +28,8 @@ pub struct BadRow;
 
 impl HistoryTable {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Issuers, Self::Certificates, Self::Names, Self::Clients, Self::Keys, Self::Servers];
+    pub const ALL: [Self; 7] =
+        [Self::Issuers, Self::Certificates, Self::Names, Self::Clients, Self::Keys, Self::Servers, Self::Fingerprints];
 
     /// What it is called where it is shown.
     pub fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl HistoryTable {
             Self::Clients => "clients",
             Self::Keys => "keys",
             Self::Servers => "servers",
+            Self::Fingerprints => "fingerprints",
         }
     }
 }

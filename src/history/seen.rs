@@ -24,6 +24,8 @@ pub struct Observation {
     pub domain: Option<Id128>,
     /// The certificate.
     pub certificate: Option<ObservedCertificate>,
+    /// What the client offers.
+    pub fingerprint: Option<Id128>,
 }
 
 /// The certificate of an observation.
@@ -62,6 +64,8 @@ pub enum Labelled {
     Organization,
     /// The domain.
     Domain,
+    /// What the client offers.
+    Fingerprint,
 }
 
 /// What is known once a session has been counted. Numbers are of distinct observers within the window; 32 stands for 32
@@ -80,6 +84,8 @@ pub struct Seen {
     pub name: Option<NameSeen>,
     /// The server.
     pub server: Option<ServerSeen>,
+    /// What the client offers.
+    pub fingerprint: Option<FingerprintSeen>,
     /// Why there is too little history to judge rarity by, if there is.
     pub learning: Option<LearningReason>,
     /// Distinct clients in the window.
@@ -181,6 +187,23 @@ pub struct ServerSeen {
     pub names: u32,
     /// Distinct clients.
     pub clients: u32,
+}
+
+/// What is known of a client's fingerprint.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct FingerprintSeen {
+    /// When it was first seen.
+    pub first: FirstSeen,
+    /// When it was last seen.
+    pub last_seen: EventTime,
+    /// Distinct clients.
+    pub clients: u32,
+    /// Distinct certificates.
+    pub certificates: u32,
+    /// The certificate, where it is one only.
+    pub only_certificate: Option<CertificateId>,
+    /// Distinct servers of sessions whose certificate was not visible.
+    pub hidden_servers: u32,
 }
 
 /// When something was first seen.

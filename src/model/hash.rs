@@ -27,6 +27,10 @@ pub type CertificateId = Id128;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StreamKey(pub [u8; 32]);
 
+/// JA3: an MD5 of what a TLS client offers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ja3(pub [u8; 16]);
+
 /// The identity of one record: the first 128 bits of SHA-256(stream key ‖ big-endian 64-bit offset).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RecordId(pub [u8; 16]);
@@ -50,6 +54,13 @@ impl Sha1Digest {
     }
 
     /// Reads 40 hexadecimal digits, colons allowed, of either case.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_hex(text.as_bytes()).map(Self)
+    }
+}
+
+impl Ja3 {
+    /// Reads 32 hexadecimal digits of either case.
     pub fn parse(text: &str) -> Option<Self> {
         parse_hex(text.as_bytes()).map(Self)
     }
@@ -151,7 +162,7 @@ macro_rules! hex_text {
     )*};
 }
 
-hex_text!(Sha256Digest, Sha1Digest, Id128, StreamKey, RecordId);
+hex_text!(Sha256Digest, Sha1Digest, Id128, Ja3, StreamKey, RecordId);
 
 #[cfg(test)]
 mod tests {

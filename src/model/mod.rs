@@ -17,11 +17,11 @@ pub(crate) use certificate::organization_id;
 pub use certificate::{Certificate, CertificateSource, Key, SelfSigned, SubjectAltNames};
 pub use fault::{Fault, FaultField, Problem};
 pub(crate) use hash::hex_value;
-pub use hash::{CertificateId, Id128, RecordId, Sha1Digest, Sha256Digest, StreamKey};
+pub use hash::{CertificateId, Id128, Ja3, RecordId, Sha1Digest, Sha256Digest, StreamKey};
 pub use name::{Attribute, AttributeKind, DistinguishedName};
 pub use record::{
-    Batch, Body, CertificateRecord, DeadLetter, Faults, HashPair, Log, NameIds, Record, ReferenceRange, Session,
-    SourceInfo, Span, TlsVersion, UnparsedHint,
+    Batch, Body, CertificateRecord, ClientFingerprints, DeadLetter, Faults, HashPair, Log, NameIds, Record,
+    ReferenceRange, Session, SourceInfo, Span, TlsVersion, UnparsedHint,
 };
 pub use serial::Serial;
 pub use time::{DAY_NANOS, EventTime, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::address::Address;
 use super::certificate::Certificate;
 use super::fault::Fault;
-use super::hash::{CertificateId, Id128, Sha1Digest, Sha256Digest, StreamKey};
+use super::hash::{CertificateId, Id128, Ja3, Sha1Digest, Sha256Digest, StreamKey};
 use super::time::{EventTime, TimeZone};
 
 /// What is known of an input before its first record: the same for all records of one file.
@@ -162,6 +162,21 @@ pub struct Session {
     pub leaf: Option<Arc<Certificate>>,
     /// The client's certificate, where the record itself holds its facts (EVE).
     pub client_leaf: Option<Arc<Certificate>>,
+    /// The service, as clients see it: address, port, and the name that they ask for, or none. It follows from these, and
+    /// is worked out where the record is read, since the thread that asks for it has no time to hash.
+    #[serde(skip)]
+    pub service: Option<Id128>,
+    /// What the client offers. Last, so that sessions that were stored without it are read by adding to their end.
+    pub client_fingerprints: ClientFingerprints,
+}
+
+/// What a client offers, as sensors fingerprint it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct ClientFingerprints {
+    /// JA3.
+    pub ja3: Option<Ja3>,
+    /// JA4: where its text is, and its identity.
+    pub ja4: Option<(Span, Id128)>,
 }
 
 /// Identities of a server name.
@@ -243,6 +258,7 @@ impl Batch {
             if let Body::Session(session) = &mut record.body {
                 session.server_name = session.server_name.map(&mut copy);
                 session.validation_status = session.validation_status.map(&mut copy);
+                session.client_fingerprints.ja4 = session.client_fingerprints.ja4.map(|(text, id)| (copy(text), id));
                 for range in [&mut session.chain, &mut session.client_chain] {
                     let start = references.len() as u32;
                     references.extend_from_slice(range.of(&self.references));
@@ -265,6 +281,30 @@ impl Span {
     /// The text of this piece.
     pub fn of(self, text: &str) -> &str {
         text.get(self.start as usize..self.start as usize + self.len as usize).unwrap_or_default()
+    }
+}
+
+impl Session {
+    /// The same with its service.
+    pub fn with_service(mut self) -> Self {
+        let name = self.name.map_or([0; 16], |name| name.name.0);
+        self.service = self
+            .server
+            .zip(self.server_port)
+            .map(|(server, port)| Id128::of_parts(&[&server.server_id().0, &port.to_be_bytes(), &name]));
+        self
+    }
+}
+
+impl ClientFingerprints {
+    /// The identity of the one that tells more: JA4, which does not change with the order of what is offered, else JA3.
+    pub fn id(&self) -> Option<Id128> {
+        self.ja4.map(|(_, id)| id).or(self.ja3.map(|ja3| Id128(ja3.0)))
+    }
+
+    /// The same as text, out of the text of the batch.
+    pub fn text(&self, text: &str) -> Option<String> {
+        self.ja4.map(|(span, _)| span.of(text).to_owned()).or(self.ja3.map(|ja3| ja3.to_string()))
     }
 }
 

@@ -2,14 +2,38 @@
 
 use redb::ReadableTable as _;
 
-use super::{META, ROWS, StateError, VERSION};
+use super::{HELD, META, ROWS, StateError, VERSION};
 use crate::history::{HistoryTable, migrate};
 
 /// The oldest format that is read.
 pub(super) const OLDEST: u32 = 2;
 
-/// Writes the rows of format 2 anew, where they have another form today.
-pub(super) fn from_format_2(transaction: &redb::WriteTransaction, path: &std::path::Path) -> Result<(), StateError> {
+/// What waiting sessions lack that were stored before format 4: both fingerprints of the client, which nobody knows.
+const NO_FINGERPRINTS: [u8; 2] = [0, 0];
+
+/// Brings everything to the format of today.
+///
+/// # Errors
+/// The store cannot be read or written, or a row cannot be read.
+pub(super) fn from_format(
+    version: u32,
+    transaction: &redb::WriteTransaction,
+    path: &std::path::Path,
+) -> Result<(), StateError> {
+    if version == 2 {
+        renew_rows(transaction, path)?;
+    }
+    let store_error = |error| StateError::of_store(path, error);
+    lengthen_held(transaction).map_err(store_error)?;
+    let put_version = || -> Result<(), redb::Error> {
+        transaction.open_table(META)?.insert("version", VERSION.to_be_bytes().as_slice())?;
+        Ok(())
+    };
+    put_version().map_err(store_error)
+}
+
+/// Writes the rows of format 2 anew, where they have another form since format 3.
+fn renew_rows(transaction: &redb::WriteTransaction, path: &std::path::Path) -> Result<(), StateError> {
     let store_error = |error: redb::Error| StateError::of_store(path, error);
     let mut rows = transaction.open_table(ROWS).map_err(|error| store_error(error.into()))?;
     for table in HistoryTable::ALL {
@@ -27,18 +51,34 @@ pub(super) fn from_format_2(transaction: &redb::WriteTransaction, path: &std::pa
             rows.insert(key, (sequence, established, value.as_slice())).map_err(|error| store_error(error.into()))?;
         }
     }
-    let mut meta = transaction.open_table(META).map_err(|error| store_error(error.into()))?;
-    let version = VERSION.to_be_bytes();
-    meta.insert("version", version.as_slice()).map_err(|error| store_error(error.into()))?;
+    Ok(())
+}
+
+/// Adds to the end of waiting sessions what formats 2 and 3 did not have.
+fn lengthen_held(transaction: &redb::WriteTransaction) -> Result<(), redb::Error> {
+    let mut held = transaction.open_table(HELD)?;
+    let mut longer = Vec::new();
+    for row in held.iter()? {
+        let (place, session) = row?;
+        longer.push((place.value(), [session.value(), &NO_FINGERPRINTS].concat()));
+    }
+    for (place, session) in longer {
+        held.insert(place, session.as_slice())?;
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FILE_NAME, StateStore, StateView};
+    use std::sync::Arc;
+
+    use super::super::{FILE_NAME, StateChanges, StateStore, StateView};
     use super::*;
+    use crate::config::Config;
+    use crate::correlate::{Backing, CertificateStore, Correlator};
+    use crate::decode::{DecodeContext, Format, RawBatch, decode};
     use crate::history::{History, HistorySettings, LearningThresholds, Observation, ObservedCertificate};
-    use crate::model::{EventTime, HOUR_NANOS, Id128};
+    use crate::model::{EventTime, HOUR_NANOS, Id128, Log, SourceInfo, StreamKey};
 
     const SETTINGS: HistorySettings = HistorySettings {
         window_days: 30,
@@ -90,6 +130,7 @@ mod tests {
                 own_issuer: false,
                 recalled: false,
             }),
+            fingerprint: None,
         };
         let seen = history.look_up(&observation);
         let issuer = seen.issuer.unwrap();
@@ -113,6 +154,47 @@ mod tests {
         let view = StateView::open(folder.path()).unwrap();
         assert_eq!(view.version(), VERSION);
         assert_history(&view.history(SETTINGS).unwrap());
+    }
+
+    fn correlator_of(store: &StateStore) -> Correlator {
+        let certificates = CertificateStore::new(Backing::State(store.certificates()));
+        Correlator::new(Config::default().join, certificates, History::new(SETTINGS, true), true)
+    }
+
+    #[test]
+    fn a_session_that_waited_before_fingerprints_were_stored_waits_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = r#"{"ts":1760000000.5,"id.orig_h":"10.0.0.1","id.resp_h":"192.0.2.1","id.resp_p":443,"version":"TLSv12","established":true,"cert_chain_fps":["7812c001f7cda45a7c745a0e692d874c4f0319b2fd1bd49f2d199e0e7b0c1b3c"]}"#;
+        let stream = StreamKey([1; 32]);
+        let source = SourceInfo { stream, path: "ssl.log".into(), sensor: None, time_zone: None };
+        let format = Format::ZeekJson(Log::ZeekSsl);
+        let raw = RawBatch { bytes: line.as_bytes().to_vec(), offset: 0, format, oversize: None };
+        let batch = Arc::new(decode(&DecodeContext::default(), &Arc::new(source), raw));
+        let store = StateStore::open(folder.path()).unwrap();
+        let mut correlator = correlator_of(&store);
+        correlator.process(&batch, 0, batch.records[0].time, &mut |_| panic!("it waits for its certificate"));
+        store.commit(&StateChanges::take(1, &mut correlator), None).unwrap();
+        drop((store, correlator));
+        // As format 3 had it.
+        let database = redb::Database::create(folder.path().join(FILE_NAME)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut meta = transaction.open_table(META).unwrap();
+            meta.insert("version", 3_u32.to_be_bytes().as_slice()).unwrap();
+            let mut held = transaction.open_table(HELD).unwrap();
+            let (place, stored) =
+                held.first().unwrap().map(|(place, row)| (place.value(), row.value().to_vec())).unwrap();
+            let without = stored.strip_suffix(&NO_FINGERPRINTS).unwrap();
+            held.insert(place, without).unwrap();
+        }
+        transaction.commit().unwrap();
+        drop(database);
+        let store = StateStore::open(folder.path()).unwrap();
+        let mut correlator = correlator_of(&store);
+        store.restore(&mut correlator).unwrap();
+        let mut out = Vec::new();
+        correlator.finish(&mut |judged| out.push(judged.batch.text.clone()));
+        assert_eq!(out, [line]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ type RowKey = (u8, [u8; 16]);
 type RowValue<'a> = (u64, bool, &'a [u8]);
 
 /// Version of the format that this program reads and writes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const FILE_NAME: &str = "certsift.redb";
 /// The store's own cache; certificates that are in use are cached in front of it.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -292,7 +292,7 @@ impl StateStore {
             transaction.open_table(INPUTS).map_err(|error| self.store_error(error))?;
         }
         if version < VERSION {
-            migrate::from_format_2(&transaction, &self.path)?;
+            migrate::from_format(version, &transaction, &self.path)?;
             tracing::info!(path = %self.path.display(), from = version, to = VERSION, "brought the state to this format");
         }
         transaction.commit().map_err(|error| self.store_error(error))

@@ -76,8 +76,8 @@ impl Reading {
             let rows = self.rows(table as u8)?.map(|row| {
                 let (key, recency, value) = row?;
                 let current = match self.version {
-                    VERSION => value,
-                    _ => migrate::from_format_2(table, &value).map_err(|_| self.damaged("rows"))?,
+                    2 => migrate::from_format_2(table, &value).map_err(|_| self.damaged("rows"))?,
+                    _ => value,
                 };
                 Ok((key, recency, current))
             });

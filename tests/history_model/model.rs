@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     Key,
     Name,
     Server,
+    Fingerprint,
 }
 
 /// Everything that was observed of one subject.
@@ -79,6 +80,11 @@ impl Model {
                 ("networks", it.network),
             ];
             self.note(Kind::Name, domain, it.at, day, false, &observers);
+        }
+        if let Some(fingerprint) = it.fingerprint {
+            let hidden = it.server.filter(|_| id.is_none());
+            let observers = [("clients", it.client), ("certificates", id), ("hidden_servers", hidden)];
+            self.note(Kind::Fingerprint, fingerprint, it.at, day, false, &observers);
         }
         if let Some(server) = it.server {
             let observers = [("certificates", id), ("names", it.domain), ("clients", it.client)];

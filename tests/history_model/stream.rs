@@ -55,6 +55,8 @@ impl Iterator for Stream {
             recalled: self.random.one_in(6),
         };
         let client = self.pick(60, 400);
+        // A few clients of their own kind, and what all others offer.
+        let offers = if number % 50 == 7 { number } else { self.pick(4, 20) + 10_000 };
         Some(Observation {
             at,
             clock,
@@ -63,6 +65,7 @@ impl Iterator for Stream {
             network: (!self.random.one_in(30)).then(|| self.id("network", server / 16)),
             domain: (!self.random.one_in(5)).then(|| self.id("name", name)),
             certificate: (!self.random.one_in(4)).then_some(certificate),
+            fingerprint: self.random.one_in(2).then(|| self.id("fingerprint", offers)),
         })
     }
 }

@@ -16,8 +16,8 @@ use crate::encode::{Detail, EncodeSettings, encode};
 use crate::history::History;
 use crate::knowledge::Knowledge;
 use crate::model::{
-    Batch, Body, Certificate, CertificateId, EventTime, Faults, Log, Record, ReferenceRange, Session, SourceInfo, Span,
-    StreamKey, TlsVersion, UnparsedHint,
+    Batch, Body, Certificate, CertificateId, ClientFingerprints, EventTime, Faults, Log, Record, ReferenceRange,
+    Session, SourceInfo, Span, StreamKey, TlsVersion, UnparsedHint,
 };
 use crate::state::CertificateSpill;
 
@@ -120,6 +120,8 @@ pub(super) fn session_with(
         validation_status: None,
         leaf: Some(Arc::new(leaf)),
         client_leaf: None,
+        service: None,
+        client_fingerprints: ClientFingerprints::default(),
     };
     let record = Record {
         log: Log::Unknown,

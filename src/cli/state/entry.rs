@@ -10,7 +10,7 @@ use crate::model::{Address, EventTime, Id128};
 /// What is known of one thing.
 #[derive(Serialize)]
 pub(super) struct EntryObject<'a> {
-    /// `issuer`, `certificate`, `key`, `name`, `server` or `client`.
+    /// `issuer`, `certificate`, `key`, `name`, `server`, `fingerprint` or `client`.
     pub(super) kind: &'static str,
     /// Its identity in the state, 32 hexadecimal digits.
     pub(super) id: String,
@@ -71,6 +71,7 @@ impl<'a> EntryObject<'a> {
             HistoryTable::Keys => "key",
             HistoryTable::Names => "name",
             HistoryTable::Servers => "server",
+            HistoryTable::Fingerprints => "fingerprint",
             HistoryTable::Clients => "client",
         };
         Self {
@@ -132,7 +133,7 @@ impl<'a> EntryObject<'a> {
 
 fn observers_of(of: &str, set: &Recent) -> Vec<(String, String)> {
     let name = |id: Id128| match of {
-        "clients" | "servers" | "networks" => Address::of_id(id).ip().to_string(),
+        "clients" | "servers" | "networks" | "hidden_servers" => Address::of_id(id).ip().to_string(),
         _ => hex(id),
     };
     set.observers().iter().map(|known| (name(known.id), EventTime::date_text(known.day))).collect()

@@ -73,6 +73,10 @@ pub(super) fn export(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         for (id, entry, established) in in_order(history.servers()) {
             out.write(&EntryObject::of(HistoryTable::Servers, id, entry, established, from_day).with_observers(entry))?;
         }
+        for (id, entry, established) in in_order(history.fingerprints()) {
+            let object = EntryObject::of(HistoryTable::Fingerprints, id, entry, established, from_day);
+            out.write(&object.with_observers(entry))?;
+        }
         let mut clients: Vec<_> = history.clients().iter().map(|(id, _, day)| (id, *day)).collect();
         clients.sort_unstable();
         for (id, day) in clients {

@@ -53,7 +53,7 @@ pub(super) fn merge(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{}: cannot be given its name", target.display()))?;
     // It has another name by now.
     let _ = unfinished.keep();
-    let [issuers, certificates, _, names, servers, _] = merged.usage().map(|table| table.entries);
+    let [issuers, certificates, _, names, servers, ..] = merged.usage().map(|table| table.entries);
     eprintln!(
         "merged into {}: {issuers} issuers, {certificates} certificates, {names} names, {servers} servers",
         crate::cli::replay::shown(target),

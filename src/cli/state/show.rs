@@ -1,4 +1,4 @@
-//! `certsift state show`: issuers, certificates, names or servers, those that few have met first.
+//! `certsift state show`: issuers, certificates, names, servers or fingerprints of clients, those that few have met first.
 
 use super::entry::EntryObject;
 use super::table::TextTable;
@@ -38,6 +38,8 @@ enum What {
     Names,
     /// Servers, by address
     Servers,
+    /// What clients offer: JA4, else JA3
+    Fingerprints,
 }
 
 pub(super) fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -70,6 +72,9 @@ pub(super) fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }),
         What::Servers => {
             objects(history.servers(), HistoryTable::Servers, from_day, arguments.limit, |object, _| object)
+        }
+        What::Fingerprints => {
+            objects(history.fingerprints(), HistoryTable::Fingerprints, from_day, arguments.limit, |object, _| object)
         }
     };
     if arguments.what == What::Certificates {
@@ -132,12 +137,14 @@ fn table(what: What, objects: &[EntryObject<'_>]) -> String {
         What::Certificates => &["clients", "servers", "networks", "names"],
         What::Names => &["clients", "issuers", "certificates", "servers"],
         What::Servers => &["clients", "certificates", "names"],
+        What::Fingerprints => &["clients", "certificates", "hidden_servers"],
     };
     let names: &[&str] = match what {
         What::Issuers => &["rare", "by", "issuer"],
         What::Certificates => &["sha256", "subject"],
         What::Names => &["name"],
         What::Servers => &["server"],
+        What::Fingerprints => &["fingerprint"],
     };
     let mut table = TextTable::new(&[counts, &["first seen", "last seen"], names].concat());
     for object in objects {
@@ -153,7 +160,7 @@ fn table(what: What, objects: &[EntryObject<'_>]) -> String {
                 let sha256 = object.sha256.clone().unwrap_or_else(|| object.id.clone());
                 cells.extend([sha256, object.subject.clone().unwrap_or_default()]);
             }
-            What::Names | What::Servers => cells.push(label()),
+            What::Names | What::Servers | What::Fingerprints => cells.push(label()),
         }
         table.push(cells);
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::indicator::{first_bits, name_key};
 use super::rows::{
-    ISSUER, NO_TEXT, Note, PatternTest, SERIAL, SERIAL_ISSUER, SHA1, SHA256, SPKI, SUBJECT, serial_issuer_key,
-    serial_key, sha1_key, sha256_key,
+    ISSUER, JA3, NO_TEXT, Note, PatternTest, SERIAL, SERIAL_ISSUER, SHA1, SHA256, SPKI, SUBJECT, ja3_key,
+    serial_issuer_key, serial_key, sha1_key, sha256_key,
 };
 use super::suricata_rules::RuleHit;
 use super::{FeedMatch, Feeds, MatchKind, Standing};
 use crate::knowledge::suffix::controlling_domain;
-use crate::model::{Address, AttributeKind, Certificate, Id128};
+use crate::model::{Address, AttributeKind, Certificate, Id128, Ja3};
 
 /// What of a session is looked up.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,14 @@ impl Feeds {
         let mut matches = self.matches(hits);
         matches.extend(self.rules.of_certificate(certificate).into_iter().map(|hit| self.rule_match(hit)));
         finished(matches)
+    }
+
+    /// The rows that list what a client offers.
+    pub fn of_fingerprint(&self, ja3: Ja3) -> Vec<FeedMatch> {
+        let mut hits = Vec::new();
+        self.keyed(JA3, ja3_key(ja3), MatchKind::Ja3, "ja3", || ja3.to_string(), &mut hits);
+        hits.truncate(MAX_MATCHES);
+        self.matches(hits)
     }
 
     /// The rows that the name and the server of a session meet, the most telling first.

@@ -8,7 +8,7 @@
 //! | file | what it reads |
 //! |---|---|
 //! | `sslbl` | abuse.ch SSLBL certificates, in any order of columns, with or without a header |
-//! | `sslbl_ja3` | abuse.ch SSLBL JA3 fingerprints: counted as context, since nothing here looks at JA3 |
+//! | `sslbl_ja3` | abuse.ch SSLBL JA3 fingerprints, which only explain |
 //! | `sslbl_ip` | abuse.ch SSLBL addresses with their port |
 //! | `zeek_intel` | files of Zeek's intelligence framework |
 //! | `suricata_rules` | rules with keywords on certificates and server names |
@@ -79,8 +79,8 @@ pub struct Feeds {
     texts: Vec<Arc<str>>,
     notes: Vec<rows::Note>,
     names: index::Table<u64>,
-    /// One table for each of `rows::CERTIFICATE_KEYS`.
-    certificates: [index::Table<u128>; rows::CERTIFICATE_KEYS],
+    /// One table for each of `rows::KEYS`.
+    certificates: [index::Table<u128>; rows::KEYS],
     networks: address::NetworkTable,
     rules: suricata_rules::RuleSet,
     patterns: Vec<rows::Pattern>,
@@ -143,6 +143,8 @@ pub enum MatchKind {
     Network,
     /// The whole issuer.
     Issuer,
+    /// What the client offers.
+    Ja3,
 }
 
 /// What a row is meant to say.
@@ -188,6 +190,7 @@ impl MatchKind {
             Self::Address => "addresses",
             Self::Network => "networks",
             Self::Issuer => "issuers",
+            Self::Ja3 => "JA3",
         }
     }
 }
@@ -221,7 +224,12 @@ impl Feeds {
 
     /// Whether something is listed that only a certificate can show.
     pub fn ask_for_certificates(&self) -> bool {
-        self.certificates.iter().any(|table| !table.is_empty()) || !self.rules.is_empty()
+        self.certificates[..rows::JA3].iter().any(|table| !table.is_empty()) || !self.rules.is_empty()
+    }
+
+    /// Whether JA3 fingerprints of clients are listed.
+    pub fn list_fingerprints(&self) -> bool {
+        !self.certificates[rows::JA3].is_empty()
     }
 }
 
@@ -241,6 +249,7 @@ impl MatchKind {
             Self::Address => "server address",
             Self::Network => "network of the server",
             Self::Issuer => "issuer",
+            Self::Ja3 => "JA3",
         }
     }
 }

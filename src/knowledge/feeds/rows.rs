@@ -10,10 +10,10 @@ use super::index::Entry;
 use super::report::Tally;
 use super::suricata_rules::Rule;
 use super::{MatchKind, Standing};
-use crate::model::{DistinguishedName, EventTime, Id128, Serial, Sha1Digest, Sha256Digest};
+use crate::model::{DistinguishedName, EventTime, Id128, Ja3, Serial, Sha1Digest, Sha256Digest};
 
-/// Kinds of keys by which certificates are found, and their places in [`Rows::certificates`].
-pub(super) const CERTIFICATE_KEYS: usize = 7;
+/// Kinds of keys by which certificates and clients are found, and their places in [`Rows::certificates`].
+pub(super) const KEYS: usize = 8;
 pub(super) const SHA1: usize = 0;
 pub(super) const SHA256: usize = 1;
 pub(super) const SPKI: usize = 2;
@@ -21,6 +21,7 @@ pub(super) const SERIAL_ISSUER: usize = 3;
 pub(super) const SERIAL: usize = 4;
 pub(super) const SUBJECT: usize = 5;
 pub(super) const ISSUER: usize = 6;
+pub(super) const JA3: usize = 7;
 
 /// What a row lists.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +40,8 @@ pub(super) enum Indicator {
     Subject(DistinguishedName),
     /// A whole issuer.
     Issuer(DistinguishedName),
+    /// What a client offers.
+    Ja3(Ja3),
     /// A name.
     Name(NameKey),
     /// A network, or an address as a network of one, and the port of the server there.
@@ -111,7 +114,7 @@ pub(super) struct Rows {
     pub(super) texts: Texts,
     pub(super) notes: Vec<Note>,
     pub(super) names: Vec<Entry<u64>>,
-    pub(super) certificates: [Vec<Entry<u128>>; CERTIFICATE_KEYS],
+    pub(super) certificates: [Vec<Entry<u128>>; KEYS],
     pub(super) networks: Vec<(Network, Option<u16>, Entry<()>)>,
     pub(super) rules: Vec<Rule>,
     pub(super) patterns: Vec<Pattern>,
@@ -177,6 +180,7 @@ impl Rows {
             Indicator::Serial(_) => (MatchKind::Serial, false),
             Indicator::Subject(_) => (MatchKind::Subject, false),
             Indicator::Issuer(_) => (MatchKind::Issuer, false),
+            Indicator::Ja3(_) => (MatchKind::Ja3, false),
             Indicator::Name(name) => (MatchKind::Domain, name.below),
             Indicator::Network(network, _) => (network.kind(), false),
         };
@@ -294,6 +298,7 @@ impl Rows {
             Indicator::Serial(serial) => certificate(SERIAL, serial_key(&serial)),
             Indicator::Subject(name) => certificate(SUBJECT, u128::from_be_bytes(name.key().0)),
             Indicator::Issuer(name) => certificate(ISSUER, u128::from_be_bytes(name.key().0)),
+            Indicator::Ja3(ja3) => certificate(JA3, ja3_key(ja3)),
             Indicator::Name(name) => self.names.push(Entry { key: name.key, note, row }),
             Indicator::Network(network, port) => self.networks.push((network, port, Entry { key: (), note, row })),
         }
@@ -338,6 +343,11 @@ pub(super) fn sha1_key(digest: &Sha1Digest) -> u128 {
     let mut half = [0; 16];
     half.copy_from_slice(&digest.0[..16]);
     u128::from_be_bytes(half)
+}
+
+/// The key of a JA3.
+pub(super) fn ja3_key(ja3: Ja3) -> u128 {
+    u128::from_be_bytes(ja3.0)
 }
 
 /// The key of a SHA-256.

@@ -113,7 +113,14 @@ fn sslbl_is_read_in_every_order_of_its_columns_and_packed_or_not() {
 fn sslbl_ja3_only_explains_and_addresses_have_a_port() {
     let ja3 = "# ja3_md5,Firstseen,Lastseen,Listingreason\r\nb386946a5a44d1ddcc843bc75336dfce,2017-07-14 18:08:15,2019-07-27 20:42:54,Dridex\r\n\
                b386946a5a44d1ddcc843bc75336dfcf,2017-07-14 18:08:15,2019-07-27 20:42:54,\r\nshort,,,\r\n";
-    assert_eq!(counts(&one("ja3.csv", ja3).1), (0, 2, 0, 0, 1));
+    let (feeds, report) = one("ja3.csv", ja3);
+    assert_eq!(counts(&report), (0, 2, 0, 0, 1));
+    let listed = feeds.of_fingerprint(crate::model::Ja3::parse("B386946A5A44D1DDCC843BC75336DFCE").unwrap());
+    assert_eq!(
+        (listed.len(), listed[0].standing, listed[0].label.as_deref()),
+        (1, Standing::Informative, Some("Dridex"))
+    );
+    assert!(feeds.list_fingerprints() && !feeds.ask_for_certificates());
     let addresses =
         "# Firstseen,DstIP,DstPort\r\n2024-01-01 00:00:00,192.0.2.1,4443\r\n2024-01-01 00:00:00,192.0.2.2,x\r\n";
     let (feeds, report) = one("ip.csv", addresses);
