@@ -227,3 +227,56 @@ fn a_repeat_is_known_after_a_kill_and_after_a_stop() {
     assert_eq!(repeats(&said).iter().filter(|repeat| !**repeat).count(), 1, "{said:?}");
     assert!(!said[0].1);
 }
+
+/// Runs until the process ends itself at a point, as a kill would.
+fn run_into(world: &World, point: &str) {
+    let said = std::fs::File::create(world.path("crash.txt")).unwrap();
+    let mut child = world.command().env("CERTSIFT_CRASH_AT", point).stderr(said).spawn().unwrap();
+    let ended = support::process::end_within(&mut child, support::sidecar::PATIENCE);
+    let Some(status) = ended else {
+        child.kill().unwrap();
+        panic!("never came to {point}");
+    };
+    assert!(!status.success(), "{point}");
+}
+
+#[test]
+fn what_a_kill_keeps_from_its_commit_is_noted_from_the_journal_once() {
+    for point in ["journal-written", "output-written"] {
+        let mut world = World::new();
+        let append = |world: &World, events: &[Value]| {
+            let lines: Vec<_> = events.iter().map(Value::to_string).collect();
+            world.append("logs/eve.json.log", &lines);
+        };
+        append(&world, &[session(0, STRIKE), session(HOUR, STRIKE), session(HOUR + 1, ASYNC_RAT)]);
+        run_into(&world, point);
+        // And once more while that is mended.
+        run_into(&world, "redone");
+        world.start();
+        world.wait_for(3);
+        // More than a day after the first, and less than one after the second: a repeat if both were noted.
+        append(&world, &[session(24 * HOUR + 1800, STRIKE)]);
+        world.wait_for(4);
+        world.kill();
+        world.start();
+        // More than a day after the last of each.
+        append(&world, &[session(49 * HOUR, STRIKE), session(50 * HOUR, ASYNC_RAT)]);
+        world.wait_for(6);
+        world.stop();
+        let records = world.output();
+        let flows: Vec<_> = records.iter().map(|record| record["flow_id"].as_i64().unwrap()).collect();
+        assert_eq!(flows, [0, HOUR, HOUR + 1, 24 * HOUR + 1800, 49 * HOUR, 50 * HOUR], "{point}");
+        let said: Vec<_> = records.iter().map(alert_of).collect();
+        assert_eq!(repeats(&said), [false, true, false, true, false, false], "{point}");
+        // What history calls what it saw first came through as well.
+        let shown = certsift(world.folder.path(), &["state", "show", "issuers", "--json", "--state", "state"]);
+        let issuers = labels_of(&shown.stdout);
+        assert_eq!(issuers, ["CN=Some CA"], "{point}: {}", String::from_utf8_lossy(&shown.stderr));
+    }
+}
+
+/// The labels of what `state show --json` shows.
+fn labels_of(shown: &[u8]) -> Vec<String> {
+    let label = |object: &Value| object["label"].as_str().unwrap_or("none").to_owned();
+    records(shown).iter().map(label).collect()
+}
