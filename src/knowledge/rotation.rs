@@ -112,4 +112,25 @@ mod tests {
             (Some("google"), Some("cloudflare"))
         );
     }
+
+    #[test]
+    fn every_issuer_is_disclosed() {
+        let disclosed: BTreeSet<_> = include_str!("public_cas.tsv")
+            .lines()
+            .filter_map(|line| {
+                let name = line.split('\t').next()?;
+                let (_, organization) =
+                    name.split_once(",O=").or_else(|| name.strip_prefix("O=").map(|rest| ("", rest)))?;
+                // Values may hold commas; what follows is the next attribute.
+                let end = organization.match_indices(',').find(|(at, _)| {
+                    let next = &organization[at + 1..];
+                    next.split_once('=').is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+                });
+                Some(organization[..end.map_or(organization.len(), |(at, _)| at)].replace('\\', ""))
+            })
+            .collect();
+        for issuer in Rotation::builtin().issuers.keys() {
+            assert!(disclosed.contains(issuer), "{issuer}");
+        }
+    }
 }
