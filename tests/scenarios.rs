@@ -231,6 +231,11 @@ fn the_twins_of_a_stolen_name_are_left_alone() {
     // A renewal with another CA, at another hoster.
     let due = Certificate::new(MAIL, DIGICERT, 40);
     changed(&due, &other, FOREIGN_SERVER).is_harmless(None);
+    // So it is on its first day, and where the name is watched.
+    let planned = change(World::watching("ministry.example"), MAIL, &due, &other, FOREIGN_SERVER);
+    planned.is_harmless(None);
+    let note = planned.finding("issuer_change")["note"].as_str().unwrap().to_owned();
+    assert!(note.ends_with("the former certificate was due for renewal"), "{note}");
     // Another CA on the same server, and in the same network.
     changed(&owners, &other, MAIL_SERVER).is_harmless(None);
     changed(&owners, &other, "198.51.77.1").is_harmless(None);
