@@ -91,6 +91,7 @@ pub(super) struct Note {
 }
 
 /// A warning list's part of a name, compared with names that were found in another feed.
+#[derive(Clone)]
 pub(super) struct Pattern {
     pub(super) test: PatternTest,
     pub(super) note: u32,
@@ -98,6 +99,7 @@ pub(super) struct Pattern {
 }
 
 /// How a [`Pattern`] is compared.
+#[derive(Clone)]
 pub(super) enum PatternTest {
     /// The name contains it, lower case.
     Contains(Box<str>),
@@ -195,12 +197,12 @@ impl Rows {
         self.place(row.indicator, note, number);
     }
 
-    /// Adds a part of names that are well known.
-    pub(super) fn add_pattern(&mut self, number: u32, test: PatternTest, label: &str) {
+    /// Adds a part of names, of which something is remarked.
+    pub(super) fn add_pattern(&mut self, number: u32, test: PatternTest, label: &str, standing: Standing) {
         if self.patterns.len() >= MAX_PATTERNS {
             return self.bad(number, "more patterns than are kept");
         }
-        self.tally.take(MatchKind::Domain, Standing::WellKnown, None, false);
+        self.tally.take(MatchKind::Domain, standing, None, false);
         let label = self.texts.intern(label);
         let note = self.note(Note {
             feed: 0,
@@ -209,7 +211,7 @@ impl Rows {
             listed: None,
             expires: None,
             confidence: None,
-            standing: Standing::WellKnown,
+            standing,
             below: false,
         });
         self.patterns.push(Pattern { test, note, row: number });
@@ -312,7 +314,7 @@ impl Rows {
 }
 
 impl Texts {
-    fn intern(&mut self, text: &str) -> u32 {
+    pub(super) fn intern(&mut self, text: &str) -> u32 {
         let text = text.trim();
         if text.is_empty() {
             return NO_TEXT;

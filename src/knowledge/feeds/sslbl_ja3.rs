@@ -4,13 +4,16 @@
 use super::columns::split;
 use super::format::{Head, LineFormat, Lines};
 use super::rows::Rows;
+use super::table;
 use crate::model::hex_value;
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "SSLBL JA3 fingerprints",
     says_so: true,
     recognise: |head: &Head<'_>| {
-        let header = head.headers().find(|header| header.column(&["ja3md5", "ja3hash", "ja3"]).is_some())?;
+        let header = head
+            .headers()
+            .find(|header| header.column(&["ja3md5", "ja3hash", "ja3"]).is_some() && table::indicators(header) == 0)?;
         let hash = header.column(&["ja3md5", "ja3hash", "ja3"])?;
         Some(Box::new(Fingerprints { hash, header: header.line }))
     },
