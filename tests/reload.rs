@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -47,6 +48,12 @@ impl Feeds {
         std::fs::rename(self.world.path("new.csv"), self.world.path("feeds/listed.csv")).unwrap();
     }
 
+    /// Makes or replaces another feed, which lists the name of every session.
+    fn list_other(&self, label: &str) {
+        std::fs::write(self.world.path("new.csv"), format!("#domain,label\nhost1.example,{label}\n")).unwrap();
+        std::fs::rename(self.world.path("new.csv"), self.world.path("feeds/other.csv")).unwrap();
+    }
+
     /// Writes sessions and waits for them.
     fn write(&mut self, sessions: u32) -> Vec<Value> {
         let lines: Vec<_> = (0..sessions)
@@ -59,13 +66,18 @@ impl Feeds {
         self.world.wait_for(self.sessions as usize + 1)
     }
 
-    /// Writes sessions until the last one has a label.
-    fn write_until(&mut self, label: &str) {
+    /// Writes sessions until the last one has these labels.
+    fn write_until_all(&mut self, wanted: &[&str]) {
         let started = Instant::now();
-        while labels(self.write(20).last().unwrap()) != BTreeSet::from([label.to_owned()]) {
+        let wanted: BTreeSet<String> = wanted.iter().map(|label| (*label).to_owned()).collect();
+        while labels(self.write(20).last().unwrap()) != wanted {
             assert!(started.elapsed() < PATIENCE, "{}", self.world.said());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn write_until(&mut self, label: &str) {
+        self.write_until_all(&[label]);
     }
 
     fn wait_until_said(&self, what: &str) {
@@ -129,9 +141,46 @@ fn a_broken_replacement_leaves_the_last_good_in_force_and_says_so() {
     feeds.list("mended");
     feeds.write_until("mended");
     std::fs::remove_file(feeds.world.path("feeds/listed.csv")).unwrap();
-    feeds.wait_until_said("no file matches");
+    feeds.wait_until_said("listed.csv: it is gone");
     assert_eq!(labels(feeds.write(3).last().unwrap()), BTreeSet::from(["mended".to_owned()]));
     feeds.world.stop();
+}
+
+#[test]
+fn a_feed_that_breaks_holds_back_no_other_and_one_that_goes_is_said() {
+    let mut feeds = Feeds::start();
+    feeds.list_other("other");
+    feeds.write_until_all(&["first", "other"]);
+    std::fs::write(feeds.world.path("feeds/listed.csv"), "nothing here is\nan indicator\n").unwrap();
+    feeds.list_other("newer");
+    feeds.write_until_all(&["first", "newer"]);
+    feeds.wait_until_said("listed.csv: ");
+    std::fs::remove_file(feeds.world.path("feeds/other.csv")).unwrap();
+    feeds.write_until("first");
+    feeds.wait_until_said("other.csv: it is gone, and its rows with it");
+    feeds.world.stop();
+}
+
+#[test]
+fn a_feed_that_is_rewritten_slowly_in_its_place_is_read_whole() {
+    let mut feeds = Feeds::start();
+    let path = feeds.world.path("feeds/listed.csv");
+    let rows =
+        ["#indicator,label\n".to_owned(), format!("{},slow\n", fingerprint(1)), "host1.example,slow\n".to_owned()];
+    let mut file = std::fs::File::create(&path).unwrap();
+    for row in &rows {
+        file.write_all(row.as_bytes()).unwrap();
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(500));
+            assert_eq!(labels(feeds.write(1).last().unwrap()), BTreeSet::from(["first".to_owned()]));
+        }
+    }
+    drop(file);
+    feeds.write_until("slow");
+    feeds.world.stop();
+    let slow = |record: &&Value| labels(record) == BTreeSet::from(["slow".to_owned()]);
+    let sessions = sessions(&feeds.world);
+    assert!(sessions.iter().filter(slow).all(|record| record["certsift"]["feeds"].as_array().unwrap().len() == 2));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Common, ExitCode, start_logging, summary};
-use crate::config::{Config, KnowledgeReports};
+use crate::config::{Config, KnowledgeReports, Reloaded};
 use crate::knowledge::KnowledgeFiles;
 use crate::pipeline::{ReadAgain, Run, Why};
 use crate::sink::default_dead_letter_path;
@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// changes nothing.
 fn again(path: PathBuf, reports: KnowledgeReports) -> ReadAgain {
     let reports = Mutex::new(reports);
-    Box::new(move |why, config, knowledge| {
+    Box::new(move |why, changes, config, knowledge| {
         let config = match why {
             Why::FilesChanged => config.clone(),
             Why::Asked => match Config::load(&path) {
@@ -94,16 +94,18 @@ fn again(path: PathBuf, reports: KnowledgeReports) -> ReadAgain {
             },
         };
         let mut reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
-        let (next, now, problems) = config.reload_knowledge(summary::now(), knowledge, &reports);
-        for problem in problems {
+        let Reloaded { knowledge: next, reports: now, kept, dropped } =
+            config.reload_knowledge(summary::now(), changes, knowledge, &reports);
+        for problem in kept {
             tracing::error!(problem, "cannot use what is new; the last good stays in force");
         }
-        // Without anything new there is nothing to swap, and nothing to say that was not said.
-        if why == Why::FilesChanged && next.version == knowledge.version {
-            return None;
+        for problem in dropped {
+            tracing::warn!(problem, "no longer in force");
         }
-        summary::report_knowledge(&now);
+        summary::report_changes(&reports, &now);
         *reports = now;
-        Some((config, next))
+        // Without anything new there is nothing to swap.
+        let is_same = next.version == knowledge.version && next.feeds.are_of_the_same_files(&knowledge.feeds);
+        (why == Why::Asked || !is_same).then_some((config, next))
     })
 }

@@ -23,9 +23,23 @@ pub(super) fn now() -> EventTime {
 
 /// Says what was wrong in the user's files.
 pub(super) fn report_knowledge(reports: &KnowledgeReports) {
-    report_lists(&reports.lists);
-    let own = reports.allow.iter().chain(&reports.own_certificates).chain(&reports.prefixes);
-    reports.feeds.iter().chain(own).for_each(report_feed);
+    report_lists(reports.lists.iter());
+    reports.all_feeds().for_each(report_feed);
+}
+
+/// Says what was wrong in those of the user's files that were read again.
+pub(super) fn report_changes(before: &KnowledgeReports, now: &KnowledgeReports) {
+    let is_new = |report: &&FeedReport| {
+        let same = |known: &&FeedReport| {
+            (&known.path, known.version, known.modified) == (&report.path, report.version, report.modified)
+        };
+        report.kept.is_none() && before.all_feeds().find(same).is_none()
+    };
+    now.all_feeds().filter(is_new).for_each(report_feed);
+    let is_new = |report: &&ListReport| {
+        !before.lists.iter().any(|known| (&known.path, known.version) == (&report.path, report.version))
+    };
+    report_lists(now.lists.iter().filter(is_new));
 }
 
 fn report_feed(report: &FeedReport) {
@@ -55,10 +69,10 @@ fn report_feed(report: &FeedReport) {
 }
 
 /// Says what was wrong in lists.
-fn report_lists(reports: &[ListReport]) {
+fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
     for report in reports {
         if let Some(error) = &report.error {
-            eprintln!("certsift: {}: cannot be read to its end: {error}", shown(&report.path));
+            eprintln!("certsift: {}: cannot be used: {error}", shown(&report.path));
         }
         if report.rows == 0 && report.error.is_none() {
             eprintln!("certsift: {}: holds no registration", shown(&report.path));

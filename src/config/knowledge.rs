@@ -1,14 +1,16 @@
 //! From the files that a configuration names to one snapshot of knowledge.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Config;
-use crate::knowledge::feeds::{FeedReport, Recognised};
-use crate::knowledge::registrations::{ListReport, looks_like_registration_list};
+use super::feed_files::{self, FeedParts, Said};
+use crate::knowledge::feeds::FeedReport;
+use crate::knowledge::registrations::ListReport;
 use crate::knowledge::signatures::SignatureError;
 use crate::knowledge::{
-    AllowList, Feeds, Knowledge, KnowledgeVersion, OwnCertificates, Prefixes, PublicCas, Registrations, Signatures,
+    AllowList, Concern, FileChanges, Knowledge, KnowledgeVersion, OwnCertificates, Prefixes, PublicCas, Signatures,
     WatchNames, files_of,
 };
 use crate::model::EventTime;
@@ -28,6 +30,14 @@ pub struct KnowledgeReports {
     pub prefixes: Option<FeedReport>,
 }
 
+impl KnowledgeReports {
+    /// Feeds and the lists that are the user's own.
+    pub fn all_feeds(&self) -> impl Iterator<Item = &FeedReport> {
+        let own = self.allow.iter().chain(&self.own_certificates).chain(&self.prefixes);
+        self.feeds.iter().chain(own)
+    }
+}
+
 /// What comes from one list of the user's own, and what became of it.
 type OwnList<T> = (Arc<T>, Option<FeedReport>);
 
@@ -45,19 +55,38 @@ pub enum KnowledgeError {
         /// The path.
         path: String,
     },
+    /// There is something, and no file.
+    #[error("{key}: {path}: {what}")]
+    NoFile {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The path.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
     /// A name cannot be watched.
     #[error("knowledge.watch_names: {0}")]
     WatchName(String),
 }
 
-/// The parts of knowledge that come from the user's files, each as far as it can be used.
-struct Parts {
-    feeds: Result<FeedParts, KnowledgeError>,
-    signatures: Result<Arc<Signatures>, KnowledgeError>,
-    allow: Result<OwnList<AllowList>, KnowledgeError>,
-    own_certificates: Result<OwnList<OwnCertificates>, KnowledgeError>,
-    prefixes: Result<OwnList<Prefixes>, KnowledgeError>,
-    watch_names: Result<Arc<WatchNames>, KnowledgeError>,
+impl KnowledgeError {
+    /// Says why a path or pattern leads to no file.
+    pub(super) fn missing(key: &'static str, path: &str) -> Self {
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => Self::NoFile {
+                key,
+                path: path.to_owned(),
+                what: "a folder, not a file; its files are meant by a pattern, folder/*",
+            },
+            Ok(_) => Self::NoFile {
+                key,
+                path: path.to_owned(),
+                what: "no regular file; a pipe or a device cannot be read as one",
+            },
+            Err(_) => Self::Missing { key, path: path.to_owned() },
+        }
+    }
 }
 
 /// The lists that are the user's own.
@@ -67,12 +96,16 @@ struct OwnLists {
     prefixes: OwnList<Prefixes>,
 }
 
-/// What comes from `knowledge.feeds`.
-struct FeedParts {
-    feeds: Arc<Feeds>,
-    registrations: Arc<Registrations>,
-    feed_reports: Vec<FeedReport>,
-    list_reports: Vec<ListReport>,
+/// What became of reading knowledge once more.
+pub struct Reloaded {
+    /// What is to be in force.
+    pub knowledge: Knowledge,
+    /// What became of the user's files.
+    pub reports: KnowledgeReports,
+    /// Why something cannot be used as it is now, so that what was in force of it stays.
+    pub kept: Vec<String>,
+    /// What was in force and is no longer.
+    pub dropped: Vec<String>,
 }
 
 impl Config {
@@ -84,71 +117,73 @@ impl Config {
     /// # Errors
     /// A file that was named is missing, or a signature is wrong.
     pub fn load_knowledge(&self, now: EventTime) -> Result<(Knowledge, KnowledgeReports), KnowledgeError> {
-        let Parts { feeds, signatures, allow, own_certificates, prefixes, watch_names } = self.parts(now);
-        let (feeds, signatures) = (feeds?, signatures?);
-        let lists = OwnLists { allow: allow?, own_certificates: own_certificates?, prefixes: prefixes? };
-        Ok(self.assemble(feeds, signatures, lists, watch_names?))
+        let paths = &self.knowledge;
+        let feeds = FeedParts::load(expand(feed_files::KEY, &paths.feeds)?, now);
+        let lists = OwnLists {
+            allow: self.allow(now)?,
+            own_certificates: self.own_certificates()?,
+            prefixes: self.prefixes()?,
+        };
+        Ok(self.assemble(feeds, self.signatures()?, lists, self.watch_names()?))
     }
 
-    /// The same once more, given what is in force. A part that cannot be used stays as it was: feeds and lists together
-    /// when one of them is worse than before, signatures, exceptions, watched names. Why is given for each.
+    /// The same once more, of the files that have changed. What cannot be used stays as it was: each feed by itself, the
+    /// lists of registrations together, the signatures together, every other list.
     pub fn reload_knowledge(
         &self,
         now: EventTime,
+        changes: &FileChanges,
         last: &Knowledge,
-        reports: &KnowledgeReports,
-    ) -> (Knowledge, KnowledgeReports, Vec<String>) {
-        let Parts { feeds, signatures, allow, own_certificates, prefixes, watch_names } = self.parts(now);
-        let mut problems = Vec::new();
-        let kept = || FeedParts {
-            feeds: Arc::clone(&last.feeds),
-            registrations: Arc::clone(&last.registrations),
-            feed_reports: reports.feeds.clone(),
-            list_reports: reports.lists.clone(),
+        before: &KnowledgeReports,
+    ) -> Reloaded {
+        let mut said = Said::default();
+        let paths = &self.knowledge;
+        let feeds = FeedParts::reload(&paths.feeds, now, last, before, changes, &mut said);
+        let mut keep = |error: KnowledgeError| said.kept.push(error.to_string());
+        let signatures = match changes.concern(&paths.signatures) {
+            Concern::Changed => self.signatures().unwrap_or_else(|error| {
+                keep(error);
+                Arc::clone(&last.signatures)
+            }),
+            Concern::Nothing | Concern::Unsettled => Arc::clone(&last.signatures),
         };
-        let feeds = match feeds {
-            Ok(feeds) => match feeds.is_worse_than(reports) {
-                Some(problem) => {
-                    problems.push(problem);
-                    kept()
-                }
-                None => feeds,
-            },
-            Err(error) => {
-                problems.push(error.to_string());
-                kept()
-            }
-        };
-        let mut keep = |error: KnowledgeError| problems.push(error.to_string());
-        let signatures = signatures.unwrap_or_else(|error| {
+        let watch_names = self.watch_names().unwrap_or_else(|error| {
             keep(error);
-            Arc::clone(&last.signatures)
-        });
-        let own = &mut problems;
-        let lists = OwnLists {
-            allow: kept_list(allow, &last.allow, &reports.allow, own),
-            own_certificates: kept_list(own_certificates, &last.own_certificates, &reports.own_certificates, own),
-            prefixes: kept_list(prefixes, &last.prefixes, &reports.prefixes, own),
-        };
-        let watch_names = watch_names.unwrap_or_else(|error| {
-            problems.push(error.to_string());
             Arc::clone(&last.watch_names)
         });
+        let mut own = Own { changes, said: &mut said };
+        let lists = OwnLists {
+            allow: own.list(&paths.allow, (&last.allow, &before.allow), || self.allow(now)),
+            own_certificates: own.list(
+                &paths.own_certificates,
+                (&last.own_certificates, &before.own_certificates),
+                || self.own_certificates(),
+            ),
+            prefixes: own.list(&paths.prefixes, (&last.prefixes, &before.prefixes), || self.prefixes()),
+        };
         let (knowledge, reports) = self.assemble(feeds, signatures, lists, watch_names);
-        (knowledge, reports, problems)
+        Reloaded { knowledge, reports, kept: said.kept, dropped: said.dropped }
     }
 
-    fn parts(&self, now: EventTime) -> Parts {
-        let paths = &self.knowledge;
-        Parts {
-            feeds: expand("knowledge.feeds", &paths.feeds).map(|files| FeedParts::load(files, now)),
-            signatures: expand("knowledge.signatures", &paths.signatures)
-                .and_then(|files| Ok(Arc::new(Signatures::builtin()?.with_files(&files)?))),
-            allow: own_list("knowledge.allow", &paths.allow, |path| AllowList::load(path, now)),
-            own_certificates: own_list("knowledge.own_certificates", &paths.own_certificates, OwnCertificates::load),
-            prefixes: own_list("knowledge.prefixes", &paths.prefixes, Prefixes::load),
-            watch_names: WatchNames::new(&paths.watch_names).map(Arc::new).map_err(KnowledgeError::WatchName),
-        }
+    fn signatures(&self) -> Result<Arc<Signatures>, KnowledgeError> {
+        let files = expand("knowledge.signatures", &self.knowledge.signatures)?;
+        Ok(Arc::new(Signatures::builtin()?.with_files(&files)?))
+    }
+
+    fn allow(&self, now: EventTime) -> Result<OwnList<AllowList>, KnowledgeError> {
+        own_list("knowledge.allow", &self.knowledge.allow, |path| AllowList::load(path, now))
+    }
+
+    fn own_certificates(&self) -> Result<OwnList<OwnCertificates>, KnowledgeError> {
+        own_list("knowledge.own_certificates", &self.knowledge.own_certificates, OwnCertificates::load)
+    }
+
+    fn prefixes(&self) -> Result<OwnList<Prefixes>, KnowledgeError> {
+        own_list("knowledge.prefixes", &self.knowledge.prefixes, Prefixes::load)
+    }
+
+    fn watch_names(&self) -> Result<Arc<WatchNames>, KnowledgeError> {
+        WatchNames::new(&self.knowledge.watch_names).map(Arc::new).map_err(KnowledgeError::WatchName)
     }
 
     fn assemble(
@@ -160,10 +195,11 @@ impl Config {
     ) -> (Knowledge, KnowledgeReports) {
         let FeedParts { feeds, registrations, feed_reports, list_reports } = feeds;
         let own_reports = allow.1.iter().chain(&own_certificates.1).chain(&prefixes.1);
+        let list_names: Vec<_> = list_reports.iter().map(ListReport::name).collect();
         let version = KnowledgeVersion::of(
             &signatures,
             feed_reports.iter().chain(own_reports).map(|report| (&*report.feed, report.version)),
-            list_reports.iter().map(|report| &*report.path),
+            list_names.iter().zip(&list_reports).map(|(name, report)| (&**name, report.version)),
             &self.knowledge.watch_names,
         );
         let public_cas = Arc::new(PublicCas::builtin());
@@ -193,16 +229,13 @@ impl Config {
 pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports, Vec<KnowledgeError>) {
     let (mut files, mut errors) = (Vec::new(), Vec::new());
     for pattern in &config.knowledge.feeds {
-        match expand("knowledge.feeds", std::slice::from_ref(pattern)) {
+        match expand(feed_files::KEY, std::slice::from_ref(pattern)) {
             Ok(found) => files.extend(found),
             Err(error) => errors.push(error),
         }
     }
-    let FeedParts { feed_reports, list_reports, .. } = FeedParts::load(files, now);
-    let paths = &config.knowledge;
-    let allow = own_list("knowledge.allow", &paths.allow, |path| AllowList::load(path, now));
-    let own_certificates = own_list("knowledge.own_certificates", &paths.own_certificates, OwnCertificates::load);
-    let prefixes = own_list("knowledge.prefixes", &paths.prefixes, Prefixes::load);
+    let FeedParts { feed_reports, list_reports, .. } = FeedParts::load(distinct(files), now);
+    let (allow, own_certificates, prefixes) = (config.allow(now), config.own_certificates(), config.prefixes());
     let reports = KnowledgeReports {
         lists: list_reports,
         feeds: feed_reports,
@@ -225,21 +258,31 @@ fn own_list<T: Default>(
     })
 }
 
-/// The list, or where it cannot be used the one before; why is said.
-fn kept_list<T>(
-    list: Result<OwnList<T>, KnowledgeError>,
-    last: &Arc<T>,
-    report: &Option<FeedReport>,
-    problems: &mut Vec<String>,
-) -> OwnList<T> {
-    match list {
-        Ok((_, Some(FeedReport { path, error: Some(error), .. }))) => {
-            problems.push(format!("{}: {error}", path.display()));
+/// Reading the user's own lists again.
+struct Own<'a> {
+    changes: &'a FileChanges,
+    said: &'a mut Said,
+}
+
+impl Own<'_> {
+    /// The list, or the one before where it has not changed or cannot be used.
+    fn list<T>(
+        &mut self,
+        path: &Option<String>,
+        (last, report): (&Arc<T>, &Option<FeedReport>),
+        load: impl FnOnce() -> Result<OwnList<T>, KnowledgeError>,
+    ) -> OwnList<T> {
+        if path.is_none() || self.changes.concern(path.as_slice()) == Concern::Changed {
+            match load() {
+                Ok((_, Some(FeedReport { path, error: Some(error), .. }))) => {
+                    self.said.kept.push(format!("{}: {error}", path.display()));
+                }
+                Ok(list) => return list,
+                Err(error) => self.said.kept.push(error.to_string()),
+            }
         }
-        Ok(list) => return list,
-        Err(error) => problems.push(error.to_string()),
+        (Arc::clone(last), report.clone())
     }
-    (Arc::clone(last), report.clone())
 }
 
 fn report_of<T: Default>(
@@ -253,41 +296,6 @@ fn report_of<T: Default>(
     .1
 }
 
-impl FeedParts {
-    fn load(files: Vec<PathBuf>, now: EventTime) -> Self {
-        let (lists, feeds): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_registration_list(path));
-        let (registrations, list_reports) = Registrations::load(&lists);
-        let (feeds, feed_reports) = Feeds::load(&feeds, now);
-        Self { feeds: Arc::new(feeds), registrations: Arc::new(registrations), feed_reports, list_reports }
-    }
-
-    /// Why these are not to replace those before: a file that could be used no longer can.
-    fn is_worse_than(&self, before: &KnowledgeReports) -> Option<String> {
-        // A feed on a day without entries has none that are bad, and still says what it is.
-        let is_empty = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.len() == 0);
-        let good_feed = |report: &FeedReport| {
-            let rows = report.used_total() + report.context;
-            report.error.is_none() && (rows > 0 || (report.bad == 0 && !is_empty(&report.path)))
-        };
-        let good_list = |report: &ListReport| report.error.is_none() && report.rows > 0;
-        let was_good = |path: &Path| {
-            before.feeds.iter().any(|report| report.path == path && good_feed(report))
-                || before.lists.iter().any(|report| report.path == path && good_list(report))
-        };
-        let feeds =
-            self.feed_reports.iter().filter(|report| !good_feed(report) && was_good(&report.path)).map(|report| {
-                let why = report.error.as_deref().unwrap_or("holds no row that can be used");
-                format!("{}: {why}", report.path.display())
-            });
-        let lists =
-            self.list_reports.iter().filter(|report| !good_list(report) && was_good(&report.path)).map(|report| {
-                let why = report.error.as_ref().map_or_else(|| "holds no registration".to_owned(), ToString::to_string);
-                format!("{}: {why}", report.path.display())
-            });
-        feeds.chain(lists).next()
-    }
-}
-
 /// The files that paths and patterns of a key mean.
 ///
 /// # Errors
@@ -297,22 +305,17 @@ pub(crate) fn expand(key: &'static str, paths: &[String]) -> Result<Vec<PathBuf>
     for path in paths {
         let files = files_of(path);
         if files.is_empty() {
-            return Err(KnowledgeError::Missing { key, path: path.clone() });
+            return Err(KnowledgeError::missing(key, path));
         }
         found.extend(files);
     }
-    Ok(found)
+    Ok(distinct(found))
 }
 
-/// Whether a file is a list of registrations, `domain,date` in every row, and not a threat feed. What says of itself
-/// which feed it is, is that; what cannot be read is left to the feeds, whose reports say so.
-fn is_registration_list(path: &Path) -> bool {
-    use std::io::Read as _;
-    const HEAD: u64 = 64 * 1024;
-    let mut head = Vec::new();
-    let read = crate::source::open(path, Arc::default())
-        .map_err(|error| error.source)
-        .and_then(|reader| reader.take(HEAD).read_to_end(&mut head));
-    let says_so = matches!(Feeds::recognise(&head), Recognised::SaysSo(_));
-    read.is_ok() && !says_so && looks_like_registration_list(&head, (head.len() as u64) < HEAD)
+/// Files in the order of their paths, each once, by whatever names they are found.
+pub(super) fn distinct(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    files.sort();
+    let mut seen = HashSet::new();
+    files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    files
 }

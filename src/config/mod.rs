@@ -3,6 +3,7 @@
 //! In: a TOML file, or nothing: every key has a default. Out: [`Config`]. Promise: what is wrong is said with its line,
 //! and nothing downstream checks again.
 
+mod feed_files;
 mod knowledge;
 mod raw;
 mod settings;
@@ -17,7 +18,7 @@ use crate::enrich::EnrichSettings;
 use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
 use crate::sink::Rotation;
-pub use knowledge::{KnowledgeError, KnowledgeReports};
+pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
 pub use settings::{Setting, changed_settings};
 

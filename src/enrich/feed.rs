@@ -5,6 +5,7 @@
 //! feed does not mean for detection explains and weighs nothing. The group is that of signatures, so that a certificate
 //! that is both known and listed does not count twice; both say what they call it.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::analysis::CertificateAnalysis;
@@ -60,17 +61,28 @@ pub(super) fn report(matches: &[FeedMatch], analysis: Option<&CertificateAnalysi
     let is_popular = matches.iter().any(|found| found.standing == Standing::WellKnown && found.field == "server_name");
     let mut groups: Vec<Vec<&FeedMatch>> = Vec::new();
     for found in matches {
+        // Networks around an address say the same of it, the more exactly the smaller they are.
+        let kind = |found: &FeedMatch| if found.kind == MatchKind::Network { MatchKind::Address } else { found.kind };
         let is_same = |group: &&mut Vec<&FeedMatch>| {
-            group[0].kind == found.kind && group[0].observed == found.observed && group[0].standing == found.standing
+            kind(group[0]) == kind(found) && group[0].observed == found.observed && group[0].standing == found.standing
         };
         match groups.iter_mut().find(is_same) {
             Some(group) => group.push(found),
             None => groups.push(vec![found]),
         }
     }
-    for group in groups {
+    for mut group in groups {
+        group.sort_by_key(|found| Reverse(prefix_length(found)));
         let (weight, effect) = weigh(group[0], is_shared, is_popular);
         findings.push(finding(&group, weight, effect), effect);
+    }
+}
+
+/// How much of an address a row on networks names; rows of one other kind are all alike.
+fn prefix_length(found: &FeedMatch) -> u8 {
+    match found.kind {
+        MatchKind::Network => found.indicator.rsplit_once('/').and_then(|(_, length)| length.parse().ok()).unwrap_or(0),
+        _ => u8::MAX,
     }
 }
 
@@ -111,9 +123,9 @@ pub fn feeds_of_client(analysis: &CertificateAnalysis, at: EventTime) -> Vec<Fee
     finished(analysis.feeds().iter().filter(of_itself).filter(holds).cloned().collect())
 }
 
-/// The gravest first; what is well known is said beside other rows only.
+/// The gravest first; remarks are said beside other rows only.
 fn finished(mut matches: Vec<FeedMatch>) -> Vec<FeedMatch> {
-    if matches.iter().all(|found| found.standing == Standing::WellKnown) {
+    if matches.iter().all(|found| found.standing.is_remark()) {
         return Vec::new();
     }
     matches.sort_by(|a, b| {
@@ -193,7 +205,8 @@ fn sentence(found: &FeedMatch, effect: Effect) -> String {
         Standing::Compromised => "; the host was taken over and may be clean by now",
         Standing::Doubtful => "; the feed is less than half sure",
         Standing::SerialAlone => "; other issuers may use the same serial",
-        Standing::WellKnown => ", which accuses nobody",
+        Standing::WellKnown => "; the name is popular",
+        Standing::Category => ", which accuses nobody",
     };
     text.push_str(why);
     text

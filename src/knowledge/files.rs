@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The files that patterns lead to, as they are at one moment. Two that are equal mean that nothing was changed between.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -11,12 +12,32 @@ pub struct KnowledgeFiles(BTreeMap<PathBuf, Stamp>);
 
 /// What the system says of a file without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
+pub(crate) struct Stamp {
     node: (u64, u64),
     length: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
     changed: (i64, i64),
+}
+
+/// Which files are to be read when knowledge is read again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FileChanges {
+    /// Those that were changed, appeared or went; `None` for all.
+    pub changed: Option<BTreeSet<PathBuf>>,
+    /// Those that somebody is still writing, and that are left alone.
+    pub unsettled: BTreeSet<PathBuf>,
+}
+
+/// What changes mean for one part of knowledge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Concern {
+    /// None of its files has changed.
+    Nothing,
+    /// It is to be read again.
+    Changed,
+    /// One of its files is still being written.
+    Unsettled,
 }
 
 /// Files of one configuration that are looked at.
@@ -41,14 +62,48 @@ impl KnowledgeFiles {
         patterns.iter().filter_map(folder).collect()
     }
 
-    /// Whether a text that is not in `before` ends within a line, as one does that is still being written.
-    pub fn is_unfinished_since(&self, before: &Self) -> bool {
-        self.0.iter().any(|(path, stamp)| before.0.get(path) != Some(stamp) && ends_within_a_line(path, stamp.length))
+    /// The files that differ from `before`, those that came or went included.
+    pub(crate) fn changed_since<'a>(&'a self, before: &'a Self) -> BTreeSet<&'a Path> {
+        let all = self.0.keys().chain(before.0.keys());
+        all.filter(|path| self.0.get(*path) != before.0.get(*path)).map(PathBuf::as_path).collect()
+    }
+
+    /// What is known of a file; `None` for one that is not there.
+    pub(crate) fn stamp(&self, path: &Path) -> Option<Stamp> {
+        self.0.get(path).copied()
+    }
+
+    /// Takes over what `now` knows of a file.
+    pub(crate) fn take(&mut self, path: &Path, now: &Self) {
+        match now.stamp(path) {
+            Some(stamp) => self.0.insert(path.to_owned(), stamp),
+            None => self.0.remove(path),
+        };
+    }
+}
+
+impl FileChanges {
+    /// Whether a file is to be read.
+    pub(crate) fn are_of(&self, path: &Path) -> bool {
+        !self.unsettled.contains(path) && self.changed.as_ref().is_none_or(|changed| changed.contains(path))
+    }
+
+    /// What they mean for the part of knowledge that is read from the files of these patterns.
+    pub(crate) fn concern(&self, patterns: &[String]) -> Concern {
+        let is_its = |path: &PathBuf| patterns.iter().any(|pattern| matches(pattern, path));
+        if self.unsettled.iter().any(is_its) {
+            return Concern::Unsettled;
+        }
+        match &self.changed {
+            Some(changed) if !changed.iter().any(is_its) => Concern::Nothing,
+            _ => Concern::Changed,
+        }
     }
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    /// What the system says now; `None` where there is no regular file.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         Some(Self {
             node: (metadata.dev(), metadata.ino()),
@@ -57,6 +112,33 @@ impl Stamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
+
+    /// Whether both are of one file, and not of one that took the other's place.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+
+    /// The file's length in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// How long ago the file or its name was changed last, by a clock that may not be that of the file's machine.
+    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+        let at = u64::try_from(self.changed.0).map_or(UNIX_EPOCH, |seconds| {
+            UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(self.changed.1.unsigned_abs())
+        });
+        now.duration_since(at).unwrap_or_default()
+    }
+}
+
+/// Whether a path is the one that a pattern spells, or one that it leads to.
+pub(crate) fn matches(pattern: &str, path: &Path) -> bool {
+    // Walking the folders leaves out what stands for the one at hand.
+    let pattern = pattern.trim_start_matches("./");
+    let path = path.strip_prefix(".").unwrap_or(path);
+    let options = glob::MatchOptions { require_literal_separator: true, ..glob::MatchOptions::new() };
+    Path::new(pattern) == path || glob::Pattern::new(pattern).is_ok_and(|glob| glob.matches_path_with(path, options))
 }
 
 /// The file of a path, or those of a pattern.
@@ -71,9 +153,10 @@ fn is_pattern(part: &std::ffi::OsStr) -> bool {
     part.to_string_lossy().contains(['*', '?', '['])
 }
 
-/// Archives and whatever is no text end as they like.
-fn ends_within_a_line(path: &Path, length: u64) -> bool {
-    let Some(last) = length.checked_sub(1) else { return false };
+/// Whether a text ends within a line, as one does that is still being written. Archives and whatever is no text end as
+/// they like.
+pub(crate) fn ends_within_a_line(path: &Path) -> bool {
+    let Some(last) = path.metadata().ok().and_then(|metadata| metadata.len().checked_sub(1)) else { return false };
     let (mut head, mut end) = ([0; 1], [0; 1]);
     let read = File::open(path).and_then(|file| {
         file.read_exact_at(&mut head, 0)?;
@@ -115,17 +198,29 @@ mod tests {
     }
 
     #[test]
+    fn a_change_concerns_what_is_read_from_the_file() {
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
+        let patterns = ["/f/*.csv".to_owned(), "/g/one.txt".to_owned()];
+        let concern = |changed: Option<&[&str]>, unsettled: &[&str]| {
+            FileChanges { changed: changed.map(paths), unsettled: paths(unsettled) }.concern(&patterns)
+        };
+        assert_eq!(concern(None, &[]), Concern::Changed);
+        assert_eq!(concern(None, &["/g/other.txt"]), Concern::Changed);
+        assert_eq!(concern(None, &["/g/one.txt"]), Concern::Unsettled);
+        assert_eq!(concern(Some(&["/f/a.csv"]), &[]), Concern::Changed);
+        assert_eq!(concern(Some(&["/f/a.csv"]), &["/f/b.csv"]), Concern::Unsettled);
+        assert_eq!(concern(Some(&["/f/a.txt"]), &[]), Concern::Nothing);
+    }
+
+    #[test]
     fn a_text_that_ends_within_a_line_is_still_being_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feed");
-        let patterns = [path.to_string_lossy().into_owned()];
         for (text, unfinished) in
             [(&b"a\nb"[..], true), (b"a\nb\n", false), (b"{\"a\": 1}", false), (b"", false), (b"\x1f\x8b\x08", false)]
         {
             std::fs::write(&path, text).unwrap();
-            let now = KnowledgeFiles::look(&patterns);
-            assert_eq!(now.is_unfinished_since(&KnowledgeFiles::default()), unfinished, "{text:?}");
-            assert!(!now.is_unfinished_since(&now));
+            assert_eq!(ends_within_a_line(&path), unfinished, "{text:?}");
         }
     }
 }

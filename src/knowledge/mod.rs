@@ -17,7 +17,8 @@ mod version;
 pub mod watch;
 
 pub use feeds::{AllowList, Feeds};
-pub use files::{KnowledgeFiles, files_of};
+pub(crate) use files::{Concern, Stamp, ends_within_a_line, matches};
+pub use files::{FileChanges, KnowledgeFiles, files_of};
 pub use own_certificates::OwnCertificates;
 pub use prefixes::{Owner, Prefixes};
 pub use public_cas::PublicCas;

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use super::feeds::FeedFile;
 use super::suffix::registrable_domain;
 use crate::model::{EventTime, Id128};
 
@@ -43,7 +43,9 @@ pub struct ListReport {
     pub bad_rows: u64,
     /// The first of them, at most [`ListReport::MAX_KEPT`].
     pub first_bad_rows: Vec<BadRow>,
-    /// Why the list could not be read to its end; what was read before holds.
+    /// Which version of the content it was: a hash of it, decompressed.
+    pub version: Option<Id128>,
+    /// Why the list cannot be used; nothing of it is.
     pub error: Option<String>,
 }
 
@@ -81,6 +83,8 @@ enum Row<'a> {
 const MAX_ENTRIES: usize = 20_000_000;
 /// Distinct sources that are kept; rows of further ones name their file, or the last that was kept.
 const MAX_SOURCES: usize = 65_536;
+/// How names of lists begin that say what they are.
+const NAMES: [&str; 5] = ["nrd", "newly", "domain-names", "registr", "whois"];
 /// Longest line that is read; a longer one is a bad row.
 const MAX_LINE: usize = 4096;
 /// Longest source that is kept, in characters.
@@ -127,6 +131,11 @@ impl ListReport {
     /// How many bad rows are kept for messages.
     pub const MAX_KEPT: usize = 5;
 
+    /// The list's name: that of its file.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
     fn bad(&mut self, line: u64, problem: &'static str) {
         self.bad_rows += 1;
         if self.first_bad_rows.len() < Self::MAX_KEPT {
@@ -135,37 +144,57 @@ impl ListReport {
     }
 }
 
-/// Whether the head of a file, decompressed, looks like `domain,date` rows: nine in ten of its lines are. `is_whole` says
-/// that nothing follows.
-pub fn looks_like_registration_list(head: &[u8], is_whole: bool) -> bool {
+/// Whether the head of a file, decompressed, is that of a list of registrations: nine in ten of its lines are `domain,date`,
+/// and a header says that the date is when the domain was registered, or else the file's name does. Beside a domain a date
+/// by itself is as a rule the day on which it was listed for something. `is_whole` says that nothing follows.
+pub fn looks_like_registration_list(name: &str, head: &[u8], is_whole: bool) -> bool {
+    let name = name.to_lowercase();
+    let mut says_so = NAMES.iter().any(|start| name.starts_with(start));
     let (mut good, mut bad) = (0_usize, 0_usize);
     for (index, line) in head.split_inclusive(|&byte| byte == b'\n').enumerate() {
         match parse_row(line, index == 0, good + bad == 0) {
-            Row::Nothing => {}
+            Row::Nothing => says_so |= good + bad == 0 && names_registration(line),
             Row::Registration { .. } => good += 1,
             // A head ends anywhere: the last line may be half a row.
             Row::Bad(_) => bad += usize::from(is_whole || line.ends_with(b"\n")),
         }
     }
-    good > 0 && bad * 9 <= good
+    says_so && good > 0 && bad * 9 <= good
 }
 
 impl Collector {
     fn read_file(&mut self, path: &Path) -> ListReport {
-        let mut report =
-            ListReport { path: path.to_owned(), rows: 0, bad_rows: 0, first_bad_rows: Vec::new(), error: None };
+        let mut report = ListReport {
+            path: path.to_owned(),
+            rows: 0,
+            bad_rows: 0,
+            first_bad_rows: Vec::new(),
+            version: None,
+            error: None,
+        };
         // Never the whole path: output must not depend on where a list lies.
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        report.error =
-            open(path).and_then(|reader| self.read(reader, &name, &mut report)).err().map(|error| error.to_string());
+        let name = report.name();
+        let first = self.entries.len();
+        let read = FeedFile::open(path).and_then(|mut file| {
+            let mut reader = BufReader::with_capacity(64 * 1024, &mut file);
+            self.read(&mut reader, &name, &mut report)?;
+            report.version = Some(file.version());
+            Ok(())
+        });
+        if let Err(error) = read {
+            // Half a list would look like a whole one.
+            self.entries.truncate(first);
+            report.rows = 0;
+            report.error = Some(error.to_string());
+        }
         report
     }
 
-    fn read(&mut self, mut reader: Box<dyn BufRead>, name: &str, report: &mut ListReport) -> io::Result<()> {
+    fn read(&mut self, reader: &mut dyn BufRead, name: &str, report: &mut ListReport) -> io::Result<()> {
         let own_source = self.intern(name);
         let mut line = Vec::new();
         let mut number = 0;
-        while let Some(is_whole) = read_line(&mut reader, &mut line)? {
+        while let Some(is_whole) = read_line(reader, &mut line)? {
             number += 1;
             let row = match is_whole {
                 true => parse_row(&line, number == 1, report.rows + report.bad_rows == 0),
@@ -218,11 +247,6 @@ impl Collector {
     }
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let reader = crate::source::open(path, Arc::default()).map_err(|error| error.source)?;
-    Ok(Box::new(BufReader::with_capacity(64 * 1024, reader)))
-}
-
 /// Reads one line without its end; `None` at the end of the file, `false` for a line whose rest was skipped.
 fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<Option<bool>> {
     line.clear();
@@ -271,6 +295,29 @@ fn parse_row(line: &[u8], is_first_line: bool, may_be_header: bool) -> Row<'_> {
         }
         None => Row::Bad("the domain is not one that can be registered"),
     }
+}
+
+/// Whether a header, in a comment or not, names a column for when domains were registered.
+fn names_registration(line: &[u8]) -> bool {
+    const COLUMNS: [&str; 14] = [
+        "created",
+        "createdate",
+        "createddate",
+        "createdat",
+        "creationdate",
+        "datecreated",
+        "registered",
+        "registereddate",
+        "registeredat",
+        "registeredon",
+        "registrationdate",
+        "registration",
+        "dateregistered",
+        "bornon",
+    ];
+    let line = String::from_utf8_lossy(line);
+    let folded = |column: &str| column.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    line.split(',').any(|column| COLUMNS.contains(&&*folded(column)))
 }
 
 fn is_header(first_column: &str) -> bool {
@@ -361,9 +408,16 @@ mod tests {
     #[test]
     fn a_list_is_known_by_its_content() {
         for head in ["evil.example,2026-11-20\n", "domain,created\nevil.example,2026-11-20T00:00:00Z"] {
-            assert!(looks_like_registration_list(head.as_bytes(), true), "{head}");
+            assert!(looks_like_registration_list("nrd-1.csv", head.as_bytes(), true), "{head}");
+            assert_eq!(
+                looks_like_registration_list("list.csv", head.as_bytes(), true),
+                head.contains("created"),
+                "{head}"
+            );
         }
-        assert!(looks_like_registration_list(b"# x\n\na.com,2026-01-01\nb.c", false), "it goes on");
+        assert!(looks_like_registration_list("NRD", b"# x\n\na.com,2026-01-01\nb.c", false), "it goes on");
+        let in_comment = b"# Domain, Registration Date\na.com,2026-01-01\n";
+        assert!(looks_like_registration_list("list.csv", in_comment, true));
         for head in [
             "",
             "# only a comment\n",
@@ -372,15 +426,18 @@ mod tests {
             "1,google.com\n2,youtube.com\n",
             "2023-11-14 06:52:51,4da14224452c1fe61f46b1112c43ecfd9f322c82,Rhadamanthys C&C\n",
             "domain,ioc\nevil.example,Possible Cobaltstrike C2 Domain\n",
+            "domain,first_seen\nevil.example,2026-11-20\n",
+            "domain,date\nevil.example,2026-11-20\n",
+            "evil.example,2026-11-20,Lumma\n",
         ] {
-            assert!(!looks_like_registration_list(head.as_bytes(), true), "{head}");
+            assert!(!looks_like_registration_list("list.csv", head.as_bytes(), true), "{head}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = looks_like_registration_list(&bytes, true);
+            let _ = looks_like_registration_list("nrd", &bytes, true);
             let (registrations, reports) = load(&[("list", &bytes)]);
             prop_assert!(registrations.len() as u64 <= reports[0].rows || reports[0].error.is_some());
         }

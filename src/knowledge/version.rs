@@ -1,9 +1,6 @@
 //! Which knowledge a record was judged by, so that the judgement can be repeated.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,11 +13,12 @@ use crate::model::Id128;
 pub struct KnowledgeVersion([u8; 8]);
 
 impl KnowledgeVersion {
-    /// The version of these signatures, of feeds by their names and contents, of lists, and of names to watch over.
+    /// The version of these signatures, of feeds and lists by their names and contents, and of names to watch over. The
+    /// order of feeds and of lists does not matter.
     pub fn of<'a>(
         signatures: &Signatures,
         feeds: impl IntoIterator<Item = (&'a str, Option<Id128>)>,
-        lists: impl IntoIterator<Item = &'a Path>,
+        lists: impl IntoIterator<Item = (&'a str, Option<Id128>)>,
         watch_names: &[String],
     ) -> Self {
         let mut hash = Sha256::new();
@@ -31,36 +29,20 @@ impl KnowledgeVersion {
         };
         part(0, env!("CARGO_PKG_VERSION").as_bytes());
         part(1, &signatures.version().0);
-        for (name, version) in feeds {
-            part(2, name.as_bytes());
-            part(2, &version.unwrap_or(Id128([0; 16])).0);
-        }
-        for path in lists {
-            part(3, path.file_name().unwrap_or_default().as_encoded_bytes());
-            part(3, &content_of(path));
+        let (mut feeds, mut lists): (Vec<_>, Vec<_>) = (feeds.into_iter().collect(), lists.into_iter().collect());
+        feeds.sort_unstable();
+        lists.sort_unstable();
+        for (kind, files) in [(2, feeds), (3, lists)] {
+            for (name, version) in files {
+                part(kind, name.as_bytes());
+                part(kind, &version.unwrap_or(Id128([0; 16])).0);
+            }
         }
         watch_names.iter().for_each(|name| part(4, name.as_bytes()));
         let mut version = [0; 8];
         version.copy_from_slice(&hash.finalize()[..8]);
         Self(version)
     }
-}
-
-/// A hash of a file; of nothing where it cannot be read any more.
-fn content_of(path: &Path) -> [u8; 32] {
-    const PIECE: usize = 256 * 1024;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; PIECE];
-    let mut read = |file: &mut File| loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(()),
-            length => hash.update(&piece[..length]),
-        }
-    };
-    if let Err(error) = File::open(path).and_then(|mut file| read(&mut file)) {
-        tracing::warn!(path = %path.display(), %error, "cannot read the file again to say which version it is");
-    }
-    hash.finalize().into()
 }
 
 impl fmt::Display for KnowledgeVersion {

@@ -18,6 +18,7 @@ pub use certificate::{Certificate, CertificateSource, Key, SelfSigned, SubjectAl
 pub use fault::{Fault, FaultField, Problem};
 pub(crate) use hash::hex_value;
 pub use hash::{CertificateId, Id128, Ja3, RecordId, Sha1Digest, Sha256Digest, StreamKey};
+pub(crate) use name::unescape_rfc2253;
 pub use name::{Attribute, AttributeKind, DistinguishedName};
 pub use record::{
     Batch, Body, CertificateRecord, ClientFingerprints, DeadLetter, Faults, HashPair, Log, NameIds, Record,

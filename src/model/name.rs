@@ -281,7 +281,8 @@ fn unescaped_separator(text: &str) -> Option<usize> {
     None
 }
 
-fn unescape_rfc2253(value: &str) -> String {
+/// A value without the escapes of RFC 2253 and RFC 4514.
+pub(crate) fn unescape_rfc2253(value: &str) -> String {
     if !value.contains('\\') {
         return value.to_owned();
     }

@@ -12,6 +12,7 @@ mod recovery;
 mod reload;
 mod replay;
 mod run;
+mod settling;
 mod stages;
 mod stopping;
 

@@ -1,23 +1,26 @@
 //! Knowledge that changes while lines flow: its files are watched and read again beside the pipeline, which swaps the
 //! whole between two chunks.
 //!
-//! Promise: a record is judged by one snapshot; a file is read once it has stood still for a moment; and what cannot be
-//! used is said and leaves the last good in force.
+//! Promise: a record is judged by one snapshot; a file is read once nobody writes it any more; and what cannot be used is
+//! said and leaves the last good in force.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::settling::{Arrival, Arrivals, Settling};
 use super::stages::PipelineError;
 use crate::config::Config;
-use crate::knowledge::{Knowledge, KnowledgeFiles};
-use crate::source::tail::{Waker, Watch};
+use crate::knowledge::{FileChanges, Knowledge, KnowledgeFiles};
+use crate::source::tail::{FileEvent, Waker, Watch};
 
-/// Reads settings and knowledge again, given those in force; `None`, said, where they cannot be used.
-pub type ReadAgain = Box<dyn Fn(Why, &Config, &Knowledge) -> Option<(Config, Knowledge)> + Send>;
+/// Reads settings, and what has changed of knowledge, given those in force; `None` where there is nothing new, or, said,
+/// where the settings cannot be used.
+pub type ReadAgain = Box<dyn Fn(Why, &FileChanges, &Config, &Knowledge) -> Option<(Config, Knowledge)> + Send>;
 
 /// Why something is read again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,10 +56,8 @@ struct Shared {
 const SWEEP: Duration = Duration::from_secs(5);
 /// Between two looks at the most: in a folder in which much happens, every event wakes.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
-/// How long files have to stand still before they are read.
-const SETTLED: Duration = Duration::from_millis(500);
-/// The same for a text whose last line has no end: as a rule somebody is still writing it.
-const SETTLED_UNFINISHED: Duration = Duration::from_secs(10);
+/// Files of which is remembered how they arrived; others have to stand still for longer.
+const MAX_ARRIVALS: usize = 10_000;
 
 impl Reloader {
     /// Starts the thread; `files` are those that the knowledge in force was read from.
@@ -67,13 +68,16 @@ impl Reloader {
         read_again: ReadAgain,
     ) -> Result<Self, PipelineError> {
         let shared = Arc::new(Shared::default());
-        let watch = Watch::new(true);
+        let arrivals = Arc::default();
+        let watch = Watch::with_listener(listener(Arc::clone(&arrivals)));
         let waker = watch.waker();
         let (sender, loaded) = bounded(1);
-        let mut work = Work { shared: Arc::clone(&shared), watch, config, knowledge, files };
+        let settling = Settling::new(files);
+        let mut work = Work { shared: Arc::clone(&shared), watch, arrivals, config, knowledge, settling };
         let run = move || {
-            while let Some(why) = work.wait() {
-                let Some((config, knowledge)) = read_again(why, &work.config, &work.knowledge) else { continue };
+            while let Some((why, changes)) = work.wait() {
+                let read = read_again(why, &changes, &work.config, &work.knowledge);
+                let Some((config, knowledge)) = read else { continue };
                 (work.config, work.knowledge) = (config.clone(), Arc::new(knowledge));
                 // The pipeline takes one at a time, and has ended when it takes none.
                 if sender.send(Reloaded { config, knowledge: Arc::clone(&work.knowledge), why }).is_err() {
@@ -108,18 +112,37 @@ impl Drop for Reloader {
     }
 }
 
+/// Remembers how files came to be as they are.
+fn listener(arrivals: Arc<Mutex<Arrivals>>) -> impl Fn(PathBuf, FileEvent) + Send + 'static {
+    move |path, event| {
+        let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrival = match event {
+            FileEvent::Moved => Arrival::Moved,
+            FileEvent::Closed => Arrival::Closed,
+            FileEvent::Written => {
+                arrivals.remove(&path);
+                return;
+            }
+        };
+        if arrivals.len() < MAX_ARRIVALS || arrivals.contains_key(&path) {
+            arrivals.insert(path, arrival);
+        }
+    }
+}
+
 /// What the thread works with.
 struct Work {
     shared: Arc<Shared>,
     watch: Watch,
+    arrivals: Arc<Mutex<Arrivals>>,
     config: Config,
     knowledge: Arc<Knowledge>,
-    files: KnowledgeFiles,
+    settling: Settling,
 }
 
 impl Work {
     /// Waits until something is to be read; `None` at the end.
-    fn wait(&mut self) -> Option<Why> {
+    fn wait(&mut self) -> Option<(Why, FileChanges)> {
         loop {
             let patterns = self.config.knowledge.patterns();
             self.watch.refresh(&KnowledgeFiles::folders(&patterns));
@@ -128,32 +151,18 @@ impl Work {
             }
             let asked = self.shared.asked.swap(false, Ordering::AcqRel);
             let now = KnowledgeFiles::look(&patterns);
-            if asked || now != self.files {
-                self.files = self.settle(now, &patterns)?;
-                return Some(if asked { Why::Asked } else { Why::FilesChanged });
+            let arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let clocks = (Instant::now(), SystemTime::now());
+            if let Some(changes) = self.settling.look(&now, asked, clocks, &arrivals) {
+                return Some((if asked { Why::Asked } else { Why::FilesChanged }, changes));
             }
-            self.watch.wait(SWEEP);
+            if !self.settling.is_waiting() {
+                // What came of them is known: they were read.
+                self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                self.watch.wait(SWEEP);
+            }
             self.watch.take();
             std::thread::sleep(MIN_PAUSE);
-        }
-    }
-
-    /// Waits until the files stand still.
-    fn settle(&self, mut files: KnowledgeFiles, patterns: &[String]) -> Option<KnowledgeFiles> {
-        let mut since = Instant::now();
-        loop {
-            let unfinished = files.is_unfinished_since(&self.files);
-            if files == self.files || since.elapsed() >= if unfinished { SETTLED_UNFINISHED } else { SETTLED } {
-                return Some(files);
-            }
-            std::thread::sleep(MIN_PAUSE);
-            if self.has_ended() {
-                return None;
-            }
-            let now = KnowledgeFiles::look(patterns);
-            if now != files {
-                (files, since) = (now, Instant::now());
-            }
         }
     }
 

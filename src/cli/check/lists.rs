@@ -90,7 +90,7 @@ fn list(section: &mut Section, report: &ListReport) {
     let path = report.path.display();
     section.fact("registrations", format!("{path}: {} rows", report.rows));
     if let Some(error) = &report.error {
-        section.warning(format!("{path}: cannot be read to its end: {error}"));
+        section.warning(format!("{path}: cannot be used: {error}"));
     }
     if report.rows == 0 && report.error.is_none() {
         section.warning(format!("{path}: holds no registration"));

@@ -77,6 +77,11 @@ impl NetworkTable {
         Self { entries, lengths }
     }
 
+    /// All networks, with the port and the row of each.
+    pub(super) fn entries(&self) -> &[(Network, Option<u16>, Entry<()>)] {
+        &self.entries
+    }
+
     /// Whether there is no network.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::address::{Network, NetworkTable};
 use super::columns::split;
 use super::index::Entry;
-use super::indicator::{distinguished_name, name, name_key};
+use super::indicator::{name, name_key};
 use super::report::{FeedReport, Tally};
-use super::when;
+use super::{when, written_name};
+use crate::knowledge::suffix::registrable_domain;
 use crate::model::{Address, Certificate, EventTime, Id128, Sha1Digest, Sha256Digest};
 
 /// Exceptions, by what they except.
@@ -76,7 +77,7 @@ const MAX_REASON: usize = 256;
 impl AllowList {
     /// Reads a file of exceptions.
     pub fn load(path: &Path, now: EventTime) -> (Self, FeedReport) {
-        let mut report = FeedReport::new(path, &super::feed_name(path));
+        let mut report = FeedReport::new(path, &super::names::feed_name(path));
         report.format = Some("allow list");
         let mut bytes = Vec::new();
         let read = crate::source::open(path, Arc::default())
@@ -144,6 +145,11 @@ impl AllowList {
     /// Whether nothing is excepted.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// All exceptions, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &AllowEntry> {
+        self.entries.iter()
     }
 
     /// How many exceptions there are.
@@ -215,8 +221,14 @@ impl AllowEntry {
         Ok(Some(match self.kind {
             AllowKind::Sha256 => Key::Sha256(Sha256Digest::parse(value).ok_or("the value is no SHA-256")?),
             AllowKind::Sha1 => Key::Sha1(Sha1Digest::parse(value).ok_or("the value is no SHA-1")?),
-            AllowKind::Issuer => Key::Issuer(distinguished_name(value).ok_or("the value is no issuer")?.key()),
-            AllowKind::Domain => Key::Name(name(value)?.key),
+            AllowKind::Issuer => Key::Issuer(written_name::parse(value).ok_or("the value is no issuer")?.key()),
+            AllowKind::Domain => {
+                let domain = value.trim_start_matches("*.").trim_start_matches('.');
+                if domain.is_ascii() && registrable_domain(domain).is_none() {
+                    return Err("the value is a public suffix: below it are everybody's names");
+                }
+                Key::Name(name(value)?.key)
+            }
             AllowKind::Signature => Key::Signature(value.into()),
             AllowKind::Finding => Key::Finding(value.into()),
             AllowKind::Address => return Ok(None),
@@ -279,20 +291,20 @@ mod tests {
             address,192.0.2.0/24,lab\n\
             sha1,6e:ce:5e:ce:41:92:68:3d:2d:84:e2:5b:0b:a7:e0:4f:9c:b7:eb:7c,red team,\n\
             finding,self_signed,noise,\nsignature,some-id,ours,\n\
-            planet,mars,x,\ndomain,,x,\naddress,nowhere,x,\nsha1,abc,x,\ndomain,example.com,x,tomorrow\n";
+            planet,mars,x,\ndomain,co.uk,x,\ndomain,,x,\naddress,nowhere,x,\nsha1,abc,x,\ndomain,example.com,x,tomorrow\n";
         let day = |text: &str| when::parse(text);
         let (list, mut tally, taken) = AllowList::parse(text, day("2026-01-01").unwrap());
         assert_eq!((taken, list.len()), (6, 6));
         let mut report = FeedReport::new(Path::new("allow.csv"), "allow");
         report.set_tally(std::mem::take(&mut tally));
-        assert_eq!(report.bad, 5, "{report:?}");
+        assert_eq!(report.bad, 6, "{report:?}");
         assert_eq!(list.of_name("www.example.org", None)[0].row, 2);
         assert!(list.of_name("notexample.org", None).is_empty());
         assert_eq!(list.of_address(Address::parse("192.0.2.77").unwrap(), None).len(), 1);
         assert_eq!(list.of_finding("self_signed", None)[0].reason, "noise".into());
         assert_eq!(list.of_signature("some-id", None).len(), 1);
         let mut certificate = Certificate::unknown(crate::model::CertificateSource::LogStrings);
-        certificate.issuer = distinguished_name("CN=Root,O=Our CA,C=DE");
+        certificate.issuer = written_name::parse("CN=Root,O=Our CA,C=DE");
         assert_eq!(list.of_certificate(&certificate, day("2026-12-31")).len(), 1);
         assert!(list.of_certificate(&certificate, day("2027-01-01")).is_empty());
     }

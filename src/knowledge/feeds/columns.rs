@@ -5,15 +5,23 @@ use std::borrow::Cow;
 /// Columns of a row that are looked at; what follows is ignored.
 const MAX_COLUMNS: usize = 64;
 
+/// What may stand between columns.
+pub(super) const SEPARATORS: [char; 3] = [',', ';', '\t'];
+
 /// The columns of a row: quoted or not, blanks around them taken off, also where one stands between a comma and a quote.
 pub(super) fn split(line: &str) -> Vec<Cow<'_, str>> {
+    split_at(line, ',')
+}
+
+/// The same with another separator.
+pub(super) fn split_at(line: &str, separator: char) -> Vec<Cow<'_, str>> {
     let mut columns = Vec::new();
     let mut rest = Some(line);
     while let Some(text) = rest.filter(|_| columns.len() < MAX_COLUMNS) {
-        let text = text.trim_start();
+        let text = text.trim_start_matches(|c: char| c.is_whitespace() && c != separator);
         let (column, next) = match text.strip_prefix('"') {
-            Some(quoted) => quoted_column(quoted),
-            None => match text.split_once(',') {
+            Some(quoted) => quoted_column(quoted, separator),
+            None => match text.split_once(separator) {
                 Some((column, next)) => (Cow::Borrowed(column.trim_end()), Some(next)),
                 None => (Cow::Borrowed(text.trim_end()), None),
             },
@@ -31,7 +39,7 @@ pub(super) fn folded(name: &str) -> String {
 
 /// What stands behind an opening quote, up to the closing one; two of them are one. What follows up to the next comma
 /// belongs to nothing.
-fn quoted_column(text: &str) -> (Cow<'_, str>, Option<&str>) {
+fn quoted_column(text: &str, separator: char) -> (Cow<'_, str>, Option<&str>) {
     let mut doubled = false;
     let mut from = 0;
     let end = loop {
@@ -46,7 +54,7 @@ fn quoted_column(text: &str) -> (Cow<'_, str>, Option<&str>) {
     };
     let value = &text[..end];
     let value = if doubled { Cow::Owned(value.replace("\"\"", "\"")) } else { Cow::Borrowed(value) };
-    (value, text[end..].split_once(',').map(|(_, next)| next))
+    (value, text[end..].split_once(separator).map(|(_, next)| next))
 }
 
 #[cfg(test)]
@@ -63,6 +71,8 @@ mod tests {
         );
         assert_eq!(split("a,,"), ["a", "", ""]);
         assert_eq!(split(r#""a"x,b"#), ["a", "b"]);
+        assert_eq!(split_at("a; \"b;c\" ;;d, e", ';'), ["a", "b;c", "", "d, e"]);
+        assert_eq!(split_at("a\t\tb", '\t'), ["a", "", "b"]);
         assert_eq!(split(""), [""]);
         assert_eq!(folded(" \"First_Seen UTC\""), "firstseenutc");
     }

@@ -5,11 +5,12 @@ use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// The shape of a document: keys, and what tells formats apart.
 #[derive(Default, Debug)]
 pub(super) struct Shape {
-    /// Whether it is a list; the keys are then those of its first element.
+    /// Whether it is a list; the keys are then those of the first object in it.
     pub(super) is_list: bool,
     /// Keys of the outermost object, the first few.
     pub(super) keys: Vec<String>,
@@ -23,6 +24,11 @@ pub(super) struct Loose<'a>(pub(super) Cow<'a, str>);
 
 /// Keys that are looked at.
 const MAX_KEYS: usize = 64;
+
+/// The elements of a list, each to be read by itself, so that an odd one costs itself only; `None` for what is no list.
+pub(super) fn elements<'a>(raw: &'a RawValue) -> Option<Vec<&'a RawValue>> {
+    serde_json::from_str(raw.get()).ok()
+}
 
 impl Shape {
     /// The shape of a document; an error when it is no JSON.
@@ -67,9 +73,15 @@ impl<'a> Visitor<'a> for ShapeVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut sequence: A) -> Result<Shape, A::Error> {
-        let first = sequence.next_element::<Shape>()?.unwrap_or_default();
+        let mut shape = Shape::default();
+        while shape.keys.is_empty() {
+            match sequence.next_element::<Shape>()? {
+                Some(next) => shape = next,
+                None => break,
+            }
+        }
         while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Shape { is_list: true, ..first })
+        Ok(Shape { is_list: true, ..shape })
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Shape, E> {

@@ -4,8 +4,8 @@ use super::columns;
 use super::document::Shape;
 use super::rows::Rows;
 use super::{
-    misp, misp_csv, misp_warninglist, plain, popularity, sslbl, sslbl_ip, sslbl_ja3, stix, suricata_dataset,
-    suricata_dataset_json, suricata_rules, table, threatfox, urlhaus, zeek_intel,
+    bare_table, misp, misp_csv, misp_warninglist, plain, popularity, sslbl, sslbl_ip, sslbl_ja3, stix,
+    suricata_dataset, suricata_dataset_json, suricata_rules, table, threatfox, urlhaus, zeek_intel,
 };
 
 /// A format of lines, one row in each.
@@ -30,8 +30,13 @@ pub(super) struct DocumentFormat {
 
 /// Reads lines of one format. Blank lines and those that begin with `#` do not come here.
 pub(super) trait Lines: Send + Sync {
-    /// Reads one line without its end, `number` counted from 1.
+    /// Reads one line, or a row of several, without its end; `number` is that of the first, counted from 1.
     fn read(&self, number: u32, line: &str, rows: &mut Rows);
+
+    /// Whether a quoted column may hold line ends, so that a row goes on over several lines.
+    fn has_rows_of_several_lines(&self) -> bool {
+        false
+    }
 
     /// The line that holds the header, where it is not in a comment.
     fn header_line(&self) -> Option<u32> {
@@ -40,7 +45,7 @@ pub(super) trait Lines: Send + Sync {
 }
 
 /// The formats of lines, in the order in which they are tried: what says so before what only looks so.
-pub(super) const LINES: [&LineFormat; 14] = [
+pub(super) const LINES: [&LineFormat; 16] = [
     &zeek_intel::FORMAT,
     &threatfox::FORMAT,
     &urlhaus::FORMAT,
@@ -51,9 +56,11 @@ pub(super) const LINES: [&LineFormat; 14] = [
     &table::FORMAT,
     &suricata_rules::FORMAT,
     &suricata_dataset_json::LINES,
+    &threatfox::WITHOUT_HEADER,
     &sslbl::WITHOUT_HEADER,
     &popularity::FORMAT,
     &suricata_dataset::FORMAT,
+    &bare_table::FORMAT,
     &plain::FORMAT,
 ];
 
@@ -103,8 +110,13 @@ impl<'a> Head<'a> {
 
     /// Lines that may be a header: the last comment first, then the other comments, then the first row.
     pub(super) fn headers(&self) -> impl Iterator<Item = Header> {
-        let header = |line: Option<u32>, text: &str| Header {
-            names: columns::split(text).iter().map(|name| columns::folded(name)).collect(),
+        self.headers_with(',')
+    }
+
+    /// The same with another separator between the names.
+    pub(super) fn headers_with(&self, separator: char) -> impl Iterator<Item = Header> {
+        let header = move |line: Option<u32>, text: &str| Header {
+            names: columns::split_at(text, separator).iter().map(|name| columns::folded(name)).collect(),
             line,
         };
         let comments = self.comments.iter().rev().map(move |text| header(None, text));

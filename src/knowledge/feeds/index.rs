@@ -73,6 +73,11 @@ impl<K: Key> Table<K> {
         &near[from..from + length]
     }
 
+    /// All entries.
+    pub(super) fn entries(&self) -> &[Entry<K>] {
+        &self.entries
+    }
+
     /// Whether there is no entry.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::address::Network;
 use super::rows::{Indicator, NameKey};
 use crate::knowledge::suffix::controlling_domain;
-use crate::model::{DistinguishedName, Id128, Sha1Digest, Sha256Digest, hex_value};
+use crate::model::{Id128, Sha1Digest, Sha256Digest, hex_value};
 
 /// What a text turned out to be.
 #[derive(Debug, PartialEq)]
@@ -26,7 +26,8 @@ const NOT_A_NAME: &str = "it is no name, address or hash";
 
 /// Reads a hash of a certificate, an address with or without a port, a network, a URL or a name.
 pub(super) fn read(text: &str) -> Reading {
-    let text = text.trim();
+    let text = sharp(text.trim());
+    let text = &*text;
     match hex_digits(text) {
         Some(40) => {
             return Sha1Digest::parse(text).map_or(Reading::Bad(NOT_A_NAME), |d| Reading::Row(Indicator::Sha1(d)));
@@ -50,6 +51,25 @@ pub(super) fn read(text: &str) -> Reading {
         Ok(name) => Reading::Row(Indicator::Name(name)),
         Err(problem) => Reading::Bad(problem),
     }
+}
+
+/// An indicator that was made unclickable, `evil[.]example` or `hxxps[:]//…`, as it is.
+fn sharp(text: &str) -> Cow<'_, str> {
+    const BLUNT: [(&str, &str); 8] = [
+        ("[.]", "."),
+        ("(.)", "."),
+        ("{.}", "."),
+        ("[dot]", "."),
+        ("(dot)", "."),
+        ("[:]", ":"),
+        ("[://]", "://"),
+        ("[/]", "/"),
+    ];
+    if !text.contains(['[', '(', '{']) {
+        return Cow::Borrowed(text);
+    }
+    let replace = |text: String, (blunt, sharp): &(&str, &str)| text.replace(blunt, sharp);
+    Cow::Owned(BLUNT.iter().fold(text.to_owned(), replace))
 }
 
 /// Reads a name: `evil.example`, and `.evil.example` or `*.evil.example` with everything below it.
@@ -78,7 +98,7 @@ pub(super) fn name(text: &str) -> Result<NameKey, &'static str> {
                     return Err("a label of the name is too long");
                 }
             }
-            128.. => return Err("the name is not in its ASCII form"),
+            128.. => return international_name(text, below),
             _ => return Err(NOT_A_NAME),
         }
     }
@@ -90,6 +110,14 @@ pub(super) fn name(text: &str) -> Result<NameKey, &'static str> {
     }
     let text = if upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) };
     Ok(NameKey { key: name_key(&text), below })
+}
+
+/// Reads a name with other letters than ASCII's: sensors log such names in their ASCII form (RFC 5891).
+fn international_name(text: &str, below: bool) -> Result<NameKey, &'static str> {
+    match idna::domain_to_ascii(text) {
+        Ok(ascii) if ascii.is_ascii() => name(&ascii).map(|name| NameKey { below, ..name }),
+        _ => Err("the name has no ASCII form"),
+    }
 }
 
 /// The key of a name in lower case.
@@ -106,7 +134,8 @@ pub(super) fn first_bits(id: Id128) -> u64 {
 ///
 /// Hosts that serve the files of everybody are left out: what one customer puts there says nothing of the rest.
 pub(super) fn url(text: &str) -> Reading {
-    let Some((host, port)) = host_and_port(text) else { return Reading::Bad("it is no URL") };
+    let text = sharp(text);
+    let Some((host, port)) = host_and_port(&text) else { return Reading::Bad("it is no URL") };
     if let Some(network) = Network::parse(host).filter(|_| !host.contains('/')) {
         return Reading::Row(Indicator::Network(network, port));
     }
@@ -122,23 +151,6 @@ pub(super) fn address_and_port(text: &str) -> Option<(Network, u16)> {
     let (address, port) = text.rsplit_once(':')?;
     let is_one = !address.contains('/') && (address.starts_with('[') || !address.contains(':'));
     Some((Network::parse(address).filter(|_| is_one)?, port.parse().ok()?))
-}
-
-/// Reads a distinguished name in whatever order and with whatever separators a feed has it.
-pub(super) fn distinguished_name(text: &str) -> Option<DistinguishedName> {
-    let text = text.trim().replace(" = ", "=");
-    if !text.contains('=') {
-        return None;
-    }
-    let name = if text.starts_with('/') {
-        // OpenSSL's one line; put into one attribute, it is taken apart as that of a careless generator is.
-        DistinguishedName::from_rfc2253(&format!("CN={text}"))
-    } else if text.contains(", ") {
-        DistinguishedName::from_suricata(&text)
-    } else {
-        DistinguishedName::from_rfc2253(&text)
-    };
-    (!name.attributes().is_empty()).then_some(name)
 }
 
 /// Whether a name is that of a service where many people publish, or a suffix of one.
@@ -240,9 +252,27 @@ mod tests {
         assert_eq!(read("http://user@Evil.Example:8080/i?x"), read("evil.example"));
         assert_eq!(read("https://github.com/x/y"), Reading::Unsupported("a host that many share"));
         assert_eq!(read("https://github.io/x"), Reading::Unsupported("a host that many share"));
-        for bad in ["", "localhost", "a..b", "exa mple.com", "1.2.3", "1.2.3.4.5", "münchen.example", "-", "http://"] {
+        for bad in ["", "localhost", "a..b", "exa mple.com", "1.2.3", "1.2.3.4.5", "mün chen.example", "-", "http://"]
+        {
             assert!(matches!(read(bad), Reading::Bad(_)), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_made_unclickable_or_has_other_letters_is_read_all_the_same() {
+        for text in [
+            "evil[.]example",
+            "evil(.)example",
+            "evil[dot]example",
+            "hxxps://evil[.]example/x",
+            "hxxp[:]//evil.example",
+        ] {
+            assert_eq!(read(text), read("evil.example"), "{text}");
+        }
+        assert_eq!(read("192[.]0[.]2[.]1:443"), network("192.0.2.1", Some(443)));
+        assert_eq!(read("[2001:db8::1]:443"), network("2001:db8::1", Some(443)));
+        assert_eq!(name("München.example"), name("xn--mnchen-3ya.example"));
+        assert_eq!(name("*.MÜNCHEN.example"), name("*.xn--mnchen-3ya.example"));
     }
 
     #[test]
@@ -254,25 +284,11 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_distinguished_name_has_one_key_in_every_spelling() {
-        let spellings = [
-            "C=US, O=Evil Corp, CN=evil.example",
-            "CN=evil.example,O=Evil Corp,C=US",
-            "/C=US/O=Evil Corp/CN=evil.example",
-            "C = US, O = Evil Corp, CN = evil.example",
-        ];
-        let keys: Vec<_> = spellings.iter().map(|text| distinguished_name(text).unwrap().key()).collect();
-        assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
-        assert!(distinguished_name("evil.example").is_none());
-    }
-
     proptest! {
         #[test]
         fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,60}|[a-f0-9:./\\[\\]@]{0,50}") {
             let _ = read(&text);
             let _ = url(&text);
-            let _ = distinguished_name(&text);
         }
     }
 }

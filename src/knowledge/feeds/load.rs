@@ -2,21 +2,20 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use sha2::Digest as _;
 
 use super::address::NetworkTable;
 use super::document::Shape;
 use super::format::{DOCUMENTS, DocumentFormat, Head, LINES, LineFormat, Lines};
 use super::index::Table;
+use super::names::{distinguishing, feed_name};
 use super::report::FeedReport;
 use super::rows::{MAX_ROWS, Rows};
 use super::suricata_rules::RuleSet;
-use super::{Feeds, feed_name};
-use crate::model::{EventTime, Id128};
+use super::{FeedFile, Feeds, Origin};
+use crate::model::EventTime;
 
 /// What the head of a file looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,16 +43,30 @@ const TOO_LONG: &str = "the line is too long";
 const TOO_MANY: &str = "more rows than are kept: 20 million over all feeds";
 const NOT_TEXT: &str = "the line is not UTF-8";
 
-pub(super) fn load(paths: &[PathBuf], now: EventTime) -> (Feeds, Vec<FeedReport>) {
-    let read: Vec<(Rows, FeedReport)> = paths.par_iter().map(|path| load_file(path, now)).collect();
-    let mut all = Rows::new(now);
-    let (mut feeds, mut reports): (Vec<Arc<str>>, _) = (Vec::new(), Vec::new());
-    for (index, (mut rows, mut report)) in (0_u32..).zip(read) {
+/// A file's rows, and what is said of it.
+pub struct ReadFeed {
+    pub(super) rows: Rows,
+    /// What became of the file.
+    pub report: FeedReport,
+}
+
+/// Reads files, each by itself, in their order.
+pub(super) fn read_all(paths: &[PathBuf], now: EventTime) -> Vec<ReadFeed> {
+    paths.par_iter().map(|path| load_file(path, now)).collect()
+}
+
+/// Makes one index of what was read; what would be too much is an error of its feed.
+pub(super) fn assemble(read: Vec<ReadFeed>) -> (Feeds, Vec<FeedReport>) {
+    let mut names = distinguishing(read.iter().map(|feed| &*feed.report.path)).into_iter();
+    let mut all = Rows::default();
+    let (mut files, mut reports) = (Vec::new(), Vec::new());
+    for (index, ReadFeed { mut rows, mut report }) in (0_u32..).zip(read) {
         rows.set_feed(index);
-        feeds.push(report.feed.as_str().into());
+        report.feed = names.next().unwrap_or_default();
+        files.push(Origin { path: report.path.clone(), name: report.feed.as_str().into() });
         // The first rows are taken over as they are: with one long feed there is nothing to copy.
         if all.len() + rows.len() > MAX_ROWS {
-            report.error = Some(TOO_MANY.to_owned());
+            report.fail(TOO_MANY.to_owned());
         } else if all.len() == 0 {
             all = rows;
         } else {
@@ -63,7 +76,7 @@ pub(super) fn load(paths: &[PathBuf], now: EventTime) -> (Feeds, Vec<FeedReport>
     }
     let mut certificates = all.certificates.into_iter().map(Table::new);
     let feeds = Feeds {
-        feeds,
+        files,
         texts: all.texts.all,
         notes: all.notes,
         names: Table::new(all.names),
@@ -86,25 +99,27 @@ pub(super) fn recognise(head: &[u8]) -> Recognised {
     }
 }
 
-fn load_file(path: &Path, now: EventTime) -> (Rows, FeedReport) {
+fn load_file(path: &Path, now: EventTime) -> ReadFeed {
     let mut report = FeedReport::new(path, &feed_name(path));
     let mut rows = Rows::new(now);
     report.modified = modified(path);
-    match crate::source::open(path, Arc::default()) {
-        Ok(reader) => {
-            let mut reader = Hashing { reader, hasher: sha2::Sha256::new() };
-            let read = read(&mut reader, &report.feed, now, &mut rows, &mut report.format);
+    match FeedFile::open(path) {
+        Ok(mut file) => {
+            let read = read(&mut file, &report.feed, now, &mut rows, &mut report.format);
             report.error = read.err();
-            report.version = Some(Id128::first_half(&reader.hasher.finalize().into()));
+            report.bytes = file.length();
+            report.version = Some(file.version());
         }
-        Err(error) => report.error = Some(format!("cannot open: {}", error.source)),
+        Err(error) => report.error = Some(format!("cannot open: {error}")),
     }
     let (understood, bad) = rows.tally.understood_and_bad();
     if report.error.is_none() && understood == 0 && bad > 0 {
         report.error = Some("no row can be read".to_owned());
     }
     report.set_tally(std::mem::take(&mut rows.tally));
-    (rows, report)
+    // Half a feed would look like a whole one.
+    let rows = if report.error.is_some() { Rows::new(now) } else { rows };
+    ReadFeed { rows, report }
 }
 
 fn read(
@@ -182,7 +197,8 @@ fn read_lines(
     rows: &mut Rows,
 ) -> Result<(), String> {
     let at_once = rayon::current_num_threads().max(1);
-    let mut pieces = Pieces { reader, rest: head, line: 1, is_done: false, failed: None };
+    let whole_rows = lines.has_rows_of_several_lines();
+    let mut pieces = Pieces { reader, rest: head, line: 1, whole_rows, is_done: false, failed: None };
     loop {
         let batch: Vec<Piece> = std::iter::from_fn(|| pieces.next()).take(at_once).collect();
         if batch.is_empty() {
@@ -210,6 +226,8 @@ struct Pieces<'a> {
     reader: &'a mut dyn Read,
     rest: Vec<u8>,
     line: u32,
+    /// Whether pieces end with a row, which may be of several lines, and not with any line.
+    whole_rows: bool,
     is_done: bool,
     failed: Option<io::Error>,
 }
@@ -225,7 +243,7 @@ impl Pieces<'_> {
             self.failed = read.err();
             if self.failed.is_some() || bytes.len() - before < wanted {
                 self.is_done = true;
-            } else if let Some(end) = memchr::memrchr(b'\n', &bytes) {
+            } else if let Some(end) = last_end(&bytes, self.whole_rows) {
                 self.rest = bytes[end + 1..].to_vec();
                 bytes.truncate(end + 1);
             } else {
@@ -245,12 +263,80 @@ impl Pieces<'_> {
 fn parse_piece(piece: &Piece, lines: &dyn Lines, now: EventTime) -> Rows {
     let mut rows = Rows::new(now);
     let mut number = piece.line;
-    for line in piece.bytes.split(|&byte| byte == b'\n') {
+    let mut rest = Some(&*piece.bytes);
+    while let Some(text) = rest {
+        let end = line_end(text);
+        let end = if lines.has_rows_of_several_lines() { row_end(text).unwrap_or(end) } else { end };
+        let (line, following) = text.split_at(end);
+        rest = following.get(1..);
+        let count = memchr::memchr_iter(b'\n', line).count() as u32 + 1;
         let line = if number == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
         parse_line(line, number, lines, &mut rows);
-        number = number.saturating_add(1);
+        number = number.saturating_add(count);
     }
     rows
+}
+
+fn line_end(text: &[u8]) -> usize {
+    memchr::memchr(b'\n', text).unwrap_or(text.len())
+}
+
+/// Where the first row ends, which may be of several lines; `None` where a quote is never closed and is one of the text.
+fn row_end(text: &[u8]) -> Option<usize> {
+    let text = text.get(..MAX_LINE).unwrap_or(text);
+    let mut ends = RowEnds::of(text);
+    match ends.next() {
+        Some(end) => Some(end),
+        None => (!ends.is_quoted && text.len() < MAX_LINE).then_some(text.len()),
+    }
+}
+
+/// Where the last whole line ends, or the last whole row.
+fn last_end(bytes: &[u8], whole_rows: bool) -> Option<usize> {
+    let row = if whole_rows { RowEnds::of(bytes).last() } else { None };
+    row.or_else(|| memchr::memrchr(b'\n', bytes))
+}
+
+/// The ends of lines that are not within a quoted column.
+struct RowEnds<'a> {
+    text: &'a [u8],
+    marks: memchr::Memchr2<'a>,
+    is_quoted: bool,
+    closed_at: Option<usize>,
+}
+
+impl<'a> RowEnds<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        Self { text, marks: memchr::memchr2_iter(b'"', b'\n', text), is_quoted: false, closed_at: None }
+    }
+}
+
+impl Iterator for RowEnds<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        for at in self.marks.by_ref() {
+            let before = self.text.get(..at).unwrap_or_default();
+            if self.text.get(at) == Some(&b'\n') {
+                if !self.is_quoted {
+                    return Some(at);
+                }
+            } else if self.is_quoted {
+                // A column ends there, or the quote opens another row and this one is never closed.
+                let after = self.text.get(at + 1);
+                if !matches!(after, None | Some(b',' | b'"' | b'\n' | b'\r' | b' ' | b'\t')) {
+                    return None;
+                }
+                (self.is_quoted, self.closed_at) = (false, Some(at));
+            } else {
+                // At the beginning of a column, or the second of two that stand for one; others are of the text.
+                let last = before.iter().rev().find(|byte| !matches!(byte, b' ' | b'\t'));
+                let begins = matches!(last, None | Some(b',' | b'\n'));
+                self.is_quoted = begins || self.closed_at.is_some_and(|closed| closed + 1 == at);
+            }
+        }
+        None
+    }
 }
 
 fn parse_line(line: &[u8], number: u32, lines: &dyn Lines, rows: &mut Rows) {
@@ -272,18 +358,4 @@ fn modified(path: &Path) -> Option<EventTime> {
     let modified = path.metadata().ok()?.modified().ok()?;
     let since = modified.duration_since(UNIX_EPOCH).ok()?;
     Some(EventTime::from_seconds(i64::try_from(since.as_secs()).ok()?))
-}
-
-/// Reads, and hashes what was read.
-struct Hashing {
-    reader: crate::source::Reader,
-    hasher: sha2::Sha256,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
-    }
 }

@@ -115,7 +115,7 @@ impl Feeds {
         if hits.is_empty() && rules.is_empty() {
             return Vec::new();
         }
-        let accuses = |hit: &Hit| self.note(hit.note).is_some_and(|note| note.standing != Standing::WellKnown);
+        let accuses = |hit: &Hit| self.note(hit.note).is_some_and(|note| !note.standing.is_remark());
         if let Some((name, _)) = session.name
             && hits.iter().any(accuses)
         {
@@ -213,7 +213,7 @@ impl Feeds {
         }
     }
 
-    /// Rows as they are shown. What is well known is said beside others only.
+    /// Rows as they are shown.
     fn matches(&self, hits: Vec<Hit>) -> Vec<FeedMatch> {
         hits.into_iter().filter_map(|hit| self.feed_match(hit)).collect()
     }
@@ -223,7 +223,7 @@ impl Feeds {
         let written = self.text(note.written);
         let indicator = written.map_or_else(|| hit.indicator.into(), |text| (*text).into());
         Some(FeedMatch {
-            feed: Arc::clone(self.feeds.get(note.feed as usize)?),
+            feed: Arc::clone(&self.files.get(note.feed as usize)?.name),
             row: hit.row,
             label: self.text(note.label),
             indicator,
@@ -241,7 +241,7 @@ impl Feeds {
     fn rule_match(&self, hit: RuleHit<'_>) -> FeedMatch {
         let rule = hit.rule;
         FeedMatch {
-            feed: self.feeds.get(rule.feed as usize).map_or_else(|| "".into(), Arc::clone),
+            feed: self.files.get(rule.feed as usize).map_or_else(|| "".into(), |file| Arc::clone(&file.name)),
             row: rule.row,
             label: Some(Arc::clone(&rule.label)).filter(|label| !label.is_empty()),
             indicator: rule.indicator().into(),
@@ -270,9 +270,9 @@ fn above(name: &str) -> Option<&str> {
     name.split_once('.').map(|(_, rest)| rest)
 }
 
-/// The most telling first, then by feed and row; nothing where all that is met is well known.
+/// The most telling first, then by feed and row; nothing where all that is met are remarks.
 fn finished(mut matches: Vec<FeedMatch>) -> Vec<FeedMatch> {
-    if matches.iter().all(|found| found.standing == Standing::WellKnown) {
+    if matches.iter().all(|found| found.standing.is_remark()) {
         return Vec::new();
     }
     matches.sort_by(|a, b| order(a).cmp(&order(b)));

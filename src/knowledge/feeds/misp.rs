@@ -7,14 +7,15 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Standing;
 use super::address::Network;
-use super::document::{Loose, Shape};
+use super::document::{Loose, Shape, elements};
 use super::format::DocumentFormat;
 use super::indicator::{self, Reading};
 use super::rows::{Indicator, Row, Rows};
-use super::when;
+use super::{when, written_name};
 use crate::model::{Serial, Sha1Digest, Sha256Digest};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
@@ -35,26 +36,15 @@ pub(super) const MANIFEST: DocumentFormat = DocumentFormat {
     read: |_, _| Ok(()),
 };
 
-/// What an export may be.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Export<'a> {
-    #[serde(borrow)]
-    Events(Vec<Wrapped<'a>>),
-    #[serde(borrow)]
-    Wrapped(Box<Wrapped<'a>>),
-}
-
+/// What an export may hold beside an attribute of its own. Everything within is read by itself.
 #[derive(Deserialize)]
 struct Wrapped<'a> {
     #[serde(rename = "Event", borrow, default)]
-    event: Option<Event<'a>>,
+    event: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    response: Option<Box<Export<'a>>>,
+    response: Option<&'a RawValue>,
     #[serde(rename = "Attribute", borrow, default)]
-    attributes: Vec<Attribute<'a>>,
-    #[serde(flatten, borrow)]
-    own: Option<Attribute<'a>>,
+    attributes: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -62,17 +52,17 @@ struct Event<'a> {
     #[serde(borrow, default)]
     info: Option<Loose<'a>>,
     #[serde(rename = "Attribute", borrow, default)]
-    attributes: Vec<Attribute<'a>>,
+    attributes: Option<&'a RawValue>,
     #[serde(rename = "Object", borrow, default)]
-    objects: Vec<Object<'a>>,
+    objects: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Object<'a> {
     #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
+    name: Option<Loose<'a>>,
     #[serde(rename = "Attribute", borrow, default)]
-    attributes: Vec<Attribute<'a>>,
+    attributes: Option<&'a RawValue>,
     #[serde(borrow, default)]
     deleted: Option<Loose<'a>>,
 }
@@ -102,68 +92,110 @@ struct Reader<'a> {
     number: u32,
 }
 
+/// `response` within `response` that are followed.
+const MAX_DEPTH: usize = 4;
+
+const NOT_AN_ATTRIBUTE: &str = "an attribute without a type or a value";
+const NOT_AN_OBJECT: &str = "it is no object";
+const NOT_A_LIST: &str = "a list that is none";
+
 fn read(text: &str, rows: &mut Rows) -> Result<(), serde_json::Error> {
-    let export: Export<'_> = serde_json::from_str(text)?;
-    Reader { rows, number: 0 }.export(&export);
+    let export: &RawValue = serde_json::from_str(text)?;
+    Reader { rows, number: 0 }.export(export, 0);
     Ok(())
 }
 
-impl Reader<'_> {
-    fn export(&mut self, export: &Export<'_>) {
-        match export {
-            Export::Events(all) => all.iter().for_each(|wrapped| self.wrapped(wrapped)),
-            Export::Wrapped(wrapped) => self.wrapped(wrapped),
+impl<'a> Reader<'_> {
+    fn export(&mut self, export: &'a RawValue, depth: usize) {
+        match elements(export) {
+            Some(all) => all.into_iter().for_each(|wrapped| self.wrapped(wrapped, depth)),
+            None => self.wrapped(export, depth),
         }
     }
 
-    fn wrapped(&mut self, wrapped: &Wrapped<'_>) {
-        if let Some(event) = &wrapped.event {
+    fn wrapped(&mut self, raw: &'a RawValue, depth: usize) {
+        let Some(wrapped) = self.object::<Wrapped<'_>>(raw, NOT_AN_OBJECT) else { return };
+        if let Some(event) = wrapped.event {
             self.event(event);
         }
-        if let Some(export) = &wrapped.response {
-            self.export(export);
+        if let Some(export) = wrapped.response.filter(|_| depth < MAX_DEPTH) {
+            self.export(export, depth + 1);
         }
-        wrapped.attributes.iter().chain(&wrapped.own).for_each(|attribute| self.attribute(attribute, ""));
+        match wrapped {
+            Wrapped { event: None, response: None, attributes: None } => self.attribute(raw, ""),
+            _ => self.elements(wrapped.attributes).into_iter().for_each(|attribute| self.attribute(attribute, "")),
+        }
     }
 
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, raw: &'a RawValue) {
+        let Some(event) = self.object::<Event<'_>>(raw, NOT_AN_OBJECT) else { return };
         let info = event.info.as_ref().map_or("", |info| &info.0);
-        event.attributes.iter().for_each(|attribute| self.attribute(attribute, info));
-        for object in event.objects.iter().filter(|object| !object.deleted.as_ref().is_some_and(Loose::is_true)) {
-            match object.name.as_deref() {
-                Some("x509") => self.certificate(object, info),
-                _ => object.attributes.iter().for_each(|attribute| self.attribute(attribute, info)),
+        self.elements(event.attributes).into_iter().for_each(|attribute| self.attribute(attribute, info));
+        for raw in self.elements(event.objects) {
+            let Some(object) = self.object::<Object<'_>>(raw, NOT_AN_OBJECT) else { continue };
+            if object.deleted.as_ref().is_some_and(Loose::is_true) {
+                continue;
+            }
+            let attributes = self.elements(object.attributes);
+            match object.name.as_ref().is_some_and(|name| name.0 == "x509") {
+                true => self.certificate(&attributes, info),
+                false => attributes.into_iter().for_each(|attribute| self.attribute(attribute, info)),
             }
         }
     }
 
-    fn attribute(&mut self, attribute: &Attribute<'_>, info: &str) {
+    fn attribute(&mut self, raw: &'a RawValue, info: &str) {
         self.number = self.number.saturating_add(1);
-        add(self.number, attribute, info, self.rows);
+        match serde_json::from_str(raw.get()) {
+            Ok(attribute) => add(self.number, &attribute, info, self.rows),
+            Err(_) => self.rows.bad(self.number, NOT_AN_ATTRIBUTE),
+        }
+    }
+
+    /// What a value is read as; one that is something else counts as a row.
+    fn object<T: Deserialize<'a>>(&mut self, raw: &'a RawValue, problem: &'static str) -> Option<T> {
+        let read = serde_json::from_str(raw.get()).ok();
+        if read.is_none() {
+            self.number = self.number.saturating_add(1);
+            self.rows.bad(self.number, problem);
+        }
+        read
+    }
+
+    /// The elements of a list; an object in its place is one, and something else counts as a row.
+    fn elements(&mut self, raw: Option<&'a RawValue>) -> Vec<&'a RawValue> {
+        if let Some(raw) = raw.filter(|raw| raw.get().starts_with('{')) {
+            return vec![raw];
+        }
+        raw.and_then(|raw| self.object(raw, NOT_A_LIST)).unwrap_or_default()
     }
 
     /// The attributes of an `x509` object: fingerprints by themselves, the serial number with the issuer.
-    fn certificate(&mut self, object: &Object<'_>, info: &str) {
+    fn certificate(&mut self, attributes: &[&'a RawValue], info: &str) {
         let first = self.number;
+        let mut read: Vec<Attribute<'_>> = Vec::new();
+        for raw in attributes {
+            self.number = self.number.saturating_add(1);
+            match serde_json::from_str::<Attribute<'_>>(raw.get()) {
+                Err(_) => self.rows.bad(self.number, NOT_AN_ATTRIBUTE),
+                Ok(attribute) => {
+                    match attribute.kind.starts_with("x509-fingerprint") {
+                        true => add(self.number, &attribute, info, self.rows),
+                        // The rest describes the certificate, and names in it are often those of the victim.
+                        false => self.rows.context(),
+                    }
+                    read.push(attribute);
+                }
+            }
+        }
         let related = |relation: &str| {
             let is_it =
                 |attribute: &&Attribute<'_>| attribute.object_relation.as_ref().is_some_and(|r| r.0 == relation);
-            object.attributes.iter().filter(|attribute| !is_deleted(attribute)).find(is_it)
+            read.iter().filter(|attribute| !is_deleted(attribute)).find(is_it)
         };
         let serial = related("serial-number").and_then(|serial| Some((Serial::parse(&serial.value.0)?, serial)));
-        let issuer =
-            related("issuer").and_then(|issuer| Some((indicator::distinguished_name(&issuer.value.0)?, issuer)));
-        let subject =
-            related("subject").and_then(|subject| Some((indicator::distinguished_name(&subject.value.0)?, subject)));
-        for attribute in &object.attributes {
-            self.number = self.number.saturating_add(1);
-            let relation = attribute.object_relation.as_ref().map_or("", |relation| &relation.0);
-            match relation {
-                _ if attribute.kind.starts_with("x509-fingerprint") => add(self.number, attribute, info, self.rows),
-                // The rest describes the certificate, and names in it are often those of the victim.
-                _ => self.rows.context(),
-            }
-        }
+        let issuer = related("issuer").and_then(|issuer| Some((written_name::parse(&issuer.value.0)?, issuer)));
+        let subject = related("subject").and_then(|subject| Some((written_name::parse(&subject.value.0)?, subject)));
         let (indicator, written, of) = match (serial, issuer, subject) {
             (Some((serial, of)), Some((issuer, name)), _) => {
                 (Indicator::SerialIssuer(serial, issuer), format!("{} of {}", of.value.0, name.value.0), of)
@@ -172,8 +204,7 @@ impl Reader<'_> {
             (None, _, Some((subject, of))) => (Indicator::Subject(subject), of.value.0.to_string(), of),
             _ => return,
         };
-        let all = object.attributes.iter();
-        let is_meant = all.clone().any(|attribute| !attribute.to_ids.as_ref().is_some_and(Loose::is_false));
+        let is_meant = read.iter().any(|attribute| !attribute.to_ids.as_ref().is_some_and(Loose::is_false));
         let comment = of.comment.as_ref().map_or("", |comment| &comment.0);
         let row = Row {
             label: if comment.is_empty() { info } else { comment },

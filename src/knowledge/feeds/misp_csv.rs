@@ -56,6 +56,11 @@ impl Lines for Attributes {
         misp::add(number, &attribute, "", rows);
     }
 
+    fn has_rows_of_several_lines(&self) -> bool {
+        // Comments are free text.
+        true
+    }
+
     fn header_line(&self) -> Option<u32> {
         self.header
     }

@@ -1,14 +1,13 @@
-//! MISP warning lists: what is popular, shared or harmless by itself. They accuse nobody and are said beside the rows of
-//! other feeds only; a listed server address weighs nothing where the name is on one of them.
-
-use std::borrow::Cow;
+//! MISP warning lists: what is popular, shared, or of some kind. They accuse nobody and are said beside the rows of other
+//! feeds only. Where a name is popular, a listed server address weighs nothing; only ranks of popular sites say that. The
+//! others, of dynamic DNS as of cloud networks, say what kind of thing it is.
 
 use regex::RegexBuilder;
 use serde::Deserialize;
 
 use super::Standing;
 use super::address::Network;
-use super::document::Shape;
+use super::document::{Loose, Shape};
 use super::format::DocumentFormat;
 use super::indicator::{self, Reading};
 use super::rows::{Indicator, NameKey, PatternTest, Row, Rows};
@@ -22,11 +21,18 @@ pub(super) const FORMAT: DocumentFormat = DocumentFormat {
 #[derive(Deserialize)]
 struct WarningList<'a> {
     #[serde(borrow, default)]
-    name: Cow<'a, str>,
+    name: Loose<'a>,
     #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+    kind: Loose<'a>,
+    /// An entry that is no text costs itself only.
     #[serde(borrow)]
-    list: Vec<Cow<'a, str>>,
+    list: Vec<Loose<'a>>,
+}
+
+/// What all entries of one list share.
+struct List<'a> {
+    name: &'a str,
+    standing: Standing,
 }
 
 /// Largest compiled expression, in bytes.
@@ -39,45 +45,102 @@ fn is_kind(kind: &str) -> bool {
 }
 
 fn read(text: &str, rows: &mut Rows) -> Result<(), serde_json::Error> {
-    let list: WarningList<'_> = serde_json::from_str(text)?;
-    for (number, value) in (1..).zip(&list.list) {
-        let value = value.trim();
-        match &*list.kind {
+    let WarningList { name, kind, list: entries } = serde_json::from_str(text)?;
+    let standing = if is_popularity(&name.0, &kind.0) { Standing::WellKnown } else { Standing::Category };
+    let list = List { name: &name.0, standing };
+    for (number, value) in (1..).zip(&entries) {
+        list.read(number, value.0.trim(), &kind.0, rows);
+    }
+    Ok(())
+}
+
+impl List<'_> {
+    fn read(&self, number: u32, value: &str, kind: &str, rows: &mut Rows) {
+        if value.is_empty() {
+            return rows.bad(number, "it is no text");
+        }
+        match kind {
             "hostname" => match indicator::name(value) {
-                Ok(name) => add(number, Indicator::Name(NameKey { below: true, ..name }), &list.name, rows),
+                Ok(name) => self.add(number, Indicator::Name(NameKey { below: true, ..name }), rows),
                 // A top-level domain, or an address among names.
                 Err(problem) => match Network::parse(value) {
-                    Some(network) => add(number, Indicator::Network(network, None), &list.name, rows),
+                    Some(network) => self.add(number, Indicator::Network(network, None), rows),
                     None if !value.trim_start_matches('.').contains('.') => rows.context(),
                     None => rows.bad(number, problem),
                 },
             },
             "cidr" => match Network::parse(value) {
-                Some(network) => add(number, Indicator::Network(network, None), &list.name, rows),
+                Some(network) => self.add(number, Indicator::Network(network, None), rows),
                 None => rows.bad(number, "it is no network"),
             },
             "substring" => match value.len() >= MIN_PART {
-                true => rows.add_pattern(number, PatternTest::Contains(value.to_lowercase().into()), &list.name),
+                true => self.add_pattern(number, PatternTest::Contains(value.to_lowercase().into()), rows),
                 false => rows.context(),
             },
             "regex" => {
                 let pattern = value.strip_prefix('/').and_then(|rest| rest.rsplit_once('/')).map_or(value, |(p, _)| p);
                 let regex = RegexBuilder::new(pattern).case_insensitive(true).size_limit(MAX_REGEX).build();
                 match regex {
-                    Ok(regex) => rows.add_pattern(number, PatternTest::Matches(regex), &list.name),
+                    Ok(regex) => self.add_pattern(number, PatternTest::Matches(regex), rows),
                     Err(_) => rows.unsupported(number, "an expression with look-around or of too large a size"),
                 }
             }
             _ => match indicator::read(value) {
-                Reading::Row(found) => add(number, found, &list.name, rows),
+                Reading::Row(found) => self.add(number, found, rows),
                 // Texts of all kinds: e-mail addresses, file names, MD5.
                 Reading::Unsupported(_) | Reading::Bad(_) => rows.context(),
             },
         }
     }
-    Ok(())
+
+    fn add(&self, number: u32, indicator: Indicator, rows: &mut Rows) {
+        rows.add(number, Row { label: self.name, standing: self.standing, ..Row::of(indicator) });
+    }
+
+    fn add_pattern(&self, number: u32, test: PatternTest, rows: &mut Rows) {
+        rows.add_pattern(number, test, self.name, self.standing);
+    }
 }
 
-fn add(number: u32, indicator: Indicator, label: &str, rows: &mut Rows) {
-    rows.add(number, Row { label, standing: Standing::WellKnown, ..Row::of(indicator) });
+/// Whether a list ranks sites by how much they are used: by the name of a ranking, or by a number of them at the top.
+fn is_popularity(name: &str, kind: &str) -> bool {
+    const RANKINGS: [&str; 9] =
+        ["tranco", "umbrella", "majestic", "alexa", "quantcast", "crux", "cisco top", "moz.com", "cloudflare top"];
+    let name = name.to_lowercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let is_number = |word: &str| word.bytes().next().is_some_and(|first| first.is_ascii_digit());
+    let counts = words.windows(2).any(|pair| matches!(pair, ["top", number] if is_number(number)));
+    let are_sites = ["site", "domain", "page", "hostname"].iter().any(|what| name.contains(what));
+    matches!(kind, "hostname" | "string") && (RANKINGS.iter().any(|known| name.contains(known)) || counts && are_sites)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rankings_of_sites_are_popularity() {
+        for name in [
+            "Top 10K most-used sites from Tranco",
+            "Top 1000 website from Alexa",
+            "Top 1,000,000 most-used sites from Cisco Umbrella",
+            "Top 10000 websites from Majestic Million",
+            "Top 500 domains and pages from https://moz.com/top500",
+            "Top 20 000 most-visited sites",
+            "Google Chrome CRUX top 1 million",
+        ] {
+            assert!(is_popularity(name, "hostname"), "{name}");
+        }
+        for name in [
+            "List of known dynamic DNS domains",
+            "List of known Cloudflare IP ranges",
+            "Top level domains by IANA",
+            "University domains",
+            "List of known sinkholes",
+            "",
+        ] {
+            assert!(!is_popularity(name, "hostname"), "{name}");
+        }
+        assert!(!is_popularity("Top 10K most-used sites from Tranco", "cidr"));
+    }
 }

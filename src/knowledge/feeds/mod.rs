@@ -14,10 +14,11 @@
 //! | `suricata_rules` | rules with keywords on certificates and server names |
 //! | `suricata_dataset`, `suricata_dataset_json` | datasets and dataset reputation: base64, hexadecimal, addresses, JSON |
 //! | `misp`, `misp_csv` | MISP events, feeds and exports of attributes |
-//! | `misp_warninglist` | MISP warning lists: what is well known, and said beside a hit only |
+//! | `misp_warninglist` | MISP warning lists: what is popular or of a kind, and said beside a hit only |
 //! | `stix` | STIX 2.1 bundles |
 //! | `threatfox`, `urlhaus` | abuse.ch ThreatFox and URLhaus |
 //! | `table` | any CSV whose header names its columns, C2IntelFeeds among them |
+//! | `bare_table` | CSV without a header, whose columns are told by what stands in them |
 //! | `popularity` | lists of popular names with their rank, such as Tranco |
 //! | `plain` | one hash, name, address or network on a line, in the spellings of blocklists |
 //!
@@ -28,9 +29,11 @@
 
 mod address;
 mod allow;
+mod bare_table;
 mod columns;
 mod document;
 mod format;
+mod in_force;
 mod index;
 mod indicator;
 mod load;
@@ -38,6 +41,8 @@ mod lookup;
 mod misp;
 mod misp_csv;
 mod misp_warninglist;
+mod names;
+mod opened;
 mod own_list;
 mod plain;
 mod popularity;
@@ -57,9 +62,10 @@ mod tests;
 mod threatfox;
 mod urlhaus;
 mod when;
+mod written_name;
 mod zeek_intel;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -67,15 +73,16 @@ use serde::Serialize;
 
 use crate::model::EventTime;
 pub use allow::{AllowEntry, AllowKind, AllowList};
-pub use load::Recognised;
+pub use load::{ReadFeed, Recognised};
 pub use lookup::SessionNames;
+pub(super) use opened::FeedFile;
 pub(super) use own_list::read_own_list;
-pub use report::{BadFeedRow, FeedReport, UnsupportedRow};
+pub use report::{BadFeedRow, FeedReport, Kept, UnsupportedRow};
 
 /// The rows of all feeds, indexed.
 #[derive(Default)]
 pub struct Feeds {
-    feeds: Vec<Arc<str>>,
+    files: Vec<Origin>,
     texts: Vec<Arc<str>>,
     notes: Vec<rows::Note>,
     names: index::Table<u64>,
@@ -84,6 +91,12 @@ pub struct Feeds {
     networks: address::NetworkTable,
     rules: suricata_rules::RuleSet,
     patterns: Vec<rows::Pattern>,
+}
+
+/// Where rows came from.
+struct Origin {
+    path: PathBuf,
+    name: Arc<str>,
 }
 
 /// A row of a feed that a certificate or a session meets.
@@ -161,8 +174,10 @@ pub enum Standing {
     Doubtful,
     /// A serial number without its issuer: other issuers use the same.
     SerialAlone,
-    /// It is well known and harmless by itself; said beside other rows only.
+    /// It is popular, so that many share its servers; said beside other rows only.
     WellKnown,
+    /// It is of a kind, such as names of dynamic DNS, which neither accuses nor excuses; said beside other rows only.
+    Category,
 }
 
 /// Which hashes of certificates feeds list.
@@ -172,6 +187,13 @@ pub struct HashKinds {
     pub sha1: bool,
     /// There are rows with SHA-256.
     pub sha256: bool,
+}
+
+impl Standing {
+    /// Whether it is only said beside rows that say more.
+    pub fn is_remark(self) -> bool {
+        matches!(self, Self::WellKnown | Self::Category)
+    }
 }
 
 impl MatchKind {
@@ -201,7 +223,27 @@ impl Feeds {
     /// `now` only decides which rows the reports count as expired: rows are kept whatever it is, so that a replay of old
     /// records finds what held then.
     pub fn load(paths: &[PathBuf], now: EventTime) -> (Self, Vec<FeedReport>) {
-        load::load(paths, now)
+        load::assemble(load::read_all(paths, now))
+    }
+
+    /// Reads files by themselves, in their order; [`Feeds::of`] makes feeds of them.
+    pub fn read(paths: &[PathBuf], now: EventTime) -> Vec<ReadFeed> {
+        load::read_all(paths, now)
+    }
+
+    /// Makes feeds of files that were read, or whose rows were in force before.
+    pub fn of(read: Vec<ReadFeed>) -> (Self, Vec<FeedReport>) {
+        load::assemble(read)
+    }
+
+    /// The rows that are in force of a file, as it was when `report` was made; `None` where it is not among the feeds.
+    pub fn in_force(&self, report: &FeedReport) -> Option<ReadFeed> {
+        in_force::rows_of(self, &report.path).map(|rows| ReadFeed { rows, report: report.clone() })
+    }
+
+    /// Whether both were made of the same files.
+    pub fn are_of_the_same_files(&self, other: &Self) -> bool {
+        self.files.iter().map(|file| &file.path).eq(other.files.iter().map(|file| &file.path))
     }
 
     /// What the head of a file, decompressed, looks like.
@@ -264,19 +306,3 @@ impl FeedMatch {
         }
     }
 }
-
-/// A feed's name: that of its file, without the compression's and its own extension.
-fn feed_name(path: &Path) -> String {
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    let stem = match name.rsplit_once('.') {
-        Some((stem, extension)) if !stem.is_empty() && extension.len() <= MAX_EXTENSION => stem,
-        _ => name,
-    };
-    stem.chars().take(MAX_FEED_NAME).collect()
-}
-
-/// Longest feed name that is kept, in characters.
-const MAX_FEED_NAME: usize = 128;
-/// Longest ending of a file's name that is taken for its extension, in bytes.
-const MAX_EXTENSION: usize = 8;

@@ -18,7 +18,7 @@ pub(in crate::knowledge) fn read_own_list(
     header: impl Fn(&str) -> bool,
     mut take: impl FnMut(u32, &[&str]) -> Result<(), &'static str>,
 ) -> FeedReport {
-    let mut report = FeedReport::new(path, &super::feed_name(path));
+    let mut report = FeedReport::new(path, &super::names::feed_name(path));
     report.format = Some(format);
     let mut bytes = Vec::new();
     let read = crate::source::open(path, Arc::default())

@@ -37,10 +37,23 @@ pub struct FeedReport {
     pub newest: Option<EventTime>,
     /// When the file was changed last.
     pub modified: Option<EventTime>,
+    /// How many bytes it has, decompressed.
+    pub bytes: u64,
     /// Which version of the content it was: a hash of it, decompressed.
     pub version: Option<Id128>,
-    /// Why the feed cannot be used, or not to its end; what was read before holds.
+    /// Why the feed cannot be used; nothing of it is.
     pub error: Option<String>,
+    /// That its rows are those of an earlier version of the file, on which the rest of the report is.
+    pub kept: Option<Kept>,
+}
+
+/// That the rows of an earlier version of a file are in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Why the file as it is now cannot be used.
+    pub why: String,
+    /// Since when.
+    pub since: EventTime,
 }
 
 /// A row that could not be read.
@@ -102,9 +115,17 @@ impl FeedReport {
             oldest: None,
             newest: None,
             modified: None,
+            bytes: 0,
             version: None,
             error: None,
+            kept: None,
         }
+    }
+
+    /// Whether the feed can be used: it has rows, or is one on a day without entries, which says what it is all the same.
+    pub fn is_good(&self) -> bool {
+        let rows = self.used_total() + self.context;
+        self.error.is_none() && (rows > 0 || (self.bad == 0 && self.bytes > 0))
     }
 
     /// Rows that accuse, of all kinds.
@@ -112,15 +133,33 @@ impl FeedReport {
         self.used.values().sum()
     }
 
+    /// Says that the feed cannot be used after all.
+    pub(super) fn fail(&mut self, why: String) {
+        *self = Self {
+            format: self.format,
+            bad: self.bad,
+            first_bad: std::mem::take(&mut self.first_bad),
+            modified: self.modified,
+            bytes: self.bytes,
+            version: self.version,
+            error: Some(why),
+            ..Self::new(&self.path, &self.feed)
+        };
+    }
+
+    /// Takes over what was counted; of a feed that cannot be used only what is wrong with it counts.
     pub(super) fn set_tally(&mut self, tally: Tally) {
+        self.bad = tally.bad;
+        self.first_bad = tally.first_bad;
+        if self.error.is_some() {
+            return;
+        }
         self.used = tally.used;
         self.context = tally.context;
         self.unsupported = tally.unsupported;
         self.unsupported_by_reason = tally.unsupported_by_reason;
         self.first_unsupported = tally.first_unsupported;
         self.expired = tally.expired;
-        self.bad = tally.bad;
-        self.first_bad = tally.first_bad;
         self.oldest = tally.oldest;
         self.newest = tally.newest;
     }

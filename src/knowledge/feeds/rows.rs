@@ -94,6 +94,7 @@ pub(super) struct Note {
 }
 
 /// A warning list's part of a name, compared with names that were found in another feed.
+#[derive(Clone)]
 pub(super) struct Pattern {
     pub(super) test: PatternTest,
     pub(super) note: u32,
@@ -101,6 +102,7 @@ pub(super) struct Pattern {
 }
 
 /// How a [`Pattern`] is compared.
+#[derive(Clone)]
 pub(super) enum PatternTest {
     /// The name contains it, lower case.
     Contains(Box<str>),
@@ -199,12 +201,12 @@ impl Rows {
         self.place(row.indicator, note, number);
     }
 
-    /// Adds a part of names that are well known.
-    pub(super) fn add_pattern(&mut self, number: u32, test: PatternTest, label: &str) {
+    /// Adds a part of names, of which something is remarked.
+    pub(super) fn add_pattern(&mut self, number: u32, test: PatternTest, label: &str, standing: Standing) {
         if self.patterns.len() >= MAX_PATTERNS {
             return self.bad(number, "more patterns than are kept");
         }
-        self.tally.take(MatchKind::Domain, Standing::WellKnown, None, false);
+        self.tally.take(MatchKind::Domain, standing, None, false);
         let label = self.texts.intern(label);
         let note = self.note(Note {
             feed: 0,
@@ -213,7 +215,7 @@ impl Rows {
             listed: None,
             expires: None,
             confidence: None,
-            standing: Standing::WellKnown,
+            standing,
             below: false,
         });
         self.patterns.push(Pattern { test, note, row: number });
@@ -317,7 +319,7 @@ impl Rows {
 }
 
 impl Texts {
-    fn intern(&mut self, text: &str) -> u32 {
+    pub(super) fn intern(&mut self, text: &str) -> u32 {
         let text = text.trim();
         if text.is_empty() {
             return NO_TEXT;

@@ -6,7 +6,7 @@
 use super::columns::split;
 use super::format::{Head, LineFormat, Lines};
 use super::rows::{Indicator, Row, Rows};
-use super::when;
+use super::{table, when};
 use crate::model::Sha1Digest;
 
 pub(super) const FORMAT: LineFormat = LineFormat {
@@ -14,7 +14,10 @@ pub(super) const FORMAT: LineFormat = LineFormat {
     says_so: true,
     recognise: |head: &Head<'_>| {
         let header = head.headers().find(|header| {
-            header.column(&HASH).is_some() && header.column(&REASON).is_some() && header.column(&DATE).is_some()
+            let has_all =
+                header.column(&HASH).is_some() && header.column(&REASON).is_some() && header.column(&DATE).is_some();
+            // What lists more than the hash is a table.
+            has_all && table::indicators(header) == 1
         })?;
         let lines = Certificates {
             hash: header.column(&HASH)?,

@@ -4,13 +4,14 @@ use super::address::Network;
 use super::columns::split;
 use super::format::{Head, LineFormat, Lines};
 use super::rows::{Indicator, Row, Rows};
-use super::when;
+use super::{table, when};
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "SSLBL addresses",
     says_so: true,
     recognise: |head: &Head<'_>| {
-        let header = head.headers().find(|header| header.column(&["dstip"]).is_some())?;
+        let header =
+            head.headers().find(|header| header.column(&["dstip"]).is_some() && table::indicators(header) == 1)?;
         let lines = Addresses {
             address: header.column(&["dstip"])?,
             port: header.column(&["dstport"])?,

@@ -4,14 +4,16 @@
 use super::columns::split;
 use super::format::{Head, LineFormat, Lines};
 use super::rows::{Indicator, Row, Rows};
-use super::{Standing, when};
+use super::{Standing, table, when};
 use crate::model::Ja3;
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "SSLBL JA3 fingerprints",
     says_so: true,
     recognise: |head: &Head<'_>| {
-        let header = head.headers().find(|header| header.column(&["ja3md5", "ja3hash", "ja3"]).is_some())?;
+        let header = head
+            .headers()
+            .find(|header| header.column(&["ja3md5", "ja3hash", "ja3"]).is_some() && table::indicators(header) == 0)?;
         let lines = Fingerprints {
             hash: header.column(&["ja3md5", "ja3hash", "ja3"])?,
             date: header.column(&["firstseen", "firstseenutc"]),

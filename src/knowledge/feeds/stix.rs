@@ -14,7 +14,7 @@ use super::indicator::{self, Reading};
 use super::rows::{Indicator, Row, Rows};
 use super::stix_pattern::{self, Comparison};
 use super::threatfox::MIN_CONFIDENCE;
-use super::when;
+use super::{when, written_name};
 use crate::model::{Serial, Sha1Digest, Sha256Digest};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
@@ -40,31 +40,31 @@ struct IndicatorObject<'a> {
     #[serde(borrow)]
     pattern: Cow<'a, str>,
     #[serde(borrow, default)]
-    pattern_type: Option<Cow<'a, str>>,
+    pattern_type: Option<Loose<'a>>,
     #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
+    name: Option<Loose<'a>>,
     #[serde(borrow, default)]
-    created: Option<Cow<'a, str>>,
+    created: Option<Loose<'a>>,
     #[serde(borrow, default)]
-    valid_from: Option<Cow<'a, str>>,
+    valid_from: Option<Loose<'a>>,
     #[serde(borrow, default)]
-    valid_until: Option<Cow<'a, str>>,
-    #[serde(default)]
-    revoked: bool,
+    valid_until: Option<Loose<'a>>,
+    #[serde(borrow, default)]
+    revoked: Option<Loose<'a>>,
     #[serde(borrow, default)]
     confidence: Option<Loose<'a>>,
     #[serde(borrow, default)]
-    indicator_types: Vec<Cow<'a, str>>,
+    indicator_types: Option<Vec<Loose<'a>>>,
 }
 
 #[derive(Deserialize)]
 struct CertificateObject<'a> {
     #[serde(borrow, default)]
-    hashes: std::collections::BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    hashes: std::collections::BTreeMap<Cow<'a, str>, Loose<'a>>,
     #[serde(borrow, default)]
     serial_number: Option<Loose<'a>>,
     #[serde(borrow, default)]
-    issuer: Option<Cow<'a, str>>,
+    issuer: Option<Loose<'a>>,
 }
 
 const NOT_ONE: Reading = Reading::Bad("a value of the pattern is not of its type");
@@ -93,18 +93,18 @@ fn read(text: &str, rows: &mut Rows) -> Result<(), serde_json::Error> {
 }
 
 fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
-    if object.revoked {
+    if object.revoked.as_ref().is_some_and(Loose::is_true) {
         return rows.expired();
     }
-    if object.pattern_type.as_deref().is_some_and(|kind| kind != "stix") {
+    if object.pattern_type.as_ref().is_some_and(|kind| kind.0 != "stix") {
         return rows.unsupported(number, "a pattern of another language");
     }
-    let time = |text: &Option<Cow<'_, str>>| text.as_deref().and_then(when::parse);
+    let time = |text: &Option<Loose<'_>>| text.as_ref().and_then(|text| when::parse(&text.0));
     let confidence: Option<u8> = object.confidence.as_ref().and_then(|percent| percent.0.parse().ok());
-    let is_benign = object.indicator_types.iter().any(|kind| kind == "benign");
-    let standing = if is_benign {
+    let is_said_to_be = |wanted: &str| object.indicator_types.iter().flatten().any(|kind| kind.0 == wanted);
+    let standing = if is_said_to_be("benign") {
         Standing::Informative
-    } else if object.indicator_types.iter().any(|kind| kind == "compromised") {
+    } else if is_said_to_be("compromised") {
         Standing::Compromised
     } else if confidence.is_some_and(|percent| (1..MIN_CONFIDENCE).contains(&percent)) {
         Standing::Doubtful
@@ -121,7 +121,7 @@ fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
             Reading::Row(found) => rows.add(
                 number,
                 Row {
-                    label: object.name.as_deref().unwrap_or_default(),
+                    label: object.name.as_ref().map_or("", |name| &name.0),
                     written: &written,
                     listed: time(&object.created).or_else(|| time(&object.valid_from)),
                     expires: time(&object.valid_until),
@@ -156,7 +156,7 @@ fn together(all: &[Comparison]) -> (Reading, String) {
                 return plain(Sha1Digest::parse(text).map_or(NOT_ONE, |digest| Reading::Row(Indicator::Sha1(digest))));
             }
         }
-        let name = indicator::distinguished_name;
+        let name = written_name::parse;
         let parts = ["serial_number", "issuer", "subject"].map(|key| value(&format!("x509-certificate:{key}")));
         let reading = match (parts, all.len()) {
             ([Some(serial), Some(issuer), _], 2 | 3) => match (Serial::parse(serial), name(issuer)) {
@@ -191,7 +191,7 @@ fn together(all: &[Comparison]) -> (Reading, String) {
 fn read_certificate(number: u32, object: &CertificateObject<'_>, rows: &mut Rows) {
     let hash = |wanted: &str| {
         let is_it = |key: &str| key.replace('-', "").eq_ignore_ascii_case(wanted);
-        object.hashes.iter().find(|(key, _)| is_it(key)).map(|(_, value)| &**value)
+        object.hashes.iter().find(|(key, _)| is_it(key)).map(|(_, value)| &*value.0)
     };
     let mut add = |indicator: Indicator, written: &str| {
         rows.add(number, Row { written, standing: Standing::Informative, ..Row::of(indicator) });
@@ -206,9 +206,9 @@ fn read_certificate(number: u32, object: &CertificateObject<'_>, rows: &mut Rows
         found = true;
     }
     let serial = object.serial_number.as_ref().map(|serial| &*serial.0);
-    let issuer = object.issuer.as_deref();
+    let issuer = object.issuer.as_ref().map(|issuer| &*issuer.0);
     if let Some((serial, issuer)) = serial.zip(issuer)
-        && let Some((number, name)) = Serial::parse(serial).zip(indicator::distinguished_name(issuer))
+        && let Some((number, name)) = Serial::parse(serial).zip(written_name::parse(issuer))
     {
         add(Indicator::SerialIssuer(number, name), &format!("{serial} of {issuer}"));
         found = true;

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::document::{Loose, Shape};
 use super::format::{DocumentFormat, Head, LineFormat, Lines};
@@ -25,8 +26,9 @@ pub(super) const DOCUMENT: DocumentFormat = DocumentFormat {
     name: "Suricata dataset, JSON",
     recognise: |shape: &Shape| shape.is_list && has_value_key(shape),
     read: |text: &str, rows: &mut Rows| {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        deserializer.deserialize_seq(Objects(rows))
+        let objects: Vec<&RawValue> = serde_json::from_str(text)?;
+        (1..).zip(objects).for_each(|(number, object)| read_object(number, object.get(), rows));
+        Ok(())
     },
 };
 
@@ -58,16 +60,17 @@ struct Object<'a> {
     rows: &'a mut Rows,
 }
 
-/// A list of objects.
-struct Objects<'a>(&'a mut Rows);
-
 impl Lines for JsonLines {
     fn read(&self, number: u32, line: &str, rows: &mut Rows) {
-        let mut deserializer = serde_json::Deserializer::from_str(line);
-        let object = Object { number, rows: &mut *rows };
-        if object.deserialize(&mut deserializer).is_err() {
-            rows.bad(number, "it is no JSON object");
-        }
+        read_object(number, line, rows);
+    }
+}
+
+fn read_object(number: u32, text: &str, rows: &mut Rows) {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let object = Object { number, rows: &mut *rows };
+    if object.deserialize(&mut deserializer).is_err() {
+        rows.bad(number, "it is no JSON object");
     }
 }
 
@@ -107,22 +110,6 @@ impl<'de> Visitor<'de> for Object<'_> {
             Some((value, true)) => suricata_dataset::add_serial(self.number, &value, &label, self.rows),
             Some((value, false)) => suricata_dataset::add(self.number, &value, &label, self.rows),
             None => self.rows.bad(self.number, "none of its values can be looked up"),
-        }
-        Ok(())
-    }
-}
-
-impl<'de> Visitor<'de> for Objects<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        let mut number = 1;
-        while sequence.next_element_seed(Object { number, rows: self.0 })?.is_some() {
-            number = number.saturating_add(1);
         }
         Ok(())
     }

@@ -1,52 +1,46 @@
 //! Any CSV whose header, in a comment or in the first row, names its columns: C2IntelFeeds' `#domain,ioc` and
-//! `#ip,ioc`, and lists of one's own, such as `serial,issuer,label` or `subject,label`.
+//! `#ip,ioc`, and lists of one's own, such as `serial,issuer,label` or `sha1;sha256;domain`. Every column that lists
+//! something is used; between columns stands a comma, a semicolon or a tab.
 
 use super::Standing;
-use super::columns::split;
+use super::columns::{SEPARATORS, split_at};
 use super::format::{Head, Header, LineFormat, Lines};
 use super::indicator::{self, Reading};
 use super::rows::{Indicator, Row, Rows};
 use super::threatfox::MIN_CONFIDENCE;
-use super::when;
+use super::{when, written_name};
 use crate::model::{Serial, Sha256Digest};
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "CSV with named columns",
     says_so: true,
     recognise: |head: &Head<'_>| {
-        let header = head.headers().find(is_header)?;
-        let column = |names: &[&str]| header.column(names);
-        let lines = Table {
-            any: column(&ANY),
-            spki: column(&SPKI),
-            serial: column(&SERIAL),
-            subject: column(&SUBJECT),
-            issuer: column(&ISSUER),
-            port: column(&["port", "dstport"]),
-            label: column(&LABEL),
-            date: column(&DATE),
-            expires: column(&["expires", "validuntil", "expirationdate"]),
-            confidence: column(&["confidence", "confidencelevel"]),
-            header: header.line,
-        };
-        Some(Box::new(lines))
+        SEPARATORS.iter().find_map(|&separator| {
+            let header = head.headers_with(separator).find(is_header)?;
+            Some(Box::new(Table::of(&header, separator)) as Box<dyn Lines>)
+        })
     },
 };
 
 /// Columns that hold a hash, a name, an address or a URL.
-const ANY: [&str; 13] = [
+const ANY: [&str; 18] = [
     "sha256",
     "sha1",
     "hash",
+    "sslhash",
     "fingerprint",
     "domain",
     "hostname",
     "host",
+    "fqdn",
+    "sni",
     "ip",
     "ipaddress",
+    "dstip",
     "cidr",
     "indicator",
     "ioc",
+    "iocvalue",
     "url",
 ];
 const SPKI: [&str; 3] = ["spkisha256", "spki", "pubkeysha256"];
@@ -67,24 +61,53 @@ const LABEL: [&str; 12] = [
     "actor",
     "tags",
 ];
-const DATE: [&str; 7] = ["listed", "firstseen", "date", "added", "dateadded", "firstseenutc", "lastseen"];
+const DATE: [&str; 8] =
+    ["listed", "firstseen", "date", "added", "dateadded", "firstseenutc", "listingdate", "lastseen"];
 
-struct Table {
-    any: Option<usize>,
-    spki: Option<usize>,
-    serial: Option<usize>,
-    subject: Option<usize>,
-    issuer: Option<usize>,
-    port: Option<usize>,
-    label: Option<usize>,
-    date: Option<usize>,
-    expires: Option<usize>,
-    confidence: Option<usize>,
-    header: Option<u32>,
+/// What a column without a value may say.
+const UNSET: [&str; 6] = ["-", "n/a", "na", "none", "null", "unknown"];
+
+/// Which column is what.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) separator: char,
+    /// Columns that list hashes, names, addresses or URLs.
+    pub(super) any: Vec<usize>,
+    pub(super) spki: Option<usize>,
+    pub(super) serial: Option<usize>,
+    pub(super) subject: Option<usize>,
+    pub(super) issuer: Option<usize>,
+    pub(super) port: Option<usize>,
+    pub(super) label: Option<usize>,
+    pub(super) date: Option<usize>,
+    pub(super) expires: Option<usize>,
+    pub(super) confidence: Option<usize>,
+    pub(super) header: Option<u32>,
 }
 
-/// Two columns at least, all with a name: a line of prose with a comma has other words than these. A list of domains
-/// and the day they were registered on is no feed.
+/// What one row lists.
+#[derive(Default)]
+struct Listed {
+    /// With how it is written, where that has to be kept.
+    found: Vec<(Indicator, String)>,
+    unsupported: Vec<&'static str>,
+    bad: Vec<&'static str>,
+}
+
+/// How many columns of a header list something.
+pub(super) fn indicators(header: &Header) -> usize {
+    any_columns(header).len()
+        + [&SPKI[..], &SERIAL, &SUBJECT].iter().filter(|names| header.column(names).is_some()).count()
+}
+
+/// The columns of a header that hold a hash, a name, an address or a URL. `ioc` beside another of them is a label.
+fn any_columns(header: &Header) -> Vec<usize> {
+    let all = || (0..).zip(&header.names).filter(|(_, name)| ANY.contains(&name.as_str()));
+    let others: Vec<usize> = all().filter(|(_, name)| *name != "ioc").map(|(at, _)| at).collect();
+    if others.is_empty() { all().map(|(at, _)| at).collect() } else { others }
+}
+
+/// Two columns at least, all with a name: a line of prose with a comma has other words than these.
 fn is_header(header: &Header) -> bool {
     let is_known = |name: &String| {
         let name = &name.as_str();
@@ -94,81 +117,118 @@ fn is_header(header: &Header) -> bool {
     let indicators = header.names.iter().filter(|name| is_known(name).0).count();
     let known = header.names.iter().filter(|name| is_known(name).1).count();
     let named = header.names.iter().all(|name| !name.is_empty());
-    let says_what =
-        indicators > 1 || header.column(&LABEL).is_some() || header.column(&ANY) != header.column(&["domain"]);
-    header.names.len() > 1 && named && indicators > 0 && known > 1 && known * 2 >= header.names.len() && says_what
+    header.names.len() > 1 && named && indicators > 0 && known > 1 && known * 2 >= header.names.len()
+}
+
+impl Table {
+    fn of(header: &Header, separator: char) -> Self {
+        let column = |names: &[&str]| header.column(names);
+        let any = any_columns(header);
+        Self {
+            separator,
+            spki: column(&SPKI),
+            serial: column(&SERIAL),
+            subject: column(&SUBJECT),
+            issuer: column(&ISSUER),
+            port: column(&["port", "dstport"]),
+            label: LABEL.iter().filter_map(|name| column(&[name])).find(|at| !any.contains(at)),
+            date: column(&DATE),
+            expires: column(&["expires", "validuntil", "expirationdate"]),
+            confidence: column(&["confidence", "confidencelevel"]),
+            header: header.line,
+            any,
+        }
+    }
+
+    /// What a row lists.
+    fn listed<'a>(&self, column: impl Fn(Option<usize>) -> &'a str) -> Listed {
+        let mut listed = Listed::default();
+        for &at in &self.any {
+            let text = column(Some(at));
+            if !text.is_empty() {
+                listed.take(indicator::read(text), String::new());
+            }
+        }
+        let spki = column(self.spki);
+        if !spki.is_empty() {
+            let digest = Sha256Digest::parse(spki).map(Indicator::Spki);
+            listed.take(digest.map_or(Reading::Bad("the hash of the key is not one"), Reading::Row), String::new());
+        }
+        let (serial, issuer, subject) = (column(self.serial), column(self.issuer), column(self.subject));
+        let of = |indicator: Option<Indicator>, problem| indicator.map_or(Reading::Bad(problem), Reading::Row);
+        if !serial.is_empty() && !issuer.is_empty() {
+            let both = Serial::parse(serial).zip(written_name::parse(issuer));
+            let both = both.map(|(number, name)| Indicator::SerialIssuer(number, name));
+            listed.take(of(both, "the serial number or the issuer is not one"), format!("{serial} of {issuer}"));
+        } else if !serial.is_empty() {
+            let alone = Serial::parse(serial).map(Indicator::Serial);
+            listed.take(of(alone, "the serial number is not one"), serial.to_owned());
+        } else if listed.is_empty() && !subject.is_empty() {
+            // Beside something else names of the certificate only describe it.
+            let name = written_name::parse(subject).map(Indicator::Subject);
+            listed.take(of(name, "the subject is not one"), subject.to_owned());
+        } else if listed.is_empty() && !issuer.is_empty() {
+            let name = written_name::parse(issuer).map(Indicator::Issuer);
+            listed.take(of(name, "the issuer is not one"), issuer.to_owned());
+        }
+        listed
+    }
+}
+
+impl Listed {
+    fn take(&mut self, reading: Reading, written: String) {
+        match reading {
+            // A URL beside its host says the same twice.
+            Reading::Row(found) if self.found.iter().any(|(known, _)| *known == found) => {}
+            Reading::Row(found) => self.found.push((found, written)),
+            Reading::Unsupported(what) => self.unsupported.push(what),
+            Reading::Bad(problem) => self.bad.push(problem),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.unsupported.is_empty() && self.bad.is_empty()
+    }
 }
 
 impl Lines for Table {
     fn read(&self, number: u32, line: &str, rows: &mut Rows) {
-        let columns = split(line);
-        let column = |at: Option<usize>| at.and_then(|at| columns.get(at)).map_or("", |column| &**column);
-        let (reading, written) = self.indicator(column);
-        let found = match reading {
-            Reading::Row(found) => found,
-            Reading::Unsupported(what) => return rows.unsupported(number, what),
-            Reading::Bad(problem) => return rows.bad(number, problem),
+        let columns = split_at(line, self.separator);
+        let column = |at: Option<usize>| {
+            let text = at.and_then(|at| columns.get(at)).map_or("", |column| &**column);
+            if UNSET.iter().any(|unset| text.eq_ignore_ascii_case(unset)) { "" } else { text }
         };
-        let found = match found {
-            Indicator::Network(network, None) => Indicator::Network(network, column(self.port).parse().ok()),
-            found => found,
-        };
-        let label = self.label.filter(|label| Some(*label) != self.any);
+        let Listed { found, unsupported, bad } = self.listed(column);
+        match (found.is_empty(), unsupported.first(), bad.first()) {
+            (true, Some(what), _) => return rows.unsupported(number, what),
+            (true, None, problem) => return rows.bad(number, problem.unwrap_or(&"there is no indicator")),
+            // A column that cannot be used costs itself only.
+            (false, _, _) => {
+                unsupported.iter().for_each(|what| rows.unsupported(number, what));
+                bad.iter().for_each(|_| rows.unsupported(number, "a value that is no indicator, beside one that is"));
+            }
+        }
         let confidence: Option<u8> = column(self.confidence).parse().ok();
         let is_doubtful = confidence.is_some_and(|percent| percent < MIN_CONFIDENCE);
-        let row = Row {
-            label: column(label),
-            written: &written,
-            listed: when::parse(column(self.date)),
-            expires: when::parse(column(self.expires)),
-            confidence,
-            standing: if is_doubtful { Standing::Doubtful } else { Standing::Malicious },
-            ..Row::of(found)
-        };
-        rows.add(number, row);
+        for (found, written) in found {
+            let found = match found {
+                Indicator::Network(network, None) => Indicator::Network(network, column(self.port).parse().ok()),
+                found => found,
+            };
+            let row = Row {
+                label: column(self.label),
+                written: &written,
+                listed: when::parse(column(self.date)),
+                expires: when::parse(column(self.expires)),
+                confidence,
+                standing: if is_doubtful { Standing::Doubtful } else { Standing::Malicious },
+                ..Row::of(found)
+            };
+            rows.add(number, row);
+        }
     }
 
     fn header_line(&self) -> Option<u32> {
         self.header
-    }
-}
-
-impl Table {
-    /// What a row lists, the most telling of it, and how it is written where that has to be kept.
-    fn indicator<'a>(&self, column: impl Fn(Option<usize>) -> &'a str) -> (Reading, String) {
-        let bad = |problem| (Reading::Bad(problem), String::new());
-        if !column(self.any).is_empty() {
-            return (indicator::read(column(self.any)), String::new());
-        }
-        if !column(self.spki).is_empty() {
-            let digest = Sha256Digest::parse(column(self.spki));
-            return match digest {
-                Some(digest) => (Reading::Row(Indicator::Spki(digest)), String::new()),
-                None => bad("the hash of the key is not one"),
-            };
-        }
-        let (serial, issuer, subject) = (column(self.serial), column(self.issuer), column(self.subject));
-        let name = indicator::distinguished_name;
-        match (serial.is_empty(), issuer.is_empty(), subject.is_empty()) {
-            (false, true, _) => match Serial::parse(serial) {
-                Some(number) => (Reading::Row(Indicator::Serial(number)), serial.to_owned()),
-                None => bad("the serial number is not one"),
-            },
-            (false, false, _) => match (Serial::parse(serial), name(issuer)) {
-                (Some(number), Some(name)) => {
-                    (Reading::Row(Indicator::SerialIssuer(number, name)), format!("{serial} of {issuer}"))
-                }
-                _ => bad("the serial number or the issuer is not one"),
-            },
-            (true, _, false) => match name(subject) {
-                Some(name) => (Reading::Row(Indicator::Subject(name)), subject.to_owned()),
-                None => bad("the subject is not one"),
-            },
-            (true, false, true) => match name(issuer) {
-                Some(name) => (Reading::Row(Indicator::Issuer(name)), issuer.to_owned()),
-                None => bad("the issuer is not one"),
-            },
-            (true, true, true) => bad("there is no indicator"),
-        }
     }
 }

@@ -286,8 +286,7 @@ fn misp_events_exports_and_warning_lists_are_read() {
 
 #[test]
 fn what_is_well_known_is_said_beside_other_rows_only() {
-    let names =
-        r#"{"name":"Popular","version":1,"type":"hostname","list":[".google.example","com"],"matching_attributes":[]}"#;
+    let names = r#"{"name":"Top 1000 sites","version":1,"type":"hostname","list":[".google.example","com",7,null],"matching_attributes":[]}"#;
     let parts = r#"{"name":"CDN","type":"substring","list":["cdn-","x"]}"#;
     let shapes = r#"{"name":"Shapes","type":"regex","list":["/^edge[0-9]+\\./i","(?=x)"]}"#;
     let networks = r#"{"name":"Cloud","type":"cidr","list":["192.0.2.0/24"]}"#;
@@ -296,11 +295,13 @@ fn what_is_well_known_is_said_beside_other_rows_only() {
     let (feeds, reports) = load(&all.map(|(name, text)| (name, text.as_bytes())));
     assert!(reports.iter().all(|report| report.error.is_none()), "{reports:#?}");
     assert_eq!(reports[2].unsupported, 1);
+    assert_eq!((reports[0].context, reports[0].bad), (3, 1), "an odd entry costs itself");
     assert!(session(&feeds, "www.google.example", "203.0.113.1").is_empty());
     assert!(session(&feeds, "www.google.example", "192.0.2.9").is_empty());
     let found = session(&feeds, "www.google.example", "192.0.2.1");
     assert_eq!(found.len(), 3);
-    assert_eq!(found.iter().filter(|found| found.standing == Standing::WellKnown).count(), 2);
+    let remarks: Vec<_> = found.iter().map(|found| found.standing).filter(|standing| standing.is_remark()).collect();
+    assert_eq!(remarks, [Standing::WellKnown, Standing::Category], "a cloud network is no popular name");
     assert_eq!(session(&feeds, "edge7.cdn-a.example", "192.0.2.1").len(), 4);
     let (feeds, report) = one("top-1m.csv", "1,google.com\n2,youtube.com\n3,com\n");
     assert_eq!((report.format, counts(&report)), (Some("popular names"), (0, 3, 0, 0, 0)));
@@ -486,13 +487,6 @@ fn long_lines_and_long_files_are_read_in_pieces() {
 }
 
 #[test]
-fn feeds_are_named_by_their_files() {
-    for (path, name) in [("a/sslbl.csv.gz", "sslbl"), ("feed.v1.txt", "feed.v1"), (".hidden", ".hidden"), ("x", "x")] {
-        assert_eq!(feed_name(std::path::Path::new(path)), name);
-    }
-}
-
-#[test]
 #[allow(clippy::print_stdout, reason = "the counts are worth seeing")]
 fn both_copies_of_sslbl_give_the_same_fingerprints() {
     let names = ["feeds/sslblacklist.csv", "feeds/sslblacklist-reordered-columns.csv"];
@@ -582,8 +576,9 @@ proptest! {
         let _ = session(&feeds, "a.example", "192.0.2.1");
         let lines = text.lines().count() as u64;
         let rows = report.used_total() + report.context + report.unsupported + report.bad;
-        let is_document = text.starts_with('{');
-        prop_assert!(is_document || rows <= lines);
+        // A row of a table may list several things, as may a document.
+        let may_list_more = text.starts_with('{') || report.format.is_some_and(|format| format.starts_with("CSV"));
+        prop_assert!(may_list_more || rows <= lines);
     }
 
     #[test]
@@ -637,4 +632,126 @@ fn a_listed_suffix_does_not_accuse_everybody_below_it() {
     assert!(feeds.of_certificate(&hosted).is_empty());
     assert!(session(&feeds, "me.github.io", "192.0.2.1").is_empty());
     assert_eq!(kinds(&session(&feeds, "bbc.co.uk", "192.0.2.1")), [(MatchKind::ParentDomain, Standing::Malicious)]);
+}
+
+#[test]
+fn one_odd_element_of_a_document_costs_itself_only() {
+    let good = format!(r#"{{"type":"x509-fingerprint-sha1","value":"{SHA1}","to_ids":true}}"#);
+    let event = format!(
+        r#"{{"Event":{{"info":7,"Attribute":[5,{good},{{"type":9,"value":"x"}},{{"type":"domain"}},null,"x"],
+        "Object":[3,{{"name":"x509","Attribute":[1,{good}]}},{{"name":{{}},"Attribute":7}},{{"name":"x","Attribute":[{good}]}}]}}}}"#
+    );
+    let list = format!("[null, 7, {event}, {{\"Event\": 4}}, {{\"Event\": {{\"Attribute\": {good}}}}}]");
+    for (text, used, bad) in [(&event, 3, 8), (&list, 4, 11)] {
+        let (feeds, report) = one("event.json", text);
+        assert_eq!((report.used_total(), report.bad, &report.error), (used, bad, &None), "{report:?}");
+        assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len() as u64, used);
+        let first = report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>();
+        assert!(first.is_sorted() && first[0] == 1, "{first:?}");
+    }
+    let pattern = format!("[x509-certificate:hashes.'SHA-1' = '{SHA1}']");
+    let bundle = format!(
+        r#"{{"type":"bundle","objects":[4,null,{{"type":7}},{{"type":"indicator","pattern":4}},
+        {{"type":"indicator","pattern":"{pattern}","name":5,"revoked":"false","created":7,"indicator_types":null}},
+        {{"type":"indicator","pattern":"{pattern}","indicator_types":"x"}},
+        {{"type":"x509-certificate","hashes":{{"MD5":7,"SHA-256":"{SHA256}"}},"issuer":4}}]}}"#
+    );
+    let (feeds, report) = one("bundle.json", &bundle);
+    assert_eq!((report.used_total(), report.context, report.bad, &report.error), (1, 1, 5, &None), "{report:?}");
+    assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len(), 1);
+    let set =
+        format!("[1, null, {{\"sha256\": {{\"a\": 1}}}}, {{\"sha256\": \"{SHA256}\"}}, [], {{\"ip\": \"192.0.2.1\"}}]");
+    let (_, report) = one("set.json", &set);
+    assert_eq!((report.used_total(), report.bad, &report.error), (2, 4, &None), "{report:?}");
+    assert_eq!(report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [1, 2, 3, 5]);
+}
+
+#[test]
+fn a_row_of_misp_csv_may_be_of_several_lines() {
+    let header = "uuid,event_id,category,type,value,comment,to_ids,date\n";
+    let csv = format!(
+        "{header}\"u\",1,\"x\",\"domain\",\"a.example\",\"seen at\n# this, and\nsay \"\"that\"\"\",1,1700000000\n\
+         \"u\",1,\"x\",\"domain\",\"b.example\",\"\",1,1700000000\nu,1,x,domain,c.example,5\" wide,1,1700000000\n\
+         \"u\",1,\"x\",\"domain\",\"d.example\",\"never closed,1,1700000000\n\"u\",1,\"x\",\"domain\",\"e.example\",\"\",1,1700000000\n"
+    );
+    let (feeds, report) = one("misp.csv", &csv);
+    let row = |name: &str| session(&feeds, name, "").first().map(|found| found.row);
+    assert_eq!((row("a.example"), row("b.example"), row("c.example")), (Some(2), Some(5), Some(6)), "{report:?}");
+    assert_eq!(session(&feeds, "a.example", "")[0].label.as_deref(), Some("seen at\n# this, and\nsay \"that\""));
+    assert_eq!((row("e.example"), report.bad), (Some(8), 1), "{report:?}");
+    // Rows that lie across the pieces in which a file is read.
+    let row = |number: usize| {
+        format!("\"u\",1,\"x\",\"domain\",\"h{number}.example\",\"one\ntwo {}\",1,1700000000\n", "x".repeat(100))
+    };
+    let (feeds, report) = one("misp.csv", &(header.to_owned() + &(0..40_000).map(row).collect::<String>()));
+    assert_eq!((report.used_total(), report.bad), (40_000, 0), "{report:?}");
+    assert_eq!(session(&feeds, "h39999.example", "")[0].row, 80_000);
+}
+
+#[test]
+fn every_column_that_lists_something_is_used() {
+    let table = format!(
+        "sha1,sha256,domain,url,label,date\n{SHA1},{SHA256},evil.example,https://evil.example/x,RAT,2026-01-02\n\
+         ,{SHA256},-,,RAT,\n{SHA1},nonsense,n/a,,RAT,\n,,,,RAT,\n"
+    );
+    let (feeds, report) = one("iocs.csv", &table);
+    assert_eq!(
+        (report.format, report.used_total(), report.unsupported, report.bad),
+        (Some("CSV with named columns"), 5, 1, 1),
+        "{report:?}"
+    );
+    assert_eq!(
+        (report.used[&MatchKind::Sha1], report.used[&MatchKind::Sha256], report.used[&MatchKind::Domain]),
+        (2, 2, 1)
+    );
+    assert_eq!(session(&feeds, "evil.example", "")[0].listed.unwrap().to_string(), "2026-01-02T00:00:00Z");
+    for separator in [";", "\t"] {
+        let (feeds, report) = one("iocs.csv", &table.replace(',', separator));
+        assert_eq!((report.used_total(), report.bad), (5, 1), "{separator:?}: {report:?}");
+        assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len(), 2);
+    }
+    // What describes a certificate beside its hash accuses nobody.
+    let described = format!("sha1,issuer,subject,reason,date\n{SHA1},\"CN=R3, O=Let's Encrypt\",CN=x,RAT,2026-01-02\n");
+    let (_, report) = one("iocs.csv", &described);
+    assert_eq!((report.used_total(), report.used.len()), (1, 1), "{report:?}");
+    let both = format!("sha256,serial,issuer,date_added,url,ip,port\n{SHA256},0A,CN=x,2026-01-02,,192.0.2.1,8443\n");
+    let (feeds, report) = one("iocs.csv", &both);
+    assert_eq!(
+        report.used.keys().copied().collect::<Vec<_>>(),
+        [MatchKind::Sha256, MatchKind::SerialIssuer, MatchKind::Address]
+    );
+    assert_eq!(session(&feeds, "", "192.0.2.1")[0].port, Some(8443));
+}
+
+#[test]
+fn a_date_beside_a_name_is_when_it_was_listed() {
+    for text in [
+        "domain,first_seen\nevil.example,2026-11-20\nworse.example,2026-11-20\n",
+        "domain,date\nevil.example,2026-11-20\n",
+        "evil.example,2026-11-20,Lumma\nworse.example,2026-11-20,Lumma\n",
+        "evil.example;2026-11-20 10:00:00;Lumma\n",
+        "2026-11-20,evil.example\n",
+        "evil.example\t2026-11-20\n",
+    ] {
+        let (feeds, report) = one("list.csv", text);
+        let found = session(&feeds, "evil.example", "");
+        assert_eq!(kinds(&found), [BAD_ONE], "{text}: {report:?}");
+        assert_eq!(found[0].listed.map(EventTime::day), EventTime::parse_date("2026-11-20"), "{text}");
+        assert_eq!(found[0].label.as_deref(), text.contains("Lumma").then_some("Lumma"));
+    }
+}
+
+#[test]
+fn files_without_their_header_are_read_by_what_stands_in_them() {
+    let (feeds, report) =
+        one("c2.csv", "evil.example,Possible Cobaltstrike C2 Domain\nworse.example,Possible Cobaltstrike C2 Domain\n");
+    assert_eq!((report.format, counts(&report)), (Some("CSV without a header"), (2, 0, 0, 0, 0)));
+    assert_eq!(session(&feeds, "evil.example", "")[0].label.as_deref(), Some("Possible Cobaltstrike C2 Domain"));
+    let (feeds, _) = one("c2.csv", "192.0.2.1,8443,Possible C2\n192.0.2.2,443,Possible C2\n");
+    assert_eq!(session(&feeds, "", "192.0.2.1")[0].port, Some(8443));
+    let row = "\"2026-07-04 22:19:04\", \"1\", \"evil.example\", \"domain\", \"x\", \"js.x\", \"None\", \"ClearFake\", \"\", \"40\", \"False\", \"None\", \"\", \"1\", \"a\"\n";
+    let (feeds, report) = one("threatfox.csv", row);
+    assert_eq!(report.format, Some("ThreatFox without a header"));
+    let found = &session(&feeds, "evil.example", "")[0];
+    assert_eq!((found.label.as_deref(), found.standing), (Some("ClearFake"), Standing::Doubtful));
 }

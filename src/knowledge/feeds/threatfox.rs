@@ -28,6 +28,35 @@ pub(super) const FORMAT: LineFormat = LineFormat {
     },
 };
 
+/// The same without a header: as it is published, in its older form of 14 columns or its newer one of 15.
+pub(super) const WITHOUT_HEADER: LineFormat = LineFormat {
+    name: "ThreatFox without a header",
+    says_so: false,
+    recognise: |head: &Head<'_>| {
+        const TYPES: [&str; 6] = ["domain", "ip:port", "url", "md5_hash", "sha1_hash", "sha256_hash"];
+        let width = |line: &str| {
+            let columns = split(line);
+            let is_row =
+                (14..=15).contains(&columns.len()) && columns.get(3).is_some_and(|kind| TYPES.contains(&&**kind));
+            is_row.then_some(columns.len())
+        };
+        if !head.most_rows(|line| width(line).is_some()) {
+            return None;
+        }
+        let width = head.rows.iter().find_map(|(_, line)| width(line))?;
+        let lines = ThreatFox {
+            value: 2,
+            kind: 3,
+            label: Some(7),
+            first_seen: Some(0),
+            confidence: Some(9),
+            compromised: (width == 15).then_some(10),
+            header: None,
+        };
+        Some(Box::new(lines))
+    },
+};
+
 /// Below this many percent a row is context.
 pub(super) const MIN_CONFIDENCE: u8 = 50;
 

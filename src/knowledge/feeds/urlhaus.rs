@@ -4,15 +4,16 @@ use super::columns::split;
 use super::format::{Head, LineFormat, Lines};
 use super::indicator::{self, Reading};
 use super::rows::{Row, Rows};
-use super::when;
+use super::{table, when};
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "URLhaus",
     says_so: true,
     recognise: |head: &Head<'_>| {
-        let header = head
-            .headers()
-            .find(|header| header.column(&["url"]).is_some() && header.column(&["dateadded"]).is_some())?;
+        let header = head.headers().find(|header| {
+            let has_both = header.column(&["url"]).is_some() && header.column(&["dateadded"]).is_some();
+            has_both && table::indicators(header) == 1
+        })?;
         let lines = UrlHaus {
             url: header.column(&["url"])?,
             date: header.column(&["dateadded"])?,

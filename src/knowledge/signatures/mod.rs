@@ -253,12 +253,15 @@ impl Signatures {
     /// These signatures and those of further files. An id that is already taken is an error: a file that silently
     /// replaced a built-in signature could switch it off unseen.
     pub fn with_files(self, paths: &[PathBuf]) -> Result<Self, SignatureError> {
-        let (mut all, mut version) = (self.signatures, self.version);
+        let (mut all, mut contents) = (self.signatures, Vec::new());
         for path in paths {
             let text = read_file(path)?;
             all.extend(format::parse(&path.to_string_lossy(), &text, Origin::User)?);
-            version = Id128::of_parts(&[&version.0, text.as_bytes()]);
+            contents.push(Id128::of(text.as_bytes()));
         }
+        // The order in which files are named does not matter.
+        contents.sort_unstable();
+        let version = contents.iter().fold(self.version, |version, content| Id128::of_parts(&[&version.0, &content.0]));
         Self::build(all, version)
     }
 

@@ -39,7 +39,7 @@ pub use item::{Chunk, EndCause, EndOfFile, FileId, Item, Oversize};
 pub use resume::ResumePoint;
 pub use status::{FileState, FileStatus, TailCounts};
 pub use watch::Waker;
-pub(crate) use watch::Watch;
+pub(crate) use watch::{FileEvent, Watch};
 
 use crate::model::StreamKey;
 use discover::Patterns;

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::ModifyKind};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::identity::Node;
 
@@ -36,6 +37,17 @@ pub(crate) enum Hint {
     Names,
 }
 
+/// What was seen to happen to one file; a hint as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileEvent {
+    /// It was moved into its place.
+    Moved,
+    /// Somebody who could write it closed it.
+    Closed,
+    /// It was made or written.
+    Written,
+}
+
 /// The hints since they were last taken. Bounded by construction, however many events there are.
 #[derive(Clone)]
 struct Hints {
@@ -46,12 +58,30 @@ struct Hints {
 impl Watch {
     /// Watches nothing yet; `enabled` false never does.
     pub(crate) fn new(enabled: bool) -> Self {
+        Self::of(enabled, |_| {})
+    }
+
+    /// The same, which also tells of single files, by their absolute paths.
+    pub(crate) fn with_listener(listener: impl Fn(PathBuf, FileEvent) + Send + 'static) -> Self {
+        Self::of(true, move |event| {
+            if let Some(seen) = FileEvent::of(event.kind) {
+                // Of a renaming that names both paths the last is the new one.
+                event.paths.last().into_iter().for_each(|path| listener(path.clone(), seen));
+            }
+        })
+    }
+
+    fn of(enabled: bool, listener: impl Fn(&notify::Event) + Send + 'static) -> Self {
         let (sender, wake) = crossbeam_channel::bounded(1);
         let hints = Hints { level: Arc::default(), wake: sender };
         let mut watch =
             Self { watcher: None, directories: HashMap::new(), hints: hints.clone(), wake, complained: false };
         if enabled {
-            match notify::recommended_watcher(move |event| hints.note(event)) {
+            let note = move |event: notify::Result<notify::Event>| {
+                event.iter().for_each(&listener);
+                hints.note(event);
+            };
+            match notify::recommended_watcher(note) {
                 Ok(watcher) => watch.watcher = Some(watcher),
                 Err(error) => watch.complain(None, &error),
             }
@@ -122,6 +152,17 @@ impl Waker {
     pub fn wake(&self) {
         // Full means that it is being woken already.
         self.0.try_send(()).ok();
+    }
+}
+
+impl FileEvent {
+    fn of(kind: EventKind) -> Option<Self> {
+        match kind {
+            EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => Some(Self::Moved),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Self::Closed),
+            EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Some(Self::Written),
+            _ => None,
+        }
     }
 }
 

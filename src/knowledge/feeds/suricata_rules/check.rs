@@ -9,7 +9,7 @@ use super::buffer::{Buffer, Buffers};
 use crate::model::{Serial, hex_value};
 
 /// All conditions on one text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in super::super) struct BufferTest {
     /// The text.
     pub(super) buffer: Buffer,
@@ -24,7 +24,7 @@ pub(in super::super) struct BufferTest {
 }
 
 /// One condition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Check {
     Content(Content),
     /// Whether there are so many bytes: of the whole text, or behind the last match.
@@ -46,7 +46,7 @@ pub(super) enum Check {
 }
 
 /// A text to be found.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     /// What is looked for; in lower case where case does not matter.
     pub(super) bytes: Vec<u8>,

@@ -10,7 +10,7 @@ use crate::knowledge::feeds::{MatchKind, Standing};
 use crate::model::{Certificate, EventTime};
 
 /// One rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in super::super) struct Rule {
     /// Index of its feed.
     pub(in super::super) feed: u32,
@@ -101,6 +101,11 @@ impl RuleSet {
         let is_fingerprint = |test: &BufferTest| test.buffer == Buffer::Fingerprint;
         let asks_for_sha1 = rules.iter().flat_map(|rule| &rule.tests).any(is_fingerprint);
         Self { certificate, session, asks_for_sha1, rules }
+    }
+
+    /// The rules, in the order of the files.
+    pub(in super::super) fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// Whether there is no rule.

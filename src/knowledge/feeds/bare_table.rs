@@ -1,0 +1,51 @@
+//! CSV without a header: which column is what is told by what stands in most of its rows. C2IntelFeeds without its first
+//! line, `evil.example,2026-11-20,label`, `192.0.2.1;8443;label` and the like. A date is when the row was listed: a list of
+//! when domains were registered says so in a header or by its name.
+
+use super::columns::{SEPARATORS, split_at};
+use super::format::{Head, LineFormat, Lines};
+use super::indicator::{self, Reading};
+use super::rows::Indicator;
+use super::table::Table;
+use super::when;
+
+pub(super) const FORMAT: LineFormat = LineFormat {
+    name: "CSV without a header",
+    says_so: false,
+    recognise: |head: &Head<'_>| {
+        let table = SEPARATORS.iter().find_map(|&separator| table(head, separator))?;
+        Some(Box::new(table) as Box<dyn Lines>)
+    },
+};
+
+/// Rows with more columns are of something else.
+const MAX_COLUMNS: usize = 16;
+
+fn table(head: &Head<'_>, separator: char) -> Option<Table> {
+    // A list in JSON, an element on each line.
+    if head
+        .rows
+        .first()
+        .is_some_and(|(_, line)| line.starts_with('{') || matches!(line.as_bytes(), [b'['] | [b'[', b'{' | b'"', ..]))
+    {
+        return None;
+    }
+    let rows: Vec<_> = head.rows.iter().map(|(_, line)| split_at(line, separator)).collect();
+    let width = rows.iter().map(Vec::len).max().filter(|width| (2..=MAX_COLUMNS).contains(width))?;
+    // Two in three rows, as for other formats.
+    let most = |at: usize, test: &dyn Fn(&str) -> bool| {
+        rows.iter().filter(|row| row.get(at).is_some_and(|column| test(column))).count() * 3 >= rows.len() * 2
+    };
+    let columns = |test: &dyn Fn(&str) -> bool| (0..width).filter(|&at| most(at, test)).collect::<Vec<_>>();
+    let any = columns(&|text| matches!(indicator::read(text), Reading::Row(_)));
+    let address = |text: &str| matches!(indicator::read(text), Reading::Row(Indicator::Network(_, None)));
+    let is_free = |at: &usize| !any.contains(at);
+    let port = any.iter().find(|&&at| most(at, &address)).map(|at| at + 1);
+    let port = port.filter(is_free).filter(|&at| most(at, &|text| text.parse::<u16>().is_ok_and(|port| port > 0)));
+    let date = columns(&|text| when::parse(text).is_some()).into_iter().find(is_free);
+    let is_text = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let label = columns(&is_text).into_iter().filter(is_free).find(|at| Some(*at) != date);
+    // A comma alone makes no table.
+    let says_more = any.len() > 1 || port.is_some() || date.is_some() || label.is_some();
+    (!any.is_empty() && says_more).then(|| Table { separator, any, port, date, label, ..Table::default() })
+}
