@@ -245,7 +245,7 @@ fn count_session(counts: &mut Counts, context: &SessionContext, verdict: Verdict
 /// Whether feeds list SHA-1 and that of the session's certificate is not known: Zeek logs SHA-256 unless told otherwise.
 fn lacks_sha1(context: &SessionContext, knowledge: &Knowledge) -> bool {
     let known = context.leaf.known();
-    knowledge.feeds.hash_kinds().sha1 && known.is_some_and(|known| known.certificate.sha1.is_none())
+    knowledge.feeds.listed_fields().sha1 && known.is_some_and(|known| known.certificate.sha1.is_none())
 }
 
 fn write_session(

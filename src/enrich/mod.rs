@@ -360,6 +360,7 @@ pub fn assess_certificate(
 ) -> Assessment {
     let mut findings = Findings::default();
     signature::report(analysis, &mut findings);
+    feed::name_unknown_fields(&knowledge.feeds, certificate, &mut findings);
     feed::report(feeds, Some(analysis), &mut findings);
     let excepted =
         allow::Excepted { certificate: Some(certificate), client: None, server_name: None, server: None, at };

@@ -4,10 +4,11 @@
 use super::Checked;
 use super::section::Section;
 use crate::cli::summary::now;
-use crate::config::check_feeds;
-use crate::knowledge::feeds::{FeedReport, MatchKind};
+use crate::config::{Config, check_feeds, expand};
+use crate::enrich::checks;
+use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
 use crate::knowledge::registrations::ListReport;
-use crate::knowledge::{PublicCas, WatchNames};
+use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of};
 
 /// Rows and reasons of one feed that are named before the rest is only counted.
 const MAX_NAMED: usize = 10;
@@ -31,8 +32,31 @@ pub(super) fn section(checked: &Checked) -> Section {
     for (what, report) in own {
         report.iter().for_each(|report| feed(&mut section, what, report));
     }
+    unknown_exceptions(&mut section, &checked.config);
     watch_names(&mut section, &checked.config.knowledge.watch_names);
     section
+}
+
+/// Exceptions for signatures and checks that do not exist: they except nothing.
+fn unknown_exceptions(section: &mut Section, config: &Config) {
+    let paths = &config.knowledge;
+    let Some(path) = paths.allow.as_deref().and_then(|path| files_of(path).into_iter().next()) else { return };
+    // What is wrong with signatures is said where they are.
+    let signatures = expand("knowledge.signatures", &paths.signatures).ok().and_then(|files| {
+        let builtin = Signatures::builtin().ok()?;
+        builtin.with_files(&files).ok()
+    });
+    for entry in AllowList::load(&path, now()).0.iter() {
+        let is_known = match entry.kind {
+            AllowKind::Signature => signatures.as_ref().is_none_or(|all| all.get(&entry.value).is_some()),
+            AllowKind::Finding => checks().iter().any(|check| check.id == &*entry.value),
+            _ => true,
+        };
+        if !is_known {
+            let (path, kind) = (path.display(), entry.kind.name());
+            section.warning(format!("{path}:{}: there is no {kind} `{}`: nothing is excepted", entry.row, entry.value));
+        }
+    }
 }
 
 fn feed(section: &mut Section, what: &str, report: &FeedReport) {
@@ -52,6 +76,12 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
         let first = report.first_bad.iter().map(|row| format!("line {}: {}", row.row, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad));
+    }
+    if report.format == Some(Feeds::CSV_WITHOUT_HEADER) && report.newest.is_some() {
+        section.warning(format!(
+            "{path}: without a header a name and a date are taken for an indicator and the day it was listed; \
+             if these are registrations, a header `domain,registered` says so"
+        ));
     }
     for (reason, rows) in report.unsupported_by_reason.iter().take(MAX_NAMED) {
         section.fact("unsupported", format!("{path}: {reason}: {rows}"));
