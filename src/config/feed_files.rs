@@ -5,10 +5,11 @@
 //! pattern takes its rows with it, unless the pattern leads to no file any more: then the folder is gone, or somebody is
 //! filling it anew. Lists of registrations are one table and are kept or taken together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::KnowledgePaths;
 use super::knowledge::{KnowledgeError, KnowledgeReports, distinct};
 use crate::knowledge::feeds::{FeedReport, Kept, ReadFeed, Recognised};
 use crate::knowledge::registrations::{ListReport, looks_like_registration_list};
@@ -69,14 +70,14 @@ impl FeedParts {
 
     /// Reads again what has changed; `last` and `before` are what is in force.
     pub(super) fn reload(
-        patterns: &[String],
+        paths: &KnowledgePaths,
         now: EventTime,
         last: &Knowledge,
         before: &KnowledgeReports,
         changes: &FileChanges,
         said: &mut Said,
     ) -> Self {
-        let files = FeedFiles::of(patterns, before, said);
+        let files = FeedFiles::of(paths, before, said);
         let mut again = Again { now, last, before, changes, said, feeds: BTreeMap::new(), lists_are_worse: false };
         let (lists, feeds) = again.sort(&files);
         again.read_feeds(&feeds);
@@ -88,9 +89,9 @@ impl FeedParts {
 }
 
 impl FeedFiles {
-    fn of(patterns: &[String], before: &KnowledgeReports, said: &mut Said) -> Self {
+    fn of(paths: &KnowledgePaths, before: &KnowledgeReports, said: &mut Said) -> Self {
         let (mut found, mut gone) = (Vec::new(), Vec::new());
-        for pattern in patterns {
+        for pattern in &paths.feeds {
             let files = files_of(pattern);
             if files.is_empty() {
                 let in_force = before.feeds.iter().map(|report| &report.path);
@@ -103,7 +104,7 @@ impl FeedFiles {
             }
             found.extend(files);
         }
-        let found = distinct(found);
+        let found = unless_other(distinct(found), paths);
         gone.retain(|path| !found.contains(path));
         Self { found, gone: distinct(gone) }
     }
@@ -229,6 +230,16 @@ impl Again<'_> {
     fn was_good_list(&self, path: &Path) -> bool {
         self.before.lists.iter().any(|report| report.path == path && is_good_list(report))
     }
+}
+
+/// The files without those that `knowledge` names as something else, which a pattern may lead to: one's own certificates
+/// accuse nobody.
+pub(super) fn unless_other(mut files: Vec<PathBuf>, paths: &KnowledgePaths) -> Vec<PathBuf> {
+    let own = paths.allow.iter().chain(&paths.own_certificates).chain(&paths.prefixes).chain(&paths.signatures);
+    let others: HashSet<PathBuf> =
+        own.flat_map(|path| files_of(path)).filter_map(|path| path.canonicalize().ok()).collect();
+    files.retain(|path| !path.canonicalize().is_ok_and(|path| others.contains(&path)));
+    files
 }
 
 fn is_good_list(report: &ListReport) -> bool {
@@ -371,6 +382,18 @@ mod tests {
             assert_eq!((world.listed("ab.example").len(), world.listed("mended.example").len()), (0, 1));
             assert_eq!(world.reports.feeds[0].kept, None);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_named_as_another_list_is_no_feed() {
+        let hash = "87f2085c32b6a2cc709b365f55873e207a9caa10bffecf2fd16d3cf9d94d390c";
+        let mut world = World::new(&["*"], &[("own.csv", &format!("{hash},192.0.2.0/24\n")), ("b.txt", "b.example\n")]);
+        assert_eq!(world.reports.feeds.len(), 2);
+        let text = "[knowledge]\nfeeds = [\"*\"]\nown_certificates = \"own.csv\"\n";
+        world.config = Config::parse(text, world.folder.path()).unwrap();
+        assert_eq!(world.config.load_knowledge(EventTime::from_seconds(0)).unwrap().1.feeds.len(), 1);
+        world.reload_all();
+        assert_eq!(world.reports.feeds.len(), 1);
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Config {
     /// A file that was named is missing, or a signature is wrong.
     pub fn load_knowledge(&self, now: EventTime) -> Result<(Knowledge, KnowledgeReports), KnowledgeError> {
         let paths = &self.knowledge;
-        let feeds = FeedParts::load(expand(feed_files::KEY, &paths.feeds)?, now);
+        let feeds = FeedParts::load(feed_files::unless_other(expand(feed_files::KEY, &paths.feeds)?, paths), now);
         let lists = OwnLists {
             allow: self.allow(now)?,
             own_certificates: self.own_certificates()?,
@@ -138,7 +138,7 @@ impl Config {
     ) -> Reloaded {
         let mut said = Said::default();
         let paths = &self.knowledge;
-        let feeds = FeedParts::reload(&paths.feeds, now, last, before, changes, &mut said);
+        let feeds = FeedParts::reload(paths, now, last, before, changes, &mut said);
         let mut keep = |error: KnowledgeError| said.kept.push(error.to_string());
         let signatures = match changes.concern(&paths.signatures) {
             Concern::Changed => self.signatures().unwrap_or_else(|error| {
@@ -234,7 +234,8 @@ pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports,
             Err(error) => errors.push(error),
         }
     }
-    let FeedParts { feed_reports, list_reports, .. } = FeedParts::load(distinct(files), now);
+    let FeedParts { feed_reports, list_reports, .. } =
+        FeedParts::load(feed_files::unless_other(distinct(files), &config.knowledge), now);
     let (allow, own_certificates, prefixes) = (config.allow(now), config.own_certificates(), config.prefixes());
     let reports = KnowledgeReports {
         lists: list_reports,
