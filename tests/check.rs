@@ -34,9 +34,7 @@ fn the_sample_configuration_is_usable() {
     let world = World::new("");
     let (code, out) = world.check(&["-c", config.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{out}");
-    for said in
-        ["history.learning.days = 3", "registrations.csv: 15 rows", "domains 1, brands 1", "errors 0, warnings 0"]
-    {
+    for said in ["history.learning.days = 3", ": 15 rows", "domains 1, brands 1", "errors 0, warnings 0"] {
         assert_said(&out, &[said]);
     }
     assert!(!out.contains("history.window"), "it is the default: {out}");
@@ -195,7 +193,7 @@ fn wrong_lists_and_names_are_errors_and_bad_rows_warnings() {
     assert_said(
         &out,
         &[
-            "list.csv: 20 rows",
+            "list.csv: domain,date: 20 rows",
             "warning: list.csv: 1 rows are left out: line 22",
             "error: c.toml: not JSON of that format",
             "error: knowledge.feeds: gone.csv",

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::value::{ByteSize, Interval, NetworkList, ZoneName};
+use super::value::{ByteSize, Day, Interval, NetworkList, ZoneName};
 use crate::encode::{Detail, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -66,11 +66,28 @@ pub(super) struct RawNetwork {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawKnowledge {
     pub(super) feeds: Vec<String>,
+    pub(super) registered: Vec<RawRegistered>,
+    pub(super) public_suffix_list: Option<String>,
     pub(super) signatures: Vec<String>,
     pub(super) watch_names: Vec<String>,
     pub(super) allow: Option<String>,
     pub(super) own_certificates: Option<String>,
     pub(super) prefixes: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a path, or { path = \"…\", window_days = 14, date = \"2026-11-20\" }")]
+pub(super) enum RawRegistered {
+    Path(String),
+    List(RawRegisteredList),
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRegisteredList {
+    pub(super) path: String,
+    pub(super) window_days: Option<u16>,
+    pub(super) date: Option<Day>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

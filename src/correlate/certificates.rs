@@ -20,12 +20,41 @@ pub struct KnownCertificate {
 }
 
 /// What the state keeps of a certificate.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct StoredCertificate {
     /// Its facts.
     pub certificate: Arc<Certificate>,
     /// Whether it came first in a certificate message.
     pub host: Option<bool>,
+}
+
+/// Behind the facts, so that a certificate that was stored without it is read as well.
+impl serde::Serialize for StoredCertificate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.certificate, self.host, self.certificate.logged_at).serialize(serializer)
+    }
+}
+
+impl<'a> serde::Deserialize<'a> for StoredCertificate {
+    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+        impl<'a> serde::de::Visitor<'a> for Parts {
+            type Value = StoredCertificate;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a stored certificate")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'a>>(self, mut parts: A) -> Result<StoredCertificate, A::Error> {
+                let missing = |part| serde::de::Error::invalid_length(part, &self);
+                let mut certificate: Certificate = parts.next_element()?.ok_or_else(|| missing(0))?;
+                let host = parts.next_element()?.ok_or_else(|| missing(1))?;
+                certificate.logged_at = parts.next_element().unwrap_or_default().flatten();
+                Ok(StoredCertificate { certificate: Arc::new(certificate), host })
+            }
+        }
+        deserializer.deserialize_tuple(3, Parts)
+    }
 }
 
 impl StoredCertificate {

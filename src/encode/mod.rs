@@ -24,8 +24,8 @@ pub use object::{
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
-    Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session, feeds_of,
-    feeds_of_certificate, feeds_of_client, registrations_of,
+    Assessment, CertificateAnalysis, EnrichSettings, Subject, TransparencyObject, Verdict, assess_certificate,
+    assess_session, feeds_of, feeds_of_certificate, feeds_of_client, registrations_of, transparency_of,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -261,6 +261,8 @@ fn write_session(
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
     let registrations = registrations_of(knowledge, server_name, analysis, context);
+    let transparency =
+        transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context);
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
     let feeds = feeds_of(knowledge, session, server_name, certificate, context.at);
     let client = context.client_certificate.as_ref();
@@ -276,6 +278,7 @@ fn write_session(
         certificate: known.map(|known| &*known.certificate),
         analysis,
         registrations: &registrations,
+        transparency: &transparency,
         feeds: &feeds,
         client,
         client_feeds: &client_feeds,
@@ -295,8 +298,8 @@ fn write_session(
             CertificateObject::full(state, certificate, context.at),
             client.map(|client| CertificateObject::full(CertificateState::default(), Some(client), context.at)),
             Some(IssuerHistory::full(&subject)),
-            Some(HistoryObject::of(context)),
-            &registrations,
+            Some(HistoryObject::of(context, known.map(|known| &*known.certificate))),
+            (&registrations, &transparency),
             [analysis, client_analysis]
                 .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
             [&feeds, &client_feeds],
@@ -349,7 +352,7 @@ fn full_certificate<'a>(
         None,
         None,
         None,
-        &[],
+        (&[], &TransparencyObject::default()),
         [analysis.signatures(), &[]],
         [feeds, &[]],
     )

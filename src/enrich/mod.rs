@@ -28,6 +28,7 @@ mod score;
 mod self_signed;
 mod shared_certificate;
 mod signature;
+mod transparency;
 mod unusual_port;
 mod vendor_mimic;
 
@@ -44,11 +45,13 @@ pub(crate) use issuer_change::called as issuer_called;
 pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
+pub use transparency::{TransparencyObject, transparency_of};
 
 use crate::correlate::SessionContext;
 use crate::history::FirstSeen;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
+use crate::knowledge::registrations::Precision;
 use crate::model::{Certificate, Direction, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
@@ -141,6 +144,8 @@ pub struct Subject<'a> {
     pub analysis: Option<&'a CertificateAnalysis>,
     /// When the domains of the session were registered.
     pub registrations: &'a [DomainRegistration],
+    /// What transparency logs know of the session.
+    pub transparency: &'a TransparencyObject,
     /// Rows of feeds that the session meets.
     pub feeds: &'a [FeedMatch],
     /// The client's certificate, and what follows from it and from knowledge alone.
@@ -170,12 +175,36 @@ pub struct EnrichSettings {
 pub struct DomainRegistration {
     /// The registrable domain.
     pub domain: String,
-    /// The day of registration, `YYYY-MM-DD`.
+    /// The day of registration, `YYYY-MM-DD`; of a window, its first day.
     pub registered: String,
-    /// Days from then to the record's time.
+    /// Days from then to the record's time: of a window, the most that it may be.
     pub age_days: i64,
+    /// How exactly it is known.
+    pub precision: Precision,
     /// The list that says so.
     pub source: String,
+    /// The day of the list's data; of a window, its last day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// The least age that it may have.
+    #[serde(skip)]
+    least_age_days: i64,
+}
+
+impl DomainRegistration {
+    /// Whether the domain was registered less than `days` before. Of a window that is so when it may be, and even its first
+    /// day is not twice as long ago: a list of 30 days is of use on the day after it was made as well.
+    fn is_recent(&self, days: i64) -> bool {
+        self.least_age_days < days && self.age_days < 2 * days
+    }
+
+    /// The day, or the days within which it was.
+    fn days(&self) -> String {
+        match (&self.as_of, self.precision) {
+            (Some(last), Precision::Window) => format!("between {} and {last}", self.registered),
+            _ => self.registered.clone(),
+        }
+    }
 }
 
 /// One thing that was found.
@@ -392,7 +421,10 @@ pub fn registrations_of(
                 domain: domain.to_owned(),
                 registered: EventTime::date_text(registration.day),
                 age_days: i64::from(day - registration.day).max(0),
+                precision: registration.precision,
                 source: registration.source.to_owned(),
+                as_of: registration.as_of.map(EventTime::date_text),
+                least_age_days: i64::from(day - registration.last_day()).max(0),
             })
         })
         .take(MAX_DOMAINS)

@@ -71,7 +71,7 @@ const NOT_EVALUATED: [Reason; 29] = [
     reason(
         "new_domain:no_list",
         "no list of registrations is loaded",
-        "name lists of newly registered domains in knowledge.feeds",
+        "name lists of newly registered domains in knowledge.registered",
     ),
     reason(
         "new_domain:no_name",

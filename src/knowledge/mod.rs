@@ -11,8 +11,10 @@ pub mod registrations;
 pub mod rotation;
 pub mod signatures;
 pub mod suffix;
+pub mod suffix_list;
 #[cfg(test)]
 mod test_corpus;
+pub mod transparency;
 mod version;
 pub mod watch;
 
@@ -22,8 +24,9 @@ pub use files::{FileChanges, KnowledgeFiles, files_of};
 pub use own_certificates::OwnCertificates;
 pub use prefixes::{Owner, Prefixes};
 pub use public_cas::PublicCas;
-pub use registrations::Registrations;
+pub use registrations::{RegistrationList, Registrations};
 pub use signatures::Signatures;
+pub use transparency::Transparency;
 pub use version::KnowledgeVersion;
 pub use watch::WatchNames;
 
@@ -39,6 +42,8 @@ pub struct Knowledge {
     pub public_cas: Arc<PublicCas>,
     /// When domains were registered.
     pub registrations: Arc<Registrations>,
+    /// What Certificate Transparency logs hold.
+    pub transparency: Arc<Transparency>,
     /// Names and brands that the user watches over.
     pub watch_names: Arc<WatchNames>,
     /// Certificates, names and addresses that others published.
@@ -62,6 +67,7 @@ impl Knowledge {
             signatures,
             public_cas: Arc::new(PublicCas::builtin()),
             registrations: Arc::default(),
+            transparency: Arc::default(),
             watch_names: Arc::default(),
             feeds: Arc::default(),
             allow: Arc::default(),

@@ -8,7 +8,8 @@ use crate::config::{Config, check_feeds, expand};
 use crate::enrich::checks;
 use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
 use crate::knowledge::registrations::ListReport;
-use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of};
+use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of, suffix};
+use crate::model::EventTime;
 
 /// Rows and reasons of one feed that are named before the rest is only counted.
 const MAX_NAMED: usize = 10;
@@ -18,12 +19,18 @@ pub(super) fn section(checked: &Checked) -> Section {
     section.fact("public CAs", format!("{} names, built in", PublicCas::builtin().len()));
     let (reports, errors) = check_feeds(&checked.config, now());
     if checked.config.knowledge.feeds.is_empty() {
-        section.fact("feeds", "none; name threat feeds and lists of registrations in knowledge.feeds");
+        section.fact("feeds", "none; name threat feeds in knowledge.feeds");
     }
+    if reports.lists.is_empty() {
+        section.fact("registrations", "none; name lists of registrations in knowledge.registered");
+    }
+    let edition = if suffix::replacement().is_some() { "from knowledge.public_suffix_list" } else { "built in" };
+    section.fact("public suffixes", format!("edition {}, {edition}", suffix::list_version()));
     errors.iter().for_each(|error| section.problem(error.to_string()));
     reports.feeds.iter().for_each(|report| feed(&mut section, "feed", report));
     sha1_only(&mut section, &reports.feeds);
-    reports.lists.iter().for_each(|report| list(&mut section, report));
+    reports.lists.iter().for_each(|report| list(&mut section, "registrations", report));
+    reports.transparency.iter().for_each(|report| list(&mut section, "transparency", report));
     let own = [
         ("exceptions", &reports.allow),
         ("own certificates", &reports.own_certificates),
@@ -94,7 +101,7 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
 /// The days of its rows, when the file was changed last, and which version of its content it is.
 fn age(report: &FeedReport) -> String {
     let listed = report.oldest.zip(report.newest).map(|(oldest, newest)| {
-        let day = |time: crate::model::EventTime| crate::model::EventTime::date_text(time.day());
+        let day = |time: EventTime| EventTime::date_text(time.day());
         format!("listed {} to {}", day(oldest), day(newest))
     });
     let changed = report.modified.map(|modified| format!("changed {modified}"));
@@ -116,14 +123,24 @@ fn sha1_only(section: &mut Section, reports: &[FeedReport]) {
     }
 }
 
-fn list(section: &mut Section, report: &ListReport) {
+fn list(section: &mut Section, what: &str, report: &ListReport) {
     let path = report.path.display();
-    section.fact("registrations", format!("{path}: {} rows", report.rows));
+    if let Some(shape) = report.shape {
+        let without_date =
+            Some(report.without_date).filter(|rows| *rows > 0).map(|rows| format!("without a date {rows}"));
+        let days = report.days.map(|days| {
+            let [first, last] = [days.first, days.last].map(EventTime::date_text);
+            format!("registered {first} to {last}")
+        });
+        let bytes = report.index_bytes.map(|bytes| format!("{bytes} bytes"));
+        let more: String = [without_date, days, bytes].into_iter().flatten().map(|part| format!("; {part}")).collect();
+        section.fact(what, format!("{path}: {shape}: {} rows{more}", report.rows));
+    }
     if let Some(error) = &report.error {
         section.warning(format!("{path}: cannot be used: {error}"));
     }
-    if report.rows == 0 && report.error.is_none() {
-        section.warning(format!("{path}: holds no registration"));
+    if report.rows + report.without_date == 0 && report.error.is_none() {
+        section.warning(format!("{path}: holds no entry that can be used"));
     }
     if report.bad_rows > 0 {
         let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
