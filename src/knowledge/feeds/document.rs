@@ -26,7 +26,7 @@ pub(super) struct Loose<'a>(pub(super) Cow<'a, str>);
 const MAX_KEYS: usize = 64;
 
 /// The elements of a list, each to be read by itself, so that an odd one costs itself only; `None` for what is no list.
-pub(super) fn elements<'a>(raw: &'a RawValue) -> Option<Vec<&'a RawValue>> {
+pub(super) fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).ok()
 }
 

@@ -38,6 +38,11 @@ pub(super) trait Lines: Send + Sync {
         false
     }
 
+    /// Whether tabs stand between columns, so that one at the beginning of a line is behind an empty column.
+    fn is_tabbed(&self) -> bool {
+        false
+    }
+
     /// The line that holds the header, where it is not in a comment.
     fn header_line(&self) -> Option<u32> {
         None

@@ -65,7 +65,8 @@ fn sharp(text: &str) -> Cow<'_, str> {
         ("[://]", "://"),
         ("[/]", "/"),
     ];
-    if !text.contains(['[', '(', '{']) {
+    // This runs for every name of a list.
+    if !text.bytes().any(|byte| matches!(byte, b'[' | b'(' | b'{')) {
         return Cow::Borrowed(text);
     }
     let replace = |text: String, (blunt, sharp): &(&str, &str)| text.replace(blunt, sharp);

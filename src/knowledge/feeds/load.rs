@@ -346,11 +346,10 @@ fn parse_line(line: &[u8], number: u32, lines: &dyn Lines, rows: &mut Rows) {
     if line.len() > MAX_LINE {
         return rows.bad(number, TOO_LONG);
     }
-    match std::str::from_utf8(line).map(str::trim) {
-        Ok("") => {}
-        Ok(line) if line.starts_with('#') => {}
-        Ok(line) => lines.read(number, line, rows),
-        Err(_) => rows.bad(number, NOT_TEXT),
+    let Ok(text) = std::str::from_utf8(line) else { return rows.bad(number, NOT_TEXT) };
+    let trimmed = text.trim();
+    if !trimmed.is_empty() && !trimmed.starts_with('#') {
+        lines.read(number, if lines.is_tabbed() { text.trim_matches([' ', '\r']) } else { trimmed }, rows);
     }
 }
 

@@ -228,6 +228,10 @@ impl Lines for Table {
         }
     }
 
+    fn is_tabbed(&self) -> bool {
+        self.separator == '\t'
+    }
+
     fn header_line(&self) -> Option<u32> {
         self.header
     }

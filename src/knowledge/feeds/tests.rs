@@ -709,6 +709,9 @@ fn every_column_that_lists_something_is_used() {
         let (feeds, report) = one("iocs.csv", &table.replace(',', separator));
         assert_eq!((report.used_total(), report.bad), (5, 1), "{separator:?}: {report:?}");
         assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len(), 2);
+        let by_sha256 = certificate(|certificate| certificate.sha256 = Sha256Digest::parse(SHA256));
+        let labels: Vec<_> = feeds.of_certificate(&by_sha256).into_iter().map(|found| found.label).collect();
+        assert!(labels.iter().all(|label| label.as_deref() == Some("RAT")), "an empty column is one: {labels:?}");
     }
     // What describes a certificate beside its hash accuses nobody.
     let described = format!("sha1,issuer,subject,reason,date\n{SHA1},\"CN=R3, O=Let's Encrypt\",CN=x,RAT,2026-01-02\n");

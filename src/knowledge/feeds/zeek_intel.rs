@@ -35,6 +35,10 @@ struct Intel {
 }
 
 impl Lines for Intel {
+    fn is_tabbed(&self) -> bool {
+        true
+    }
+
     fn read(&self, number: u32, line: &str, rows: &mut Rows) {
         let columns: Vec<&str> = line.split('\t').collect();
         let column = |at: Option<usize>| match at.and_then(|at| columns.get(at)).map(|column| column.trim()) {
