@@ -193,7 +193,7 @@ fn wrong_lists_and_names_are_errors_and_bad_rows_warnings() {
     assert_said(
         &out,
         &[
-            "list.csv: domain,date: 20 rows",
+            "list.csv: CSV with named columns: 20 rows",
             "warning: list.csv: 1 rows are left out: line 22",
             "error: c.toml: not JSON of that format",
             "error: knowledge.feeds: gone.csv",

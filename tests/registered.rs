@@ -101,7 +101,7 @@ fn names_without_a_day_need_one_and_may_be_told_it() {
     assert_eq!((&objects[0]["registration"], &objects[0]["verdict"]), (&Value::Null, &json!("unknown")));
     let output = certsift(folder.path(), &["check", "-c", "certsift.toml"]);
     let said = String::from_utf8_lossy(&output.stdout).replace('\n', " ");
-    assert!(said.contains("names.txt: names without dates"), "{said}");
+    assert!(said.contains("names.txt: cannot be used: names without dates"), "{said}");
     let objects = judge(folder.path(), "registered = [{ path = \"names.txt\", date = \"2026-11-20\" }]", &line);
     assert_eq!(objects[0]["registration"][0]["registered"], "2026-11-20");
 }
