@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::Config;
 use super::feed_files::{self, FeedParts, Said};
+use super::trust_files::{Certificates, Popular, TrustParts};
 use crate::knowledge::feeds::FeedReport;
+use crate::knowledge::names::RankReport;
+use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::ListReport;
 use crate::knowledge::signatures::SignatureError;
 use crate::knowledge::{
-    AllowList, Concern, FileChanges, Knowledge, KnowledgeVersion, OwnCertificates, Prefixes, PublicCas, Signatures,
+    AllowList, Concern, FileChanges, Knowledge, KnowledgeVersion, Names, OwnCertificates, Prefixes, Signatures,
     WatchNames, files_of,
 };
 use crate::model::EventTime;
@@ -22,6 +25,10 @@ pub struct KnowledgeReports {
     pub lists: Vec<ListReport>,
     /// Threat feeds.
     pub feeds: Vec<FeedReport>,
+    /// Lists of popular names.
+    pub popular: Vec<RankReport>,
+    /// Roots and certificates of CAs.
+    pub certificates: Vec<PemReport>,
     /// The list of exceptions.
     pub allow: Option<FeedReport>,
     /// The list of own certificates.
@@ -68,6 +75,16 @@ pub enum KnowledgeError {
     /// A name cannot be watched.
     #[error("knowledge.watch_names: {0}")]
     WatchName(String),
+    /// A file of popular names, roots or CAs cannot be used.
+    #[error("{key}: {}: {why}", .path.display())]
+    Unusable {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
 }
 
 impl KnowledgeError {
@@ -119,12 +136,13 @@ impl Config {
     pub fn load_knowledge(&self, now: EventTime) -> Result<(Knowledge, KnowledgeReports), KnowledgeError> {
         let paths = &self.knowledge;
         let feeds = FeedParts::load(expand(feed_files::KEY, &paths.feeds)?, now);
+        let trust = TrustParts::load(paths)?;
         let lists = OwnLists {
             allow: self.allow(now)?,
             own_certificates: self.own_certificates()?,
             prefixes: self.prefixes()?,
         };
-        Ok(self.assemble(feeds, self.signatures()?, lists, self.watch_names()?))
+        Ok(self.assemble(feeds, self.signatures()?, lists, self.watch_names()?, trust))
     }
 
     /// The same once more, of the files that have changed. What cannot be used stays as it was: each feed by itself, the
@@ -149,7 +167,7 @@ impl Config {
         };
         let watch_names = self.watch_names().unwrap_or_else(|error| {
             keep(error);
-            Arc::clone(&last.watch_names)
+            Arc::clone(last.names.watched())
         });
         let mut own = Own { changes, said: &mut said };
         let lists = OwnLists {
@@ -161,7 +179,8 @@ impl Config {
             ),
             prefixes: own.list(&paths.prefixes, (&last.prefixes, &before.prefixes), || self.prefixes()),
         };
-        let (knowledge, reports) = self.assemble(feeds, signatures, lists, watch_names);
+        let trust = TrustParts::reload(paths, last, before, changes, &mut said);
+        let (knowledge, reports) = self.assemble(feeds, signatures, lists, watch_names, trust);
         Reloaded { knowledge, reports, kept: said.kept, dropped: said.dropped }
     }
 
@@ -192,22 +211,29 @@ impl Config {
         signatures: Arc<Signatures>,
         OwnLists { allow, own_certificates, prefixes }: OwnLists,
         watch_names: Arc<WatchNames>,
+        trust: TrustParts,
     ) -> (Knowledge, KnowledgeReports) {
         let FeedParts { feeds, registrations, feed_reports, list_reports } = feeds;
         let own_reports = allow.1.iter().chain(&own_certificates.1).chain(&prefixes.1);
         let list_names: Vec<_> = list_reports.iter().map(ListReport::name).collect();
+        let trust_versions = trust.versions();
+        let TrustParts { popular, certificates } = trust;
         let version = KnowledgeVersion::of(
             &signatures,
             feed_reports.iter().chain(own_reports).map(|report| (&*report.feed, report.version)),
-            list_names.iter().zip(&list_reports).map(|(name, report)| (&**name, report.version)),
+            list_names
+                .iter()
+                .zip(&list_reports)
+                .map(|(name, report)| (&**name, report.version))
+                .chain(trust_versions.iter().map(|(name, version)| (&**name, *version))),
             &self.knowledge.watch_names,
         );
-        let public_cas = Arc::new(PublicCas::builtin());
         let knowledge = Knowledge {
             signatures,
-            public_cas,
+            public_cas: certificates.public_cas,
+            trust: certificates.trust,
             registrations,
-            watch_names,
+            names: Arc::new(Names::new(watch_names, popular.names)),
             feeds,
             allow: allow.0,
             own_certificates: own_certificates.0,
@@ -217,6 +243,8 @@ impl Config {
         let reports = KnowledgeReports {
             lists: list_reports,
             feeds: feed_reports,
+            popular: popular.reports,
+            certificates: certificates.reports,
             allow: allow.1,
             own_certificates: own_certificates.1,
             prefixes: prefixes.1,
@@ -236,9 +264,15 @@ pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports,
     }
     let FeedParts { feed_reports, list_reports, .. } = FeedParts::load(distinct(files), now);
     let (allow, own_certificates, prefixes) = (config.allow(now), config.own_certificates(), config.prefixes());
+    let popular = Popular::load(&config.knowledge).map(|popular| popular.reports);
+    let popular = popular.map_err(|error| errors.push(error)).unwrap_or_default();
+    let certificates = Certificates::load(&config.knowledge).map(|certificates| certificates.reports);
+    let certificates = certificates.map_err(|error| errors.push(error)).unwrap_or_default();
     let reports = KnowledgeReports {
         lists: list_reports,
         feeds: feed_reports,
+        popular,
+        certificates,
         allow: report_of(allow, &mut errors),
         own_certificates: report_of(own_certificates, &mut errors),
         prefixes: report_of(prefixes, &mut errors),

@@ -26,9 +26,40 @@ pub struct StoredCertificate {
     pub certificate: Arc<Certificate>,
     /// Whether it came first in a certificate message.
     pub host: Option<bool>,
+    /// Its encoding, where it is logged. Rows of earlier versions end before it.
+    der: Option<Arc<[u8]>>,
 }
 
 impl StoredCertificate {
+    /// What is to be kept of a certificate.
+    pub fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
+        let der = certificate.der.clone();
+        Self { certificate, host, der }
+    }
+
+    /// Reads what was kept.
+    pub fn from_bytes(bytes: &[u8]) -> postcard::Result<Self> {
+        /// A certificate as versions before wrote it.
+        #[derive(serde::Deserialize)]
+        struct WithoutDer {
+            certificate: Arc<Certificate>,
+            host: Option<bool>,
+        }
+        let stored: postcard::Result<Self> = postcard::from_bytes(bytes);
+        stored.map(Self::with_der).or_else(|error| {
+            let WithoutDer { certificate, host } = postcard::from_bytes(bytes).map_err(|_| error)?;
+            Ok(Self { certificate, host, der: None })
+        })
+    }
+
+    /// Puts the encoding back into the certificate, which is stored without it.
+    fn with_der(mut self) -> Self {
+        if self.der.is_some() && self.certificate.der.is_none() {
+            Arc::make_mut(&mut self.certificate).der = self.der.clone();
+        }
+        self
+    }
+
     /// What two states know of one certificate: the facts that say more, or the same ones wherever they came from.
     pub fn merge(&self, other: &Self) -> Self {
         let place = |stored: &Self| {
@@ -37,7 +68,7 @@ impl StoredCertificate {
         };
         let better = if place(other) > place(self) { other } else { self };
         // Known to come first, else known not to, else unknown.
-        Self { certificate: Arc::clone(&better.certificate), host: self.host.max(other.host) }
+        Self::new(Arc::clone(&better.certificate), self.host.max(other.host))
     }
 }
 
@@ -114,6 +145,7 @@ impl CertificateStore {
     /// Does again what happened.
     pub(super) fn apply(&mut self, effects: CertificateEffects) {
         for (id, stored) in effects.learnt {
+            let stored = stored.with_der();
             self.put(id, stored.certificate, stored.host);
         }
         for (name, id) in effects.links {
@@ -257,7 +289,7 @@ impl CertificateStore {
 
     fn put(&mut self, id: CertificateId, certificate: Arc<Certificate>, host: Option<bool>) -> Arc<KnownCertificate> {
         if matches!(self.backing, Backing::State(_)) {
-            let stored = StoredCertificate { certificate: Arc::clone(&certificate), host };
+            let stored = StoredCertificate::new(Arc::clone(&certificate), host);
             if let Some(effects) = &mut self.effects {
                 effects.learnt.push((id, stored.clone()));
             }
@@ -272,7 +304,7 @@ impl CertificateStore {
     fn remember(&mut self, id: CertificateId, known: &Arc<KnownCertificate>) {
         let evicted = self.cache.insert(id, Arc::clone(known));
         if let (Backing::Spill(spill), Some((id, known))) = (&mut self.backing, evicted) {
-            let stored = StoredCertificate { certificate: Arc::clone(&known.certificate), host: known.host };
+            let stored = StoredCertificate::new(Arc::clone(&known.certificate), known.host);
             spill.write(id, &stored);
         }
     }

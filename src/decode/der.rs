@@ -10,7 +10,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name};
 
 use crate::model::{
-    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, Key, SelfSigned, Serial,
+    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, Key, PresentedChain, SelfSigned, Serial,
     Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
 };
 
@@ -78,6 +78,7 @@ fn read(der: &[u8], subject: Option<&str>, issuer: Option<&str>) -> Option<Certi
         }
     }
     certificate.san = Some(san);
+    certificate.der = Some(whole).filter(|der| der.len() <= PresentedChain::MAX_DER).map(Into::into);
     certificate.self_signed = Some(self_signed(&parsed));
     Some(certificate.with_id())
 }

@@ -18,14 +18,14 @@ use serde::Serialize as _;
 pub use alert::Raised;
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
 pub use object::{
-    CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory, SideName,
-    SignatureObject,
+    CertsiftObject, ChainObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory,
+    NameAskedObject, SideName, SignatureObject,
 };
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
-    Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session, feeds_of,
-    feeds_of_certificate, feeds_of_client, registrations_of,
+    Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session, chain_of,
+    feeds_of, feeds_of_certificate, feeds_of_client, name_of, registrations_of,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -260,9 +260,12 @@ fn write_session(
     let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
+    let name = name_of(knowledge, session, server_name);
     let registrations = registrations_of(knowledge, server_name, analysis, context);
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
     let feeds = feeds_of(knowledge, session, server_name, certificate, context.at);
+    let validation_status = session.validation_status.map(|span| span.of(&judged.batch.text));
+    let chain = chain_of(knowledge, session, server_name, validation_status, certificate, context);
     let client = context.client_certificate.as_ref();
     let client = client.map(|known| (&*known.certificate, analysis_of(known, knowledge)));
     let client_feeds = client.map(|(_, analysis)| feeds_of_client(analysis, context.at)).unwrap_or_default();
@@ -272,7 +275,9 @@ fn write_session(
         session,
         server_name,
         ja4: session.client_fingerprints.ja4.map(|(span, _)| span.of(&judged.batch.text)),
+        name: name.as_deref(),
         context,
+        chain,
         certificate: known.map(|known| &*known.certificate),
         analysis,
         registrations: &registrations,
@@ -296,6 +301,8 @@ fn write_session(
             client.map(|client| CertificateObject::full(CertificateState::default(), Some(client), context.at)),
             Some(IssuerHistory::full(&subject)),
             Some(HistoryObject::of(context)),
+            name.as_deref(),
+            chain,
             &registrations,
             [analysis, client_analysis]
                 .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
@@ -346,6 +353,8 @@ fn full_certificate<'a>(
         head,
         assessment,
         certificate,
+        None,
+        None,
         None,
         None,
         None,

@@ -4,7 +4,9 @@
 
 pub mod feeds;
 mod files;
+pub mod names;
 pub mod own_certificates;
+pub mod pem;
 mod prefixes;
 pub mod public_cas;
 pub mod registrations;
@@ -13,17 +15,20 @@ pub mod signatures;
 pub mod suffix;
 #[cfg(test)]
 mod test_corpus;
+pub mod trust;
 mod version;
 pub mod watch;
 
 pub use feeds::{AllowList, Feeds};
 pub(crate) use files::{Concern, Stamp, ends_within_a_line, matches};
 pub use files::{FileChanges, KnowledgeFiles, files_of};
+pub use names::{Names, PopularNames};
 pub use own_certificates::OwnCertificates;
 pub use prefixes::{Owner, Prefixes};
 pub use public_cas::PublicCas;
 pub use registrations::Registrations;
 pub use signatures::Signatures;
+pub use trust::TrustStore;
 pub use version::KnowledgeVersion;
 pub use watch::WatchNames;
 
@@ -39,8 +44,10 @@ pub struct Knowledge {
     pub public_cas: Arc<PublicCas>,
     /// When domains were registered.
     pub registrations: Arc<Registrations>,
-    /// Names and brands that the user watches over.
-    pub watch_names: Arc<WatchNames>,
+    /// Roots and certificates of CAs.
+    pub trust: Arc<TrustStore>,
+    /// Names and brands that the user watches over, and popular ones.
+    pub names: Arc<Names>,
     /// Certificates, names and addresses that others published.
     pub feeds: Arc<Feeds>,
     /// The user's exceptions.
@@ -62,7 +69,8 @@ impl Knowledge {
             signatures,
             public_cas: Arc::new(PublicCas::builtin()),
             registrations: Arc::default(),
-            watch_names: Arc::default(),
+            trust: Arc::new(TrustStore::builtin()),
+            names: Arc::default(),
             feeds: Arc::default(),
             allow: Arc::default(),
             own_certificates: Arc::default(),

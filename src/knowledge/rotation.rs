@@ -46,6 +46,11 @@ impl Rotation {
         }
     }
 
+    /// Whether an organisation of an issuer gives certificates to programs, for nothing or by contract of the hoster.
+    pub fn is_automated(&self, organization: &str) -> bool {
+        self.issuers.get(&folded(organization)).is_some_and(|groups| groups.contains(&AUTOMATED))
+    }
+
     /// The owner of a registrable domain, where he uses several CAs.
     pub fn owner_of_domain(&self, domain: &str) -> Option<&'static str> {
         self.domains.get(domain).copied()
