@@ -35,7 +35,7 @@ fn the_sample_configuration_is_usable() {
     let (code, out) = world.check(&["-c", config.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{out}");
     for said in
-        ["history.learning.days = 3", "registrations.csv: 15 rows", "domains 1, brands 1", "errors 0, warnings 0"]
+        ["history.learning.days = 3", "registrations.csv: 18 rows", "domains 1, brands 1", "errors 0, warnings 0"]
     {
         assert_said(&out, &[said]);
     }

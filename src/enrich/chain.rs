@@ -28,7 +28,8 @@ pub fn chain_of(
 ) -> Option<Chain> {
     let (certificate, analysis) = certificate?;
     let presented = session.presented.as_deref();
-    let by_der = knowledge.trust.chain(certificate, presented, context.at.seconds());
+    let is_public = analysis.issuer_is_public() == Some(true);
+    let by_der = knowledge.trust.chain(certificate, presented, context.at.seconds(), is_public);
     // What the sensor says is of what this session showed.
     let is_shown = matches!(context.leaf, Leaf::Presented(_));
     let by_sensor = || of_sensor(validation_status.filter(|_| is_shown)?, analysis.issuer_is_public());

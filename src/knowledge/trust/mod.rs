@@ -26,8 +26,19 @@ pub use sensor::of_sensor;
 pub struct TrustStore {
     anchors: Vec<TrustAnchor<'static>>,
     /// Certificates of CAs by their subject as encoded.
-    authorities: HashMap<Box<[u8]>, Vec<CertificateDer<'static>>>,
+    authorities: HashMap<Box<[u8]>, Vec<Authority>>,
     known: [Mutex<HashMap<Key, Chain>>; SHARDS],
+}
+
+/// A certificate of a CA.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Authority {
+    der: Vec<u8>,
+    /// Its validity, in seconds since 1970.
+    not_before: i64,
+    not_after: i64,
+    /// Its issuer as encoded.
+    issuer: Box<[u8]>,
 }
 
 /// Whether a certificate leads to a root.
@@ -136,31 +147,42 @@ impl TrustStore {
         if roots.is_empty() {
             anchors = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(anchor).collect();
         }
-        let (mut authorities, mut kept) = (HashMap::<Box<[u8]>, Vec<_>>::new(), 0);
+        let (mut authorities, mut kept) = (HashMap::<Box<[u8]>, Vec<Authority>>::new(), 0);
         reports.extend(intermediates.iter().map(|path| {
             pem::read(path, |der| {
-                let Some(subject) = subject_of(&der).filter(|_| kept < MAX_AUTHORITIES) else { return false };
+                let Some((subject, authority)) = authority(der).filter(|_| kept < MAX_AUTHORITIES) else { return false };
                 kept += 1;
-                authorities.entry(subject).or_default().push(CertificateDer::from(der));
+                authorities.entry(subject).or_default().push(authority);
                 true
             })
         }));
         // The order of files decides nothing.
         for same in authorities.values_mut() {
-            same.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+            same.sort_unstable();
             same.dedup();
         }
         (Self::new(anchors, authorities), reports)
     }
 
-    /// Whether a certificate leads to a root on a day; `None` where its DER is not logged. `presented` is what came with it.
-    pub fn chain(&self, certificate: &Certificate, presented: Option<&PresentedChain>, seconds: i64) -> Option<Chain> {
+    /// Whether a certificate leads to a root on a day; `None` where its DER is not logged. `presented` is what came with it;
+    /// `is_public` says whether its issuer is named as a public CA: then what is missing is the server's fault, or the root is
+    /// one no longer.
+    pub fn chain(
+        &self,
+        certificate: &Certificate,
+        presented: Option<&PresentedChain>,
+        seconds: i64,
+        is_public: bool,
+    ) -> Option<Chain> {
         let der = certificate.der.as_deref()?;
         let within = verify::within_validity(certificate, seconds);
         let day = i32::try_from(within.seconds.div_euclid(verify::SECONDS_PER_DAY)).unwrap_or(i32::MAX);
         let presented_id = presented.map_or(Id128([0; 16]), |presented| presented.id);
         let key = Key { leaf: certificate.id, presented: presented_id, day };
-        let chain = self.known(key, || self.verify(der, certificate, presented, within.noon));
+        let mut chain = self.known(key, || self.verify(der, certificate, presented, within.noon));
+        if is_public && chain.reason == Some(ChainReason::UnknownIssuer) {
+            (chain.status, chain.reason) = (ChainStatus::Unverifiable, Some(ChainReason::MissingIssuer));
+        }
         // What is wrong with the chain itself is graver than a date.
         match (within.status, chain.status) {
             (Some(status), ChainStatus::Trusted | ChainStatus::Unverifiable) => {
@@ -180,10 +202,7 @@ impl TrustStore {
         self.authorities.values().map(Vec::len).sum()
     }
 
-    fn new(
-        anchors: Vec<TrustAnchor<'static>>,
-        authorities: HashMap<Box<[u8]>, Vec<CertificateDer<'static>>>,
-    ) -> Self {
+    fn new(anchors: Vec<TrustAnchor<'static>>, authorities: HashMap<Box<[u8]>, Vec<Authority>>) -> Self {
         Self { anchors, authorities, known: std::array::from_fn(|_| Mutex::default()) }
     }
 
@@ -240,8 +259,13 @@ fn anchor(der: &CertificateDer<'_>) -> Option<TrustAnchor<'static>> {
     webpki::anchor_from_trusted_cert(der).ok().map(|anchor| anchor.to_owned())
 }
 
-/// The subject of a certificate, as encoded.
-fn subject_of(der: &[u8]) -> Option<Box<[u8]>> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    Some(certificate.subject().as_raw().into())
+/// A certificate of a CA, and its subject as encoded.
+fn authority(der: Vec<u8>) -> Option<(Box<[u8]>, Authority)> {
+    let (subject, issuer, not_before, not_after) = {
+        let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+        let validity = certificate.validity();
+        let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        (certificate.subject().as_raw().into(), certificate.issuer().as_raw().into(), not_before, not_after)
+    };
+    Some((subject, Authority { der, not_before, not_after, issuer }))
 }
