@@ -63,7 +63,8 @@ fn openssl(folder: &Path, roots: &Path, seen: &Seen) -> String {
     if output.status.success() {
         return "ok".to_owned();
     }
-    let error = said.lines().find(|line| line.starts_with("error ") && line.contains(" at ")).unwrap_or("cannot be read");
+    let error =
+        said.lines().find(|line| line.starts_with("error ") && line.contains(" at ")).unwrap_or("cannot be read");
     let (number, depth) = error.trim_start_matches("error ").split_once(" at ").unwrap_or((error, ""));
     let text = depth.split_once(": ").map_or(depth, |(_, text)| text);
     format!("{number} {text}")
@@ -73,7 +74,9 @@ fn openssl(folder: &Path, roots: &Path, seen: &Seen) -> String {
 fn explanation(status: ChainStatus, reason: Option<ChainReason>, openssl: &str) -> Option<&'static str> {
     let number = openssl.split(' ').next().unwrap_or_default();
     Some(match (status, reason, number) {
-        (ChainStatus::Trusted, _, "ok") | (ChainStatus::Expired, _, "10") | (ChainStatus::NotYetValid, _, "9") => "same",
+        (ChainStatus::Trusted, _, "ok") | (ChainStatus::Expired, _, "10") | (ChainStatus::NotYetValid, _, "9") => {
+            "same"
+        }
         (ChainStatus::Untrusted, Some(ChainReason::SelfSigned), "18") => "same",
         (ChainStatus::Untrusted, Some(ChainReason::BadSignature), "7") => "same",
         (_, Some(ChainReason::UnknownIssuer | ChainReason::MissingIssuer), "2" | "19" | "20" | "21") => {
@@ -122,7 +125,11 @@ fn compare(title: &str, roots: &[PathBuf], corpus: &Path) {
         let ours = format!("{} {:?}", chain.status.name(), chain.reason);
         match explanation(chain.status, chain.reason, &other) {
             Some(why) => *table.entry((ours, other, why)).or_default() += 1,
-            None => unexplained.push(format!("{ours} / {other}: {:?} at {}", leaf.subject.map(|it| it.text().to_owned()), seen.at)),
+            None => unexplained.push(format!(
+                "{ours} / {other}: {:?} at {}",
+                leaf.subject.map(|it| it.text().to_owned()),
+                seen.at
+            )),
         }
     }
     eprintln!("{title}: {} chains", table.values().sum::<u32>());

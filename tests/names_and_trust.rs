@@ -13,8 +13,7 @@ use support::{assert_valid, certsift, records};
 const DAY: i64 = 86_400;
 const DIGICERT: &str = "CN=DigiCert TLS RSA SHA256 2020 CA1,O=DigiCert Inc,C=US";
 const LETS_ENCRYPT: &str = "CN=R11,O=Let's Encrypt,C=US";
-const MICROSOFT: &str =
-    "CN=Microsoft IT TLS CA 5,OU=Microsoft IT,O=Microsoft Corporation,L=Redmond,ST=Washington,C=US";
+const MICROSOFT: &str = "CN=Microsoft IT TLS CA 5,OU=Microsoft IT,O=Microsoft Corporation,L=Redmond,ST=Washington,C=US";
 const CLOUDFLARE_ORIGIN: &str =
     "OU=CloudFlare Origin SSL Certificate Authority,O=CloudFlare\\, Inc.,L=San Francisco,ST=California,C=US";
 const SERVER: &str = "203.0.113.66";
@@ -44,7 +43,6 @@ struct Knowledge {
     registered: String,
     popular: &'static str,
     prefixes: &'static str,
-    trust: &'static str,
 }
 
 /// What was found on a session.
@@ -58,7 +56,18 @@ struct Found {
 impl Session {
     fn new(day: &'static str, name: &'static str, issuer: &'static str, age: i64, days: i64) -> Self {
         let names = vec![name.to_owned()];
-        Self { day, server: SERVER, name, subject: format!("CN={name}"), issuer, age, days, names, status: None, hours: 0 }
+        Self {
+            day,
+            server: SERVER,
+            name,
+            subject: format!("CN={name}"),
+            issuer,
+            age,
+            days,
+            names,
+            status: None,
+            hours: 0,
+        }
     }
 }
 
@@ -106,14 +115,12 @@ fn judge(sessions: &[Session], knowledge: &Knowledge) -> Found {
     }
     write("ssl.log", &ssl);
     write("x509.log", &x509);
-    let mut feeds = Vec::new();
-    for (name, text) in [("registered.csv", &*knowledge.registered), ("popular.csv", knowledge.popular)] {
-        if !text.is_empty() {
-            write(name, text);
-            feeds.push(format!("\"{name}\""));
-        }
+    let mut config = "[knowledge]\n".to_owned();
+    let lists = [("feeds", "registered.csv", &*knowledge.registered), ("popular", "popular.csv", knowledge.popular)];
+    for (key, name, text) in lists.into_iter().filter(|(.., text)| !text.is_empty()) {
+        write(name, text);
+        config.push_str(&format!("{key} = [\"{name}\"]\n"));
     }
-    let mut config = format!("[trust]\n{}[knowledge]\nfeeds = [{}]\n", knowledge.trust, feeds.join(", "));
     if !knowledge.watch.is_empty() {
         config.push_str(&format!("watch_names = [\"{}\"]\n", knowledge.watch));
     }

@@ -240,7 +240,13 @@ fn young_names(all: &mut Vec<Session>) -> Result<()> {
     let shows = "`riverton-library.example.login-portal.example`: ours on the left, theirs on the right";
     push(all, session, ALIKE, shows, "high")?;
     let session = Session::new(ReadingRoom, "2026-03-10 16:48:51", "10.20.1.53", "rivert0n", Full)?;
-    push(all, session, ALIKE, "`rivert0n-library.example`, a zero for an o, registered three days ago, its free certificate as old", "high")?;
+    push(
+        all,
+        session,
+        ALIKE,
+        "`rivert0n-library.example`, a zero for an o, registered three days ago, its free certificate as old",
+        "high",
+    )?;
     let session = Session::new(Uplink, "2026-03-11 09:20:15", "10.20.0.13", "rivert0n", Quic)?;
     push(all, session, ALIKE, "the same over QUIC: no certificate, the name is enough", "high, `quic`")?;
     let session = Session::new(Main, "2026-03-10 17:22:09", "10.20.0.18", "lantern1ight", Full)?;

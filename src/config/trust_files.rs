@@ -48,10 +48,8 @@ impl TrustParts {
         let again = |patterns: &[String]| changes.concern(patterns) == Concern::Changed && !patterns.is_empty();
         let mut keep = |error: KnowledgeError| said.kept.push(error.to_string());
         let popular = again(&paths.popular).then(|| Popular::load(paths).map_err(&mut keep).ok()).flatten();
-        let popular = popular.unwrap_or_else(|| Popular {
-            names: Arc::clone(last.names.popular()),
-            reports: before.popular.clone(),
-        });
+        let popular = popular
+            .unwrap_or_else(|| Popular { names: Arc::clone(last.names.popular()), reports: before.popular.clone() });
         let files = [&paths.roots[..], &paths.intermediates, &paths.public_cas].concat();
         let certificates = again(&files).then(|| Certificates::load(paths).map_err(&mut keep).ok()).flatten();
         let certificates = certificates.unwrap_or_else(|| Certificates {

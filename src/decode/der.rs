@@ -10,8 +10,8 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name};
 
 use crate::model::{
-    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, Key, PresentedChain, SelfSigned, Serial,
-    Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
+    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, Key, PresentedChain,
+    SelfSigned, Serial, Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
 };
 
 /// Reads a certificate. `subject` and `issuer` are the names as the sensor printed them, where it did.

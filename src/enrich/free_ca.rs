@@ -15,7 +15,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(analysis) = subject.analysis else {
         return findings.not_evaluated("free_ca:no_certificate");
     };
-    if analysis.issuer_is_public() != Some(true) || !(findings.has(super::lookalike::ID) || findings.has_group(Group::Age)) {
+    if analysis.issuer_is_public() != Some(true)
+        || !(findings.has(super::lookalike::ID) || findings.has_group(Group::Age))
+    {
         return;
     }
     let issuer = subject.certificate.and_then(|certificate| certificate.issuer.as_ref());

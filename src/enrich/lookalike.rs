@@ -33,7 +33,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let of = &imitation.of;
     let (weight, evidence, whom) = match imitation.target {
         Target::Watched => (WEIGHT_WATCHED, "watch_names".to_owned(), format!("the watched name {of}")),
-        Target::Popular(rank) => (WEIGHT_POPULAR, format!("popular names, rank {rank}"), format!("the popular name {of}")),
+        Target::Popular(rank) => {
+            (WEIGHT_POPULAR, format!("popular names, rank {rank}"), format!("the popular name {of}"))
+        }
         Target::Any => (WEIGHT_ANY, "the name itself".to_owned(), of.to_string()),
     };
     findings.push(

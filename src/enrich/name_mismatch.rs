@@ -44,7 +44,8 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             field: "server_name".into(),
             observed: name.to_owned(),
             expected: names.clone(),
-            evidence: popular.map_or_else(|| "certificate".to_owned(), |rank| format!("certificate; popular names, rank {rank}")),
+            evidence: popular
+                .map_or_else(|| "certificate".to_owned(), |rank| format!("certificate; popular names, rank {rank}")),
             note: format!("the client asked for {name}, and the certificate is for {names}"),
         },
         Effect::Weighs,

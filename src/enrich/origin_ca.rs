@@ -8,7 +8,8 @@ use crate::model::{AttributeKind, Direction, DistinguishedName};
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "origin_ca";
 /// What would be benign, for a person who looks at the finding.
-pub(super) const BENIGN: &str = "an owner who looks at his own server past the delivery network, or tests a client for certificates";
+pub(super) const BENIGN: &str =
+    "an owner who looks at his own server past the delivery network, or tests a client for certificates";
 const WEIGHT: f64 = 0.3;
 
 /// What such a CA is for.
@@ -53,7 +54,8 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 fn purpose(issuer: &DistinguishedName) -> Option<Use> {
     let has = |kind: &AttributeKind, part: &str| issuer.values(kind).any(|value| value.to_lowercase().contains(part));
     let cloudflare = has(&AttributeKind::Organization, "cloudflare")
-        && (has(&AttributeKind::OrganizationalUnit, "cloudflare origin") || has(&AttributeKind::CommonName, "cloudflare origin"));
+        && (has(&AttributeKind::OrganizationalUnit, "cloudflare origin")
+            || has(&AttributeKind::CommonName, "cloudflare origin"));
     if cloudflare {
         return Some(Use::Origin("cloudflare"));
     }
@@ -70,7 +72,10 @@ mod tests {
     #[test]
     fn such_cas_are_known_by_name() {
         for (issuer, found) in [
-            ("OU=CloudFlare Origin SSL Certificate Authority,O=CloudFlare\\, Inc.,L=San Francisco,ST=California,C=US", true),
+            (
+                "OU=CloudFlare Origin SSL Certificate Authority,O=CloudFlare\\, Inc.,L=San Francisco,ST=California,C=US",
+                true,
+            ),
             ("CN=(STAGING) Artificial Apricot R3,O=(STAGING) Let's Encrypt,C=US", true),
             ("CN=Fake LE Intermediate X1", true),
             ("CN=Cloudflare Inc ECC CA-3,O=Cloudflare\\, Inc.,C=US", false),

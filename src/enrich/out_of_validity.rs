@@ -1,9 +1,10 @@
 //! Certificates that are not valid at the record's time.
 //!
 //! Zeek before 8.0 writes validity in the sensor's zone, so that without DER a date counts only when it is off by more
-//! than any zone is. Where many certificates of CAs are not valid *yet*, the sensor's clock is wrong or its times are
-//! relative, which is said once for each sensor.
+//! than any zone is. Where many certificates of public CAs are not valid *yet*, the sensor's clock is behind or its times are
+//! relative, which is said once for each sensor, and weighs nothing.
 
+use super::rare_issuer::{IssuerClass, class};
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
 use crate::model::CertificateSource;
@@ -32,6 +33,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     };
     let at = subject.context.at.seconds();
     let days = |seconds: i64| seconds.div_euclid(86_400);
+    let is_public = class(subject) == IssuerClass::Public;
     let (field, observed, note) = if at > not_after.0.saturating_add(slack) {
         let since = days(at.saturating_sub(not_after.0));
         ("not_after", not_after, format!("the certificate had expired {since} days before"))
@@ -41,12 +43,17 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     } else {
         return;
     };
+    // No public CA dates ahead: that is a clock, and the sensor's own rather than the CA's.
+    let (weight, effect) = match field == "not_before" && is_public {
+        true => (0.0, Effect::Explains),
+        false => (WEIGHT, Effect::Weighs),
+    };
     findings.push(
         Finding {
             id: ID,
             group: Group::Trust,
-            severity: severity_of(WEIGHT),
-            weight: WEIGHT,
+            severity: severity_of(weight),
+            weight,
             technique: Vec::new(),
             field: field.into(),
             observed: observed.to_string(),
@@ -54,6 +61,6 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             evidence: "certificate".to_owned(),
             note,
         },
-        Effect::Weighs,
+        effect,
     );
 }

@@ -9,7 +9,8 @@ use super::{Effect, Finding, Findings, Group, Subject};
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "random_name";
 /// What would be benign, for a person who looks at the finding.
-pub(super) const BENIGN: &str = "a relay of Tor, which makes its names so; names that a cloud or a device makes from numbers of its own";
+pub(super) const BENIGN: &str =
+    "a relay of Tor, which makes its names so; names that a cloud or a device makes from numbers of its own";
 const WEIGHT: f64 = 0.15;
 const MIN_WORDS: usize = 2;
 

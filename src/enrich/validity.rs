@@ -11,7 +11,8 @@ use crate::model::{Certificate, EventTime};
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "validity";
 /// What would be benign, for a person who looks at the finding.
-pub(super) const BENIGN: &str = "a CA that is disclosed for other uses than servers on the Internet, such as a company's own";
+pub(super) const BENIGN: &str =
+    "a CA that is disclosed for other uses than servers on the Internet, such as a company's own";
 const WEIGHT: f64 = 0.25;
 
 /// First day of issue, and the most days from then on; the last first.
@@ -51,7 +52,8 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         note,
     };
     if let Some(TooLong { days, cap }) = analysis.oddities().too_long {
-        let note = format!("the certificate lasts {days} days, and on the day of issue a public CA gave {cap} at the most");
+        let note =
+            format!("the certificate lasts {days} days, and on the day of issue a public CA gave {cap} at the most");
         findings.push(finding(WEIGHT, format!("{cap} days or less"), note), Effect::Weighs);
     } else if not_after < not_before {
         let note = "the certificate ends before it begins".to_owned();
@@ -64,9 +66,9 @@ pub(super) fn too_long(certificate: &Certificate) -> Option<TooLong> {
     let (not_before, not_after) = (certificate.not_before?.0, certificate.not_after?.0);
     let days = not_after.saturating_sub(not_before).saturating_add(SECONDS_PER_DAY / 2).div_euclid(SECONDS_PER_DAY);
     let first_second = |day: &str| Some(i64::from(EventTime::parse_date(day)?) * SECONDS_PER_DAY);
-    let cap = CAPS.iter().find(|(day, _)| {
-        first_second(day).is_some_and(|first| not_before.saturating_sub(SLACK_SECONDS) >= first)
-    });
+    let cap = CAPS
+        .iter()
+        .find(|(day, _)| first_second(day).is_some_and(|first| not_before.saturating_sub(SLACK_SECONDS) >= first));
     let &(_, cap) = cap?;
     // Caps count a day that is begun as a whole one.
     (days > cap + 1).then_some(TooLong { days, cap })

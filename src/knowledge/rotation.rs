@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_issuer_is_disclosed() {
-        let disclosed: BTreeSet<_> = include_str!("public_cas.tsv")
+        let disclosed: BTreeSet<_> = include_str!("public_cas/public_cas.tsv")
             .lines()
             .filter_map(|line| {
                 let name = line.split('\t').next()?;

@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_host_name_is_watched_by_its_domain_and_a_brand_by_its_letters() {
-        let names = WatchNames::new(&["www.riverton-library.example", "Riverton Library", "riverton.github.io"]).unwrap();
+        let names =
+            WatchNames::new(&["www.riverton-library.example", "Riverton Library", "riverton.github.io"]).unwrap();
         let names: Vec<_> = names.iter().collect();
         assert_eq!(names[0].domain.as_deref(), Some("riverton-library.example"));
         assert_eq!(names[0].skeleton, names[1].skeleton);

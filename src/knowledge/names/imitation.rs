@@ -115,10 +115,8 @@ impl Imitated {
             long.map(|(number, name)| (number, &*name.skeleton)).unzip();
         // An automaton that cannot be built for its size finds nothing; all else is still found.
         let contained = (!long.is_empty()).then(|| AhoCorasick::new(&long).ok()).flatten();
-        let watched_targets = Targets::new(
-            watched.iter().map(|name| (name.domain.as_deref(), &*name.skeleton)),
-            watched_edits,
-        );
+        let watched_targets =
+            Targets::new(watched.iter().map(|name| (name.domain.as_deref(), &*name.skeleton)), watched_edits);
         let popular = popular.imitated().map(|name| (Some(&*name.domain), &*name.skeleton));
         Self { watched: watched_targets, contained, contained_numbers, popular: Targets::new(popular, popular_edits) }
     }
@@ -252,7 +250,8 @@ impl Targets {
 /// A domain that stands in labels in front of another, whoever's it is: `library.college.edu` in `library.college.edu.`.
 fn domain_in_front(left: &str) -> Option<Box<str>> {
     let labels: Vec<&str> = left.trim_end_matches('.').split('.').take(MAX_LEFT).collect();
-    let end = (1..labels.len()).rev().find(|at| labels.get(*at).is_some_and(|label| WELL_KNOWN_ENDS.contains(label)))?;
+    let end =
+        (1..labels.len()).rev().find(|at| labels.get(*at).is_some_and(|label| WELL_KNOWN_ENDS.contains(label)))?;
     Some(labels.get(..=end)?.join(".").into())
 }
 
@@ -261,7 +260,8 @@ mod tests {
     use super::super::Names;
     use super::*;
 
-    const LIST: &str = "1,bigsearch.example\n2,paperclips.example\n3,webmailer.example\n900,pay.example\n5000,gardenshed.example\n";
+    const LIST: &str =
+        "1,bigsearch.example\n2,paperclips.example\n3,webmailer.example\n900,pay.example\n5000,gardenshed.example\n";
 
     fn names() -> Names {
         let watched = WatchNames::new(&["riverton-library.example", "Oakwood Trust"]).unwrap();

@@ -66,8 +66,14 @@ impl PopularNames {
     pub fn load(paths: &[PathBuf]) -> (Self, Vec<RankReport>) {
         let (mut names, mut imitated, mut reports) = (Vec::new(), Vec::new(), Vec::new());
         for path in paths {
-            let mut report =
-                RankReport { path: path.clone(), rows: 0, bad_rows: 0, first_bad_rows: Vec::new(), version: None, error: None };
+            let mut report = RankReport {
+                path: path.clone(),
+                rows: 0,
+                bad_rows: 0,
+                first_bad_rows: Vec::new(),
+                version: None,
+                error: None,
+            };
             let read = read_file(path, &mut report, &mut names, &mut imitated);
             report.error = read.err().map(|error| error.to_string());
             reports.push(report);

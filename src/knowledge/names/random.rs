@@ -74,7 +74,9 @@ mod tests {
         for word in ["xkqzvwpjtd", "qwx7zk2vjq9h", "gzqvkxwpfjh"] {
             assert!(looks_random(word), "{word}");
         }
-        for word in ["riverton-library", "northwindtraders", "whatismyipaddress", "xkqzvw", "2026110512", "a b c d e f g h"] {
+        for word in
+            ["riverton-library", "northwindtraders", "whatismyipaddress", "xkqzvw", "2026110512", "a b c d e f g h"]
+        {
             assert!(!looks_random(word), "{word}");
         }
     }

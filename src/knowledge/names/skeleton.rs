@@ -4,7 +4,8 @@ use unicode_security::confusable_detection::skeleton as unicode_skeleton;
 
 /// A name whose labels in punycode are decoded (RFC 5891); `None` where it has none, or where they do not decode.
 pub fn decoded(name: &str) -> Option<String> {
-    let has_punycode = name.split('.').any(|label| label.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("xn--")));
+    let has_punycode =
+        name.split('.').any(|label| label.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("xn--")));
     if !has_punycode {
         return None;
     }

@@ -140,8 +140,7 @@ fn is_near_word(one: &str, other: &str) -> bool {
         return true;
     }
     let limit = rapidfuzz::distance::osa::Args::default().score_cutoff(1);
-    let is_one_edit =
-        rapidfuzz::distance::osa::distance_with_args(one.chars(), other.chars(), &limit).is_some();
+    let is_one_edit = rapidfuzz::distance::osa::distance_with_args(one.chars(), other.chars(), &limit).is_some();
     is_one_edit && digits(one) == digits(other)
 }
 
@@ -178,7 +177,9 @@ fn attribute<'a>(name: &'a str, kind: &str) -> Option<&'a str> {
     // A comma ends the value only where another attribute follows.
     let end = value.match_indices(',').map(|(at, _)| at).find(|at| {
         let rest = value.get(at + 1..).unwrap_or_default();
-        rest.split_once('=').is_some_and(|(kind, _)| !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.'))
+        rest.split_once('=').is_some_and(|(kind, _)| {
+            !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+        })
     });
     Some(value.get(..end.unwrap_or(value.len())).unwrap_or(value))
 }

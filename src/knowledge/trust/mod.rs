@@ -12,9 +12,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 use schemars::JsonSchema;
 use serde::Serialize;
-use rustls_pki_types::{CertificateDer, TrustAnchor};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::pem::{self, PemReport};
@@ -150,7 +150,9 @@ impl TrustStore {
         let (mut authorities, mut kept) = (HashMap::<Box<[u8]>, Vec<Authority>>::new(), 0);
         reports.extend(intermediates.iter().map(|path| {
             pem::read(path, |der| {
-                let Some((subject, authority)) = authority(der).filter(|_| kept < MAX_AUTHORITIES) else { return false };
+                let Some((subject, authority)) = authority(der).filter(|_| kept < MAX_AUTHORITIES) else {
+                    return false;
+                };
                 kept += 1;
                 authorities.entry(subject).or_default().push(authority);
                 true

@@ -71,12 +71,7 @@ impl TrustStore {
     }
 
     /// What may stand between a leaf and a root: what the server showed, and known CAs of the names that are asked for.
-    fn candidates<'a>(
-        &'a self,
-        leaf: &[u8],
-        presented: &'a [Box<[u8]>],
-        seconds: i64,
-    ) -> Vec<CertificateDer<'a>> {
+    fn candidates<'a>(&'a self, leaf: &[u8], presented: &'a [Box<[u8]>], seconds: i64) -> Vec<CertificateDer<'a>> {
         let mut candidates: Vec<CertificateDer<'a>> = Vec::new();
         for der in presented.iter().take(MAX_CANDIDATES).filter(|der| ***der != *leaf) {
             candidates.push(CertificateDer::from(&**der));
@@ -227,7 +222,12 @@ mod tests {
         TrustStore::new(anchors.collect(), authorities)
     }
 
-    fn status(store: &TrustStore, leaf: &[u8], presented: &[&[u8]], seconds: i64) -> (ChainStatus, Option<ChainReason>) {
+    fn status(
+        store: &TrustStore,
+        leaf: &[u8],
+        presented: &[&[u8]],
+        seconds: i64,
+    ) -> (ChainStatus, Option<ChainReason>) {
         let certificates = presented.iter().map(|der| Box::from(*der)).collect();
         let presented = PresentedChain { id: Id128::of_parts(presented), certificates };
         let certificate = certificate_from_der(leaf, None, None).unwrap();
