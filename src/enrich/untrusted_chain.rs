@@ -10,8 +10,11 @@ use crate::knowledge::trust::{ChainJudge, ChainReason, ChainStatus};
 pub(super) const ID: &str = "untrusted_chain";
 /// What would be benign, for a person who looks at the finding.
 pub(super) const BENIGN: &str = "a private CA of the owner's, whose root belongs into [trust] roots";
-const WEIGHT: f64 = 0.1;
+/// A rare private issuer leads to no root by its nature: both together stay below low.
+const WEIGHT: f64 = 0.05;
 const WEIGHT_BROKEN: f64 = 0.3;
+/// A private CA that so many clients here have met is one of somebody's own, a partner's or a product's.
+const EVERYDAY_CLIENTS: u32 = 2;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if subject.certificate.is_none() {
@@ -25,10 +28,12 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         (ChainStatus::Untrusted, Some(reason)) => reason,
         _ => return,
     };
-    let weight = match reason {
-        ChainReason::BadSignature | ChainReason::Revoked => WEIGHT_BROKEN,
-        _ => WEIGHT,
-    };
+    let is_broken = matches!(reason, ChainReason::BadSignature | ChainReason::Revoked);
+    let is_everyday = subject.context.seen.issuer.is_some_and(|issuer| issuer.clients >= EVERYDAY_CLIENTS);
+    if !is_broken && (is_everyday || !subject.is_outbound()) {
+        return;
+    }
+    let weight = if is_broken { WEIGHT_BROKEN } else { WEIGHT };
     let issuer = subject.certificate.and_then(|certificate| certificate.issuer.as_ref());
     findings.push(
         Finding {

@@ -18,7 +18,7 @@ use serde::Serialize;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::pem::{self, PemReport};
-use crate::model::{Certificate, Id128, PresentedChain};
+use crate::model::{Certificate, CertificateSource, Id128, PresentedChain};
 
 pub use sensor::of_sensor;
 
@@ -176,7 +176,12 @@ impl TrustStore {
         seconds: i64,
         is_public: bool,
     ) -> Option<Chain> {
-        let der = certificate.der.as_deref()?;
+        let Some(der) = certificate.der.as_deref() else {
+            // One that was too long to be kept was logged, and cannot be judged.
+            let unread =
+                Chain { status: ChainStatus::Unverifiable, reason: Some(ChainReason::Encoding), by: ChainJudge::Der };
+            return (certificate.source == CertificateSource::Der).then_some(unread);
+        };
         let within = verify::within_validity(certificate, seconds);
         let day = i32::try_from(within.seconds.div_euclid(verify::SECONDS_PER_DAY)).unwrap_or(i32::MAX);
         let presented_id = presented.map_or(Id128([0; 16]), |presented| presented.id);
