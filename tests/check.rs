@@ -34,9 +34,7 @@ fn the_sample_configuration_is_usable() {
     let world = World::new("");
     let (code, out) = world.check(&["-c", config.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{out}");
-    for said in
-        ["history.learning.days = 3", "registrations.csv: 18 rows", "domains 1, brands 1", "errors 0, warnings 0"]
-    {
+    for said in ["history.learning.days = 3", ": 18 rows", "domains 1, brands 1", "errors 0, warnings 0"] {
         assert_said(&out, &[said]);
     }
     assert!(!out.contains("history.window"), "it is the default: {out}");
@@ -143,6 +141,41 @@ fn feeds_are_listed_with_their_rows_and_their_age() {
 }
 
 #[test]
+fn what_the_lists_say_and_cannot_mean_is_a_warning() {
+    let world = World::new("[knowledge]\nfeeds = [\"dates.csv\", \"dates.csv\", \"d*.csv\"]\nallow = \"allow.csv\"\n");
+    world.file("dates.csv", b"evil.example,2026-11-20\nworse.example,2026-11-20\n");
+    world.file(
+        "allow.csv",
+        b"signature,cobalt-strike-default-serial,x,\nsignature,no-such,x,\nfinding,self_signed,x,\nfinding,selfsigned,x,\n\
+          domain,co.uk,x,\n",
+    );
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(
+        &out,
+        &[
+            "dates.csv: CSV without a header: domains 2",
+            "warning: dates.csv: without a header a name and a date are taken for an indicator",
+            "warning: allow.csv: 1 rows are left out: line 5: the value is a public suffix",
+            "warning: allow.csv:2: there is no signature `no-such`",
+            "warning: allow.csv:4: there is no finding `selfsigned`",
+            "errors 0, warnings 4",
+        ],
+    );
+    assert_eq!(out.matches("domains 2").count(), 1, "a file is one feed, however often it is named: {out}");
+}
+
+#[test]
+fn a_folder_or_a_pipe_is_no_feed_and_that_is_said() {
+    let world = World::new("[knowledge]\nfeeds = [\"folder\", \"null\"]\n");
+    std::fs::create_dir(world.path("folder")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", world.path("null")).unwrap();
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(&out, &["folder: a folder, not a file", "null: no regular file"]);
+}
+
+#[test]
 fn good_signature_files_are_counted_together() {
     let world = World::new("[knowledge]\nsignatures = [\"*.sig\"]\n");
     world.file("a.sig", SIGNATURE.as_bytes());
@@ -154,14 +187,14 @@ fn good_signature_files_are_counted_together() {
 #[test]
 fn wrong_lists_and_names_are_errors_and_bad_rows_warnings() {
     let world = World::new("[knowledge]\nfeeds = [\"list.csv\", \"c.toml\", \"gone.csv\"]\nwatch_names = [\"abc\"]\n");
-    world.file("list.csv", format!("{}bad\n", "good.com,2026-01-01\n".repeat(20)).as_bytes());
+    world.file("list.csv", format!("domain,registered\n{}bad\n", "good.com,2026-01-01\n".repeat(20)).as_bytes());
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(1), "{out}");
     assert_said(
         &out,
         &[
-            "list.csv: 20 rows",
-            "warning: list.csv: 1 rows are left out: line 21",
+            "list.csv: domain,date: 20 rows",
+            "warning: list.csv: 1 rows are left out: line 22",
             "error: c.toml: not JSON of that format",
             "error: knowledge.feeds: gone.csv",
             "error: knowledge.watch_names: `abc`",

@@ -144,6 +144,15 @@ fn a_listed_certificate_is_critical_and_its_twin_is_not() {
     assert_eq!(feeds(zeek)[0]["feed"], "intel");
     assert_eq!(feeds(x509)[0]["kind"], "sha256");
     assert!(zeek["not_evaluated"].as_array().unwrap().contains(&json!("feed:no_sha1")), "{zeek:#}");
+    assert!(x509["not_evaluated"].as_array().unwrap().contains(&json!("feed:no_sha1")), "{x509:#}");
+    let keys = format!("spki_sha256,label\n{FINGERPRINT},key\n");
+    let [eve, _, x509] = Scene::default().judge(&[("keys.csv", &keys)]);
+    for object in [eve, x509] {
+        assert_eq!(
+            object["not_evaluated"].as_array().unwrap().iter().filter(|code| **code == "feed:no_spki").count(),
+            1
+        );
+    }
     let other = sslbl.replace("1c1a", "2c1a");
     assert_eq!(verdicts(&Scene::default().judge(&[("sslblacklist.csv", &other)])), ["info"; 3]);
 }
@@ -166,10 +175,20 @@ fn a_listed_address_counts_with_its_port_and_not_where_the_name_is_popular() {
     let addresses = "# Firstseen,DstIP,DstPort\n2024-01-01 00:00:00,192.0.2.1,8443\n";
     assert_eq!(verdicts(&scene.judge(&[("ips.csv", addresses)])), ["low", "low", "info"]);
     assert_eq!(verdicts(&Scene::default().judge(&[("ips.csv", addresses)])), ["info"; 3]);
+    // Around the address are networks, of which the smallest says the most; together they are one.
+    let networks = "192.0.2.0/24\n192.0.2.0/28\n192.0.2.1\n";
+    let [around, ..] = scene.judge(&[("networks.txt", networks)]);
+    let [alone, ..] = scene.judge(&[("networks.txt", "192.0.2.1\n")]);
+    assert_eq!((&around["score"], feeds(&around).len()), (&alone["score"], 3), "{around:#}");
+    assert_eq!(finding(&around, "feed")["expected"], "192.0.2.1");
     let popular =
-        r#"{"name":"Popular","type":"hostname","version":1,"list":["fine.example"],"matching_attributes":[]}"#;
+        r#"{"name":"Top 1000 sites","type":"hostname","version":1,"list":["fine.example"],"matching_attributes":[]}"#;
     let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("popular.json", popular)]);
     assert_eq!((&eve["verdict"], feeds(&eve).len()), (&json!("info"), 2), "{eve:#}");
+    // A list of dynamic DNS says what kind of name it is, and excuses nobody.
+    let dynamic = popular.replace("Top 1000 sites", "List of known dynamic DNS domains");
+    let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("dynamic.json", &dynamic)]);
+    assert_eq!((&eve["verdict"], &feeds(&eve)[1]["context"]), (&json!("low"), &json!("category")), "{eve:#}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod check;
 mod exit;
 mod explain;
+mod feeds;
 mod replay;
 mod run;
 mod state;
@@ -38,6 +39,8 @@ enum Command {
     State(state::Arguments),
     /// Say what a configuration would read, match and write, without doing it
     Check(check::Arguments),
+    /// Make indexes of long lists
+    Feeds(feeds::Arguments),
 }
 
 /// Options that `replay` and `run` have.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::State(arguments) => state::state(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Feeds(arguments) => feeds::feeds(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("certsift: {}", printable(&error.to_string()));

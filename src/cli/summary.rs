@@ -23,7 +23,7 @@ pub(super) fn now() -> EventTime {
 
 /// Says what was wrong in the user's files.
 pub(super) fn report_knowledge(reports: &KnowledgeReports) {
-    report_lists(reports.lists.iter());
+    report_lists(reports.lists.iter().chain(&reports.transparency));
     reports.all_feeds().for_each(report_feed);
 }
 
@@ -37,9 +37,10 @@ pub(super) fn report_changes(before: &KnowledgeReports, now: &KnowledgeReports) 
     };
     now.all_feeds().filter(is_new).for_each(report_feed);
     let is_new = |report: &&ListReport| {
-        !before.lists.iter().any(|known| (&known.path, known.version) == (&report.path, report.version))
+        let mut known = before.lists.iter().chain(&before.transparency);
+        !known.any(|known| (&known.path, known.version) == (&report.path, report.version))
     };
-    report_lists(now.lists.iter().filter(is_new));
+    report_lists(now.lists.iter().chain(&now.transparency).filter(is_new));
 }
 
 fn report_feed(report: &FeedReport) {
@@ -69,13 +70,13 @@ fn report_feed(report: &FeedReport) {
 }
 
 /// Says what was wrong in lists.
-fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
+pub(super) fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
     for report in reports {
         if let Some(error) = &report.error {
             eprintln!("certsift: {}: cannot be used: {error}", shown(&report.path));
         }
-        if report.rows == 0 && report.error.is_none() {
-            eprintln!("certsift: {}: holds no registration", shown(&report.path));
+        if report.rows + report.without_date == 0 && report.error.is_none() {
+            eprintln!("certsift: {}: holds no entry that can be used", shown(&report.path));
         }
         if report.bad_rows > 0 {
             let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));

@@ -1,18 +1,22 @@
-//! The files of `knowledge.feeds`: threat feeds and lists of registrations, read for the first time or once more.
+//! The files of `knowledge.feeds`: threat feeds, lists of registrations and of transparency logs, and those of
+//! `knowledge.registered`; read for the first time or once more.
 //!
 //! Read once more, each file is by itself: one that cannot be used, was emptied, or is gone although it is named by its
 //! path keeps the rows that are in force of it, and all others are taken as they are now. A file that is gone from a
 //! pattern takes its rows with it, unless the pattern leads to no file any more: then the folder is gone, or somebody is
-//! filling it anew. Lists of registrations are one table and are kept or taken together.
+//! filling it anew. Lists of registrations are one table and are kept or taken together, and so are those of logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::knowledge::{KnowledgeError, KnowledgeReports, distinct};
+use super::KnowledgePaths;
+use super::knowledge::{KnowledgeError, KnowledgeReports, distinct, registered};
 use crate::knowledge::feeds::{FeedReport, Kept, ReadFeed, Recognised};
-use crate::knowledge::registrations::{ListReport, looks_like_registration_list};
-use crate::knowledge::{Feeds, FileChanges, Knowledge, Registrations, Stamp, files_of, matches};
+use crate::knowledge::registrations::{ListReport, is_registration_list};
+use crate::knowledge::{
+    Feeds, FileChanges, Knowledge, RegistrationList, Registrations, Stamp, Transparency, files_of, matches,
+};
 use crate::model::EventTime;
 
 /// The key of the configuration.
@@ -21,12 +25,14 @@ pub(super) const KEY: &str = "knowledge.feeds";
 const GONE: &str = "it is gone";
 const CHANGED_MEANWHILE: &str = "it was changed while it was read";
 
-/// What comes from `knowledge.feeds`.
+/// What comes from `knowledge.feeds` and `knowledge.registered`.
 pub(super) struct FeedParts {
     pub(super) feeds: Arc<Feeds>,
     pub(super) registrations: Arc<Registrations>,
+    pub(super) transparency: Arc<Transparency>,
     pub(super) feed_reports: Vec<FeedReport>,
     pub(super) list_reports: Vec<ListReport>,
+    pub(super) transparency_reports: Vec<ListReport>,
 }
 
 /// What was said while feeds were read again.
@@ -45,6 +51,14 @@ struct FeedFiles {
     gone: Vec<PathBuf>,
 }
 
+/// Files by what they hold.
+#[derive(Default)]
+struct Sorted {
+    lists: Vec<RegistrationList>,
+    logs: Vec<PathBuf>,
+    feeds: Vec<PathBuf>,
+}
+
 /// Reading again: what is in force, and where what comes of it is collected.
 struct Again<'a> {
     now: EventTime,
@@ -60,41 +74,65 @@ struct Again<'a> {
 
 impl FeedParts {
     /// Reads files.
-    pub(super) fn load(files: Vec<PathBuf>, now: EventTime) -> Self {
-        let (lists, feeds): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_registration_list(path));
+    pub(super) fn load(files: Vec<PathBuf>, mut lists: Vec<RegistrationList>, now: EventTime) -> Self {
+        let (mut feeds, mut logs) = (Vec::new(), Vec::new());
+        for path in files {
+            match kind_of(&path) {
+                FileKind::Feed => feeds.push(path),
+                FileKind::Registrations => lists.push(path.into()),
+                FileKind::Transparency => logs.push(path),
+            }
+        }
         let (registrations, list_reports) = Registrations::load(&lists);
+        let (transparency, transparency_reports) = Transparency::load(&logs);
         let (feeds, feed_reports) = Feeds::load(&feeds, now);
-        Self { feeds: Arc::new(feeds), registrations: Arc::new(registrations), feed_reports, list_reports }
+        Self {
+            feeds: Arc::new(feeds),
+            registrations: Arc::new(registrations),
+            transparency: Arc::new(transparency),
+            feed_reports,
+            list_reports,
+            transparency_reports,
+        }
     }
 
     /// Reads again what has changed; `last` and `before` are what is in force.
     pub(super) fn reload(
-        patterns: &[String],
+        paths: &KnowledgePaths,
         now: EventTime,
         last: &Knowledge,
         before: &KnowledgeReports,
         changes: &FileChanges,
         said: &mut Said,
     ) -> Self {
-        let files = FeedFiles::of(patterns, before, said);
+        let files = FeedFiles::of(paths, before, said);
         let mut again = Again { now, last, before, changes, said, feeds: BTreeMap::new(), lists_are_worse: false };
-        let (lists, feeds) = again.sort(&files);
+        let Sorted { mut lists, logs, feeds } = again.sort(&files);
+        match registered(&paths.registered) {
+            Ok(named) => lists.splice(0..0, named).for_each(drop),
+            Err(error) => {
+                again.said.kept.push(format!("{error}; all lists of registrations stay as they were"));
+                again.lists_are_worse = true;
+            }
+        }
         again.read_feeds(&feeds);
+        again.drop_what_is_not_named(&files, &lists);
         let (registrations, list_reports) = again.read_lists(lists);
-        again.drop_what_is_not_named(&files);
+        let (transparency, transparency_reports) = again.read_logs(&logs);
         let (feeds, feed_reports) = Feeds::of(again.feeds.into_values().collect());
-        Self { feeds: Arc::new(feeds), registrations, feed_reports, list_reports }
+        Self { feeds: Arc::new(feeds), registrations, transparency, feed_reports, list_reports, transparency_reports }
     }
 }
 
 impl FeedFiles {
-    fn of(patterns: &[String], before: &KnowledgeReports, said: &mut Said) -> Self {
+    fn of(paths: &KnowledgePaths, before: &KnowledgeReports, said: &mut Said) -> Self {
         let (mut found, mut gone) = (Vec::new(), Vec::new());
-        for pattern in patterns {
+        for pattern in &paths.feeds {
             let files = files_of(pattern);
             if files.is_empty() {
                 let in_force = before.feeds.iter().map(|report| &report.path);
-                let in_force = in_force.chain(before.lists.iter().map(|report| &report.path));
+                let lists = before.lists.iter().chain(&before.transparency);
+                let in_force = in_force.chain(lists.map(|report| &report.path));
                 let kept = gone.len();
                 gone.extend(in_force.filter(|path| matches(pattern, path)).cloned());
                 if gone.len() == kept {
@@ -103,7 +141,7 @@ impl FeedFiles {
             }
             found.extend(files);
         }
-        let found = distinct(found);
+        let found = unless_other(distinct(found), paths);
         gone.retain(|path| !found.contains(path));
         Self { found, gone: distinct(gone) }
     }
@@ -111,14 +149,18 @@ impl FeedFiles {
 
 impl Again<'_> {
     /// Which files are lists of registrations, and which are read as feeds. What is not read keeps its rows.
-    fn sort(&mut self, files: &FeedFiles) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let (mut lists, mut feeds) = (Vec::new(), Vec::new());
+    fn sort(&mut self, files: &FeedFiles) -> Sorted {
+        let mut sorted = Sorted::default();
+        let was = |reports: &[ListReport], path: &Path| reports.iter().any(|report| report.path == path);
         for path in &files.found {
             let is_read = self.changes.are_of(path);
-            if is_read && !is_registration_list(path) {
-                feeds.push(path.clone());
-            } else if is_read || self.before.lists.iter().any(|report| report.path == *path) {
-                lists.push(path.clone());
+            let kind = is_read.then(|| kind_of(path));
+            if let Some(FileKind::Feed) = kind {
+                sorted.feeds.push(path.clone());
+            } else if matches!(kind, Some(FileKind::Registrations)) || (!is_read && was(&self.before.lists, path)) {
+                sorted.lists.push(path.clone().into());
+            } else if is_read || was(&self.before.transparency, path) {
+                sorted.logs.push(path.clone());
             } else if let Some(report) = self.feed_before(path) {
                 // Not changed, or still being written.
                 self.keep(report.clone());
@@ -127,10 +169,11 @@ impl Again<'_> {
         for path in &files.gone {
             match self.feed_before(path) {
                 Some(_) => drop(self.keep_feed(path, GONE)),
-                None => lists.push(path.clone()),
+                None if was(&self.before.transparency, path) => sorted.logs.push(path.clone()),
+                None => sorted.lists.push(path.clone().into()),
             }
         }
-        (lists, feeds)
+        sorted
     }
 
     fn read_feeds(&mut self, paths: &[PathBuf]) {
@@ -163,11 +206,11 @@ impl Again<'_> {
     }
 
     /// Reads the lists of registrations, unless nothing has happened to them or somebody is still writing one.
-    fn read_lists(&mut self, mut lists: Vec<PathBuf>) -> (Arc<Registrations>, Vec<ListReport>) {
+    fn read_lists(&mut self, mut lists: Vec<RegistrationList>) -> (Arc<Registrations>, Vec<ListReport>) {
         let kept = (Arc::clone(&self.last.registrations), self.before.lists.clone());
-        let are_the_same = lists.iter().eq(self.before.lists.iter().map(|report| &report.path));
-        let has_changed = lists.iter().any(|path| self.changes.are_of(path));
-        let is_written = lists.iter().any(|path| self.changes.unsettled.contains(path));
+        let are_the_same = lists.iter().map(|list| &list.path).eq(self.before.lists.iter().map(|report| &report.path));
+        let has_changed = lists.iter().any(|list| self.changes.are_of(&list.path));
+        let is_written = lists.iter().any(|list| self.changes.unsettled.contains(&list.path));
         if self.lists_are_worse || is_written || (are_the_same && !has_changed) {
             return kept;
         }
@@ -176,7 +219,7 @@ impl Again<'_> {
         for report in bad {
             let why = report.error.clone().unwrap_or_else(|| "it holds no registration".to_owned());
             if self.keep_feed(&report.path, &why) {
-                lists.retain(|path| *path != report.path);
+                lists.retain(|list| list.path != report.path);
                 (registrations, reports) = Registrations::load(&lists);
             } else if self.was_good_list(&report.path) {
                 let path = report.path.display();
@@ -187,10 +230,30 @@ impl Again<'_> {
         (Arc::new(registrations), reports)
     }
 
-    fn drop_what_is_not_named(&mut self, files: &FeedFiles) {
+    /// Reads the files of transparency logs, likewise.
+    fn read_logs(&mut self, logs: &[PathBuf]) -> (Arc<Transparency>, Vec<ListReport>) {
+        let kept = (Arc::clone(&self.last.transparency), self.before.transparency.clone());
+        let are_the_same = logs.iter().eq(self.before.transparency.iter().map(|report| &report.path));
+        let has_changed = logs.iter().any(|path| self.changes.are_of(path));
+        if logs.iter().any(|path| self.changes.unsettled.contains(path)) || (are_the_same && !has_changed) {
+            return kept;
+        }
+        let (transparency, reports) = Transparency::load(logs);
+        let was_good = |path: &Path| kept.1.iter().any(|report| report.path == path && is_good_list(report));
+        if let Some(report) = reports.iter().find(|report| !is_good_list(report) && was_good(&report.path)) {
+            let (path, why) = (report.path.display(), report.error.as_deref().unwrap_or("it holds no entry"));
+            self.said.kept.push(format!("{path}: {why}; all lists of transparency logs stay as they were"));
+            return kept;
+        }
+        (Arc::new(transparency), reports)
+    }
+
+    fn drop_what_is_not_named(&mut self, files: &FeedFiles, lists: &[RegistrationList]) {
         let before = self.before.feeds.iter().map(|report| &report.path);
-        for path in before.chain(self.before.lists.iter().map(|report| &report.path)) {
-            if !files.found.contains(path) && !files.gone.contains(path) {
+        let lists_before = self.before.lists.iter().filter(|_| !self.lists_are_worse).chain(&self.before.transparency);
+        for path in before.chain(lists_before.map(|report| &report.path)) {
+            let is_listed = lists.iter().any(|list| list.path == *path);
+            if !is_listed && !files.found.contains(path) && !files.gone.contains(path) {
                 let why = if path.exists() { "it is no longer named" } else { GONE };
                 self.said.dropped.push(format!("{}: {why}, and its rows with it", path.display()));
             }
@@ -231,22 +294,46 @@ impl Again<'_> {
     }
 }
 
+/// The files without those that `knowledge` names as something else, which a pattern may lead to: one's own certificates
+/// accuse nobody.
+pub(super) fn unless_other(mut files: Vec<PathBuf>, paths: &KnowledgePaths) -> Vec<PathBuf> {
+    let own = paths.allow.iter().chain(&paths.own_certificates).chain(&paths.prefixes).chain(&paths.signatures);
+    let others: HashSet<PathBuf> =
+        own.flat_map(|path| files_of(path)).filter_map(|path| path.canonicalize().ok()).collect();
+    files.retain(|path| !path.canonicalize().is_ok_and(|path| others.contains(&path)));
+    files
+}
+
 fn is_good_list(report: &ListReport) -> bool {
     report.error.is_none() && report.rows > 0
 }
 
-/// Whether a file is a list of registrations by its header or its name, and not a threat feed. What says of itself
-/// which feed it is, is that; what cannot be read is left to the feeds, whose reports say so.
-fn is_registration_list(path: &Path) -> bool {
+/// What a file of `knowledge.feeds` holds.
+enum FileKind {
+    Feed,
+    Registrations,
+    Transparency,
+}
+
+/// What a file holds, by its head or its name. What says of itself which feed it is, is that; what cannot be read is left
+/// to the feeds, whose reports say so.
+fn kind_of(path: &Path) -> FileKind {
     use std::io::Read as _;
     const HEAD: u64 = 64 * 1024;
     let mut head = Vec::new();
     let read = crate::source::open(path, Arc::default())
         .map_err(|error| error.source)
         .and_then(|reader| reader.take(HEAD).read_to_end(&mut head));
-    let says_so = matches!(Feeds::recognise(&head), Recognised::SaysSo(_));
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    read.is_ok() && !says_so && looks_like_registration_list(&name, &head, (head.len() as u64) < HEAD)
+    let is_json = head.trim_ascii_start().starts_with(b"{") || head.trim_ascii_start().starts_with(b"[");
+    let says_so = || !is_json && matches!(Feeds::recognise(&head), Recognised::SaysSo(_));
+    let list = RegistrationList::from(path.to_owned());
+    match read {
+        Ok(_) if Transparency::recognise(&head) => FileKind::Transparency,
+        Ok(_) if !says_so() && is_registration_list(&list, &head, (head.len() as u64) < HEAD) => {
+            FileKind::Registrations
+        }
+        _ => FileKind::Feed,
+    }
 }
 
 #[cfg(test)]
@@ -371,6 +458,18 @@ mod tests {
             assert_eq!((world.listed("ab.example").len(), world.listed("mended.example").len()), (0, 1));
             assert_eq!(world.reports.feeds[0].kept, None);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_named_as_another_list_is_no_feed() {
+        let hash = "87f2085c32b6a2cc709b365f55873e207a9caa10bffecf2fd16d3cf9d94d390c";
+        let mut world = World::new(&["*"], &[("own.csv", &format!("{hash},192.0.2.0/24\n")), ("b.txt", "b.example\n")]);
+        assert_eq!(world.reports.feeds.len(), 2);
+        let text = "[knowledge]\nfeeds = [\"*\"]\nown_certificates = \"own.csv\"\n";
+        world.config = Config::parse(text, world.folder.path()).unwrap();
+        assert_eq!(world.config.load_knowledge(EventTime::from_seconds(0)).unwrap().1.feeds.len(), 1);
+        world.reload_all();
+        assert_eq!(world.reports.feeds.len(), 1);
     }
 
     #[test]

@@ -4,17 +4,18 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Config;
 use super::feed_files::{self, FeedParts, Said};
 use super::trust_files::{Certificates, Popular, TrustParts};
+use super::{Config, RegisteredPaths};
 use crate::knowledge::feeds::FeedReport;
 use crate::knowledge::names::RankReport;
 use crate::knowledge::pem::PemReport;
-use crate::knowledge::registrations::ListReport;
+use crate::knowledge::registrations::{ListReport, RegistrationList};
 use crate::knowledge::signatures::SignatureError;
+use crate::knowledge::suffix_list::SuffixList;
 use crate::knowledge::{
     AllowList, Concern, FileChanges, Knowledge, KnowledgeVersion, Names, OwnCertificates, Prefixes, Signatures,
-    WatchNames, files_of,
+    WatchNames, files_of, suffix,
 };
 use crate::model::EventTime;
 
@@ -23,6 +24,8 @@ use crate::model::EventTime;
 pub struct KnowledgeReports {
     /// Lists of registrations.
     pub lists: Vec<ListReport>,
+    /// Files of Certificate Transparency logs.
+    pub transparency: Vec<ListReport>,
     /// Threat feeds.
     pub feeds: Vec<FeedReport>,
     /// Lists of popular names.
@@ -72,6 +75,9 @@ pub enum KnowledgeError {
         /// What it is.
         what: &'static str,
     },
+    /// The list of public suffixes cannot be used.
+    #[error("knowledge.public_suffix_list: {0}")]
+    SuffixList(String),
     /// A name cannot be watched.
     #[error("knowledge.watch_names: {0}")]
     WatchName(String),
@@ -134,8 +140,11 @@ impl Config {
     /// # Errors
     /// A file that was named is missing, or a signature is wrong.
     pub fn load_knowledge(&self, now: EventTime) -> Result<(Knowledge, KnowledgeReports), KnowledgeError> {
+        // Before any name is looked at: what a list names depends on it.
+        use_suffix_list(self)?;
         let paths = &self.knowledge;
-        let feeds = FeedParts::load(expand(feed_files::KEY, &paths.feeds)?, now);
+        let feeds = feed_files::unless_other(expand(feed_files::KEY, &paths.feeds)?, paths);
+        let feeds = FeedParts::load(feeds, registered(&paths.registered)?, now);
         let trust = TrustParts::load(paths)?;
         let lists = OwnLists {
             allow: self.allow(now)?,
@@ -156,7 +165,8 @@ impl Config {
     ) -> Reloaded {
         let mut said = Said::default();
         let paths = &self.knowledge;
-        let feeds = FeedParts::reload(&paths.feeds, now, last, before, changes, &mut said);
+        said.kept.extend(use_suffix_list(self).err().map(|error| error.to_string()));
+        let feeds = FeedParts::reload(paths, now, last, before, changes, &mut said);
         let mut keep = |error: KnowledgeError| said.kept.push(error.to_string());
         let signatures = match changes.concern(&paths.signatures) {
             Concern::Changed => self.signatures().unwrap_or_else(|error| {
@@ -213,9 +223,10 @@ impl Config {
         watch_names: Arc<WatchNames>,
         trust: TrustParts,
     ) -> (Knowledge, KnowledgeReports) {
-        let FeedParts { feeds, registrations, feed_reports, list_reports } = feeds;
+        let FeedParts { feeds, registrations, transparency, feed_reports, list_reports, transparency_reports } = feeds;
         let own_reports = allow.1.iter().chain(&own_certificates.1).chain(&prefixes.1);
-        let list_names: Vec<_> = list_reports.iter().map(ListReport::name).collect();
+        let lists = || list_reports.iter().chain(&transparency_reports);
+        let list_names: Vec<_> = lists().map(ListReport::name).collect();
         let trust_versions = trust.versions();
         let TrustParts { popular, certificates } = trust;
         let version = KnowledgeVersion::of(
@@ -223,7 +234,7 @@ impl Config {
             feed_reports.iter().chain(own_reports).map(|report| (&*report.feed, report.version)),
             list_names
                 .iter()
-                .zip(&list_reports)
+                .zip(lists())
                 .map(|(name, report)| (&**name, report.version))
                 .chain(trust_versions.iter().map(|(name, version)| (&**name, *version))),
             &self.knowledge.watch_names,
@@ -233,6 +244,7 @@ impl Config {
             public_cas: certificates.public_cas,
             trust: certificates.trust,
             registrations,
+            transparency,
             names: Arc::new(Names::new(watch_names, popular.names)),
             feeds,
             allow: allow.0,
@@ -242,6 +254,7 @@ impl Config {
         };
         let reports = KnowledgeReports {
             lists: list_reports,
+            transparency: transparency_reports,
             feeds: feed_reports,
             popular: popular.reports,
             certificates: certificates.reports,
@@ -255,14 +268,22 @@ impl Config {
 
 /// Reads what `knowledge.feeds` and the user's own lists are named as, whatever becomes of the rest; for `certsift check`.
 pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports, Vec<KnowledgeError>) {
-    let (mut files, mut errors) = (Vec::new(), Vec::new());
+    let (mut files, mut lists, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    errors.extend(use_suffix_list(config).err());
+    for list in &config.knowledge.registered {
+        match registered(std::slice::from_ref(list)) {
+            Ok(found) => lists.extend(found),
+            Err(error) => errors.push(error),
+        }
+    }
     for pattern in &config.knowledge.feeds {
         match expand(feed_files::KEY, std::slice::from_ref(pattern)) {
             Ok(found) => files.extend(found),
             Err(error) => errors.push(error),
         }
     }
-    let FeedParts { feed_reports, list_reports, .. } = FeedParts::load(distinct(files), now);
+    let files = feed_files::unless_other(distinct(files), &config.knowledge);
+    let FeedParts { feed_reports, list_reports, transparency_reports, .. } = FeedParts::load(files, lists, now);
     let (allow, own_certificates, prefixes) = (config.allow(now), config.own_certificates(), config.prefixes());
     let popular = Popular::load(&config.knowledge).map(|popular| popular.reports);
     let popular = popular.map_err(|error| errors.push(error)).unwrap_or_default();
@@ -270,6 +291,7 @@ pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports,
     let certificates = certificates.map_err(|error| errors.push(error)).unwrap_or_default();
     let reports = KnowledgeReports {
         lists: list_reports,
+        transparency: transparency_reports,
         feeds: feed_reports,
         popular,
         certificates,
@@ -352,4 +374,30 @@ pub(super) fn distinct(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut seen = HashSet::new();
     files.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     files
+}
+
+/// The lists that `knowledge.registered` means.
+pub(super) fn registered(lists: &[RegisteredPaths]) -> Result<Vec<RegistrationList>, KnowledgeError> {
+    let mut found = Vec::new();
+    for RegisteredPaths { pattern, window_days, day } in lists {
+        let files = expand("knowledge.registered", std::slice::from_ref(pattern))?;
+        found.extend(files.into_iter().map(|path| RegistrationList { path, window_days: *window_days, day: *day }));
+    }
+    Ok(found)
+}
+
+/// Puts the configured list of public suffixes in the place of the one that is compiled in, for the whole process.
+fn use_suffix_list(config: &Config) -> Result<(), KnowledgeError> {
+    let Some(path) = &config.knowledge.public_suffix_list else {
+        return match suffix::replacement() {
+            Some(_) => Err(KnowledgeError::SuffixList("another list is used after a restart".to_owned())),
+            None => Ok(()),
+        };
+    };
+    let list = SuffixList::load(Path::new(path));
+    let list = list.map_err(|error| KnowledgeError::SuffixList(format!("{path}: {error}")))?;
+    match suffix::replace_list(list) {
+        true => Ok(()),
+        false => Err(KnowledgeError::SuffixList(format!("{path}: another list is used after a restart"))),
+    }
 }

@@ -75,6 +75,10 @@ pub struct OutputConfig {
 pub struct KnowledgePaths {
     /// Threat feeds, and lists of domains and when they were registered.
     pub feeds: Vec<String>,
+    /// Lists and indexes of registrations.
+    pub registered: Vec<RegisteredPaths>,
+    /// The list of public suffixes to use in place of the one that is compiled in.
+    pub public_suffix_list: Option<String>,
     /// Signature files beside the built-in catalogue.
     pub signatures: Vec<String>,
     /// Names and brands to watch over.
@@ -95,10 +99,22 @@ pub struct KnowledgePaths {
     pub public_cas: Vec<String>,
 }
 
+/// Lists of registrations, and what is known of all their rows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegisteredPaths {
+    /// A path or pattern.
+    pub pattern: String,
+    /// Days that lists without dates look back.
+    pub window_days: Option<u16>,
+    /// The day of the data, as days since 1970-01-01.
+    pub day: Option<i32>,
+}
+
 impl KnowledgePaths {
-    /// Every path and pattern.
+    /// Every path and pattern whose files are read again when they change.
     pub fn patterns(&self) -> Vec<String> {
         let lists = self.allow.iter().chain(&self.own_certificates).chain(&self.prefixes);
+        let lists = lists.chain(self.registered.iter().map(|list| &list.pattern));
         let trust = self.popular.iter().chain(&self.roots).chain(&self.intermediates).chain(&self.public_cas);
         self.feeds.iter().chain(&self.signatures).chain(lists).chain(trust).cloned().collect()
     }
@@ -171,6 +187,14 @@ impl Default for Config {
     }
 }
 
+/// A date as it is written in a configuration, `2026-11-20`, as days since 1970-01-01.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_day(text: &str) -> Result<i32, String> {
+    value::Day::parse(text).map(|day| day.0)
+}
+
 /// A length of time as it is written in a configuration, such as `90d`.
 ///
 /// # Errors
@@ -190,6 +214,19 @@ fn nanos(duration: Duration) -> i64 {
 fn networks(parsed: Option<value::NetworkList>, default: &[&str]) -> Networks {
     // The default is part of the program and has a test of its own.
     parsed.map(|list| list.0).unwrap_or_else(|| Networks::parse(default).unwrap_or(Networks::none()))
+}
+
+impl raw::RawRegistered {
+    fn resolve(self, place: impl Fn(String) -> String) -> RegisteredPaths {
+        match self {
+            Self::Path(path) => RegisteredPaths { pattern: place(path), window_days: None, day: None },
+            Self::List(list) => RegisteredPaths {
+                pattern: place(list.path),
+                window_days: list.window_days,
+                day: list.date.map(|day| day.0),
+            },
+        }
+    }
 }
 
 impl raw::RawConfig {
@@ -241,6 +278,8 @@ impl raw::RawConfig {
             commit_interval: self.state.commit_interval.0.max(MIN_COMMIT_INTERVAL),
             knowledge: KnowledgePaths {
                 feeds: places(self.knowledge.feeds),
+                registered: self.knowledge.registered.into_iter().map(|list| list.resolve(place)).collect(),
+                public_suffix_list: self.knowledge.public_suffix_list.map(place),
                 signatures: places(self.knowledge.signatures),
                 watch_names: self.knowledge.watch_names,
                 allow: self.knowledge.allow.map(place),
@@ -276,6 +315,7 @@ mod tests {
             ("[output]\nrotate_size = \"512 pages\"\n", "pages"),
             ("[network]\nlocal = [\"10.0.0.0/99\"]\n", "10.0.0.0/99"),
             ("[[input]]\npaths = []\ntime_zone = \"Middle/Earth\"\n", "Middle/Earth"),
+            ("[knowledge]\nregistered = [{ path = \"x\", date = \"soon\" }]\n", "window_days"),
         ] {
             let message = Config::parse(text, Path::new("")).unwrap_err();
             assert!(message.contains(expected) && message.contains("line 2") | message.contains("line 3"), "{message}");
@@ -294,5 +334,14 @@ mod tests {
     fn paths_are_relative_to_the_file() {
         let config = Config::parse("[knowledge]\nfeeds = [\"a.csv\", \"/b.csv\"]\n", Path::new("/etc/x")).unwrap();
         assert_eq!(config.knowledge.feeds, ["/etc/x/a.csv", "/b.csv"]);
+    }
+
+    #[test]
+    fn a_list_of_registrations_may_say_its_days() {
+        let text = "[knowledge]\nregistered = [\"a\", { path = \"b\", window_days = 14, date = \"2026-11-20\" }]\n";
+        let config = Config::parse(text, Path::new("/etc/x")).unwrap();
+        let list = |pattern: &str, window_days, day| RegisteredPaths { pattern: pattern.to_owned(), window_days, day };
+        let expected = [list("/etc/x/a", None, None), list("/etc/x/b", Some(14), Some(20_777))];
+        assert_eq!(config.knowledge.registered, expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::value::{ByteSize, Interval, NetworkList, ZoneName};
+use super::value::{ByteSize, Day, Interval, NetworkList, ZoneName};
 use crate::encode::{Detail, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -67,6 +67,8 @@ pub(super) struct RawNetwork {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawKnowledge {
     pub(super) feeds: Vec<String>,
+    pub(super) registered: Vec<RawRegistered>,
+    pub(super) public_suffix_list: Option<String>,
     pub(super) signatures: Vec<String>,
     pub(super) watch_names: Vec<String>,
     pub(super) popular: Vec<String>,
@@ -81,6 +83,21 @@ pub(super) struct RawTrust {
     pub(super) roots: Vec<String>,
     pub(super) intermediates: Vec<String>,
     pub(super) public_cas: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "expected a path, or { path = \"…\", window_days = 14, date = \"2026-11-20\" }")]
+pub(super) enum RawRegistered {
+    Path(String),
+    List(RawRegisteredList),
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRegisteredList {
+    pub(super) path: String,
+    pub(super) window_days: Option<u16>,
+    pub(super) date: Option<Day>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::model::{Networks, TimeZone};
+use crate::model::{EventTime, Networks, TimeZone};
 
 /// A length of time, such as `250ms`, `5s`, `10m`, `12h` or `30d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +22,17 @@ pub(super) struct NetworkList(pub(super) Networks);
 /// An IANA time zone.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct ZoneName(pub(super) TimeZone);
+
+/// A date such as `2026-11-20`, as days since 1970-01-01.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Day(pub(super) i32);
+
+impl Day {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let day = EventTime::parse_date(text).filter(|_| text.len() == "2026-11-20".len());
+        day.map(Self).ok_or_else(|| format!("`{text}` is no date; write `2026-11-20`"))
+    }
+}
 
 impl Interval {
     pub(super) const fn seconds(seconds: u64) -> Self {
@@ -75,6 +86,12 @@ impl<'a> Deserialize<'a> for ByteSize {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no number of bytes; write `512MiB`")))
+    }
+}
+
+impl<'a> Deserialize<'a> for Day {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

@@ -20,44 +20,50 @@ pub struct KnownCertificate {
 }
 
 /// What the state keeps of a certificate.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct StoredCertificate {
     /// Its facts.
     pub certificate: Arc<Certificate>,
     /// Whether it came first in a certificate message.
     pub host: Option<bool>,
-    /// Its encoding, where it is logged. Rows of earlier versions end before it.
-    der: Option<Arc<[u8]>>,
+}
+
+/// What came later stands behind the facts, so that a certificate that was stored without it is read as well.
+impl serde::Serialize for StoredCertificate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.certificate, self.host, self.certificate.logged_at, self.certificate.der.as_deref())
+            .serialize(serializer)
+    }
+}
+
+impl<'a> serde::Deserialize<'a> for StoredCertificate {
+    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+        impl<'a> serde::de::Visitor<'a> for Parts {
+            type Value = StoredCertificate;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a stored certificate")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'a>>(self, mut parts: A) -> Result<StoredCertificate, A::Error> {
+                let missing = |part| serde::de::Error::invalid_length(part, &self);
+                let mut certificate: Certificate = parts.next_element()?.ok_or_else(|| missing(0))?;
+                let host = parts.next_element()?.ok_or_else(|| missing(1))?;
+                certificate.logged_at = parts.next_element().unwrap_or_default().flatten();
+                let der: Option<Option<Vec<u8>>> = parts.next_element().unwrap_or_default();
+                certificate.der = der.flatten().map(Into::into);
+                Ok(StoredCertificate { certificate: Arc::new(certificate), host })
+            }
+        }
+        deserializer.deserialize_tuple(4, Parts)
+    }
 }
 
 impl StoredCertificate {
     /// What is to be kept of a certificate.
     pub fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
-        let der = certificate.der.clone();
-        Self { certificate, host, der }
-    }
-
-    /// Reads what was kept.
-    pub fn from_bytes(bytes: &[u8]) -> postcard::Result<Self> {
-        /// A certificate as versions before wrote it.
-        #[derive(serde::Deserialize)]
-        struct WithoutDer {
-            certificate: Arc<Certificate>,
-            host: Option<bool>,
-        }
-        let stored: postcard::Result<Self> = postcard::from_bytes(bytes);
-        stored.map(Self::with_der).or_else(|error| {
-            let WithoutDer { certificate, host } = postcard::from_bytes(bytes).map_err(|_| error)?;
-            Ok(Self { certificate, host, der: None })
-        })
-    }
-
-    /// Puts the encoding back into the certificate, which is stored without it.
-    fn with_der(mut self) -> Self {
-        if self.der.is_some() && self.certificate.der.is_none() {
-            Arc::make_mut(&mut self.certificate).der = self.der.clone();
-        }
-        self
+        Self { certificate, host }
     }
 
     /// What two states know of one certificate: the facts that say more, or the same ones wherever they came from.
@@ -145,7 +151,6 @@ impl CertificateStore {
     /// Does again what happened.
     pub(super) fn apply(&mut self, effects: CertificateEffects) {
         for (id, stored) in effects.learnt {
-            let stored = stored.with_der();
             self.put(id, stored.certificate, stored.host);
         }
         for (name, id) in effects.links {

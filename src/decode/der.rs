@@ -10,8 +10,8 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name};
 
 use crate::model::{
-    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, Key, PresentedChain,
-    SelfSigned, Serial, Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
+    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, EventTime, Key,
+    PresentedChain, SelfSigned, Serial, Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
 };
 
 /// Reads a certificate. `subject` and `issuer` are the names as the sensor printed them, where it did.
@@ -65,6 +65,10 @@ fn read(der: &[u8], subject: Option<&str>, issuer: Option<&str>) -> Option<Certi
             ParsedExtension::BasicConstraints(constraints) => certificate.ca = Some(constraints.ca),
             ParsedExtension::SubjectAlternativeName(names) => {
                 names.general_names.iter().for_each(|name| push_name(&mut san, name));
+            }
+            ParsedExtension::SCT(promises) => {
+                let first = promises.iter().map(|promise| promise.timestamp).min();
+                certificate.logged_at = first.and_then(|millis| EventTime::parse_millis(&millis.to_string()));
             }
             ParsedExtension::AuthorityKeyIdentifier(identifier) => {
                 certificate.authority_key_id = identifier

@@ -26,8 +26,9 @@ pub use object::{
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
-    Assessment, CertificateAnalysis, EnrichSettings, Subject, Verdict, assess_certificate, assess_session, chain_of,
-    feeds_of, feeds_of_certificate, feeds_of_client, name_of, registrations_of,
+    Assessment, CertificateAnalysis, EnrichSettings, Subject, TransparencyObject, Verdict, assess_certificate,
+    assess_session, chain_of, feeds_of, feeds_of_certificate, feeds_of_client, name_of, registrations_of,
+    transparency_of,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -251,7 +252,7 @@ fn count_session(counts: &mut Counts, context: &SessionContext, verdict: Verdict
 /// Whether feeds list SHA-1 and that of the session's certificate is not known: Zeek logs SHA-256 unless told otherwise.
 fn lacks_sha1(context: &SessionContext, knowledge: &Knowledge) -> bool {
     let known = context.leaf.known();
-    knowledge.feeds.hash_kinds().sha1 && known.is_some_and(|known| known.certificate.sha1.is_none())
+    knowledge.feeds.listed_fields().sha1 && known.is_some_and(|known| known.certificate.sha1.is_none())
 }
 
 fn write_session(
@@ -268,6 +269,8 @@ fn write_session(
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
     let name = name_of(knowledge, session, server_name);
     let registrations = registrations_of(knowledge, server_name, analysis, context);
+    let transparency =
+        transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context);
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
     let feeds = feeds_of(knowledge, session, server_name, certificate, context.at);
     let validation_status = session.validation_status.map(|span| span.of(&judged.batch.text));
@@ -287,6 +290,7 @@ fn write_session(
         certificate: known.map(|known| &*known.certificate),
         analysis,
         registrations: &registrations,
+        transparency: &transparency,
         feeds: &feeds,
         client,
         client_feeds: &client_feeds,
@@ -306,10 +310,10 @@ fn write_session(
             CertificateObject::full(state, certificate, context.at),
             client.map(|client| CertificateObject::full(CertificateState::default(), Some(client), context.at)),
             Some(IssuerHistory::full(&subject)),
-            Some(HistoryObject::of(context)),
+            Some(HistoryObject::of(context, known.map(|known| &*known.certificate))),
             name.as_deref(),
             chain,
-            &registrations,
+            (&registrations, &transparency),
             [analysis, client_analysis]
                 .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
             [&feeds, &client_feeds],
@@ -364,7 +368,7 @@ fn full_certificate<'a>(
         None,
         None,
         None,
-        &[],
+        (&[], &TransparencyObject::default()),
         [analysis.signatures(), &[]],
         [feeds, &[]],
     )

@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 use super::certificate::CertificateObject;
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
-    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, Verdict, issuer_called,
-    issuer_class, issuer_is_rare,
+    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
+    age_days, issuer_called, issuer_class, issuer_is_rare,
 };
 use crate::history::LearningReason;
 use crate::knowledge::KnowledgeVersion;
@@ -20,7 +20,7 @@ use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
 use crate::knowledge::names::NameAnalysis;
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
 use crate::knowledge::trust::{Chain, ChainJudge, ChainReason, ChainStatus};
-use crate::model::{Direction, EventTime, Id128, Record, RecordId};
+use crate::model::{Certificate, Direction, EventTime, Id128, Record, RecordId};
 
 /// A line of output: the record as it came, with the `certsift` object added where certsift has something to say.
 #[derive(JsonSchema)]
@@ -96,6 +96,9 @@ pub struct CertsiftObject<'a> {
     /// When the domains of the session were registered.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     registration: Cow<'a, [DomainRegistration]>,
+    /// What Certificate Transparency logs knew of the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transparency: Option<TransparencyObject>,
     /// Signatures that match the certificate, or the client's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     signatures: Vec<SignatureObject<'a>>,
@@ -181,6 +184,9 @@ pub struct HistoryObject {
     /// When the certificate was first seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_first_seen: Option<Text<EventTime>>,
+    /// Days from the start of its validity to then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_first_age_days: Option<f64>,
     /// Distinct clients of the certificate within the window; 32 stands for 32 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_clients: Option<u32>,
@@ -331,6 +337,7 @@ impl<'a> CertsiftObject<'a> {
             name: None,
             chain: None,
             registration: Cow::Borrowed(&[]),
+            transparency: None,
             signatures: Vec::new(),
             feeds: Vec::new(),
             knowledge: None,
@@ -350,7 +357,7 @@ impl<'a> CertsiftObject<'a> {
         history: Option<HistoryObject>,
         name: Option<&'a NameAnalysis>,
         chain: Option<Chain>,
-        registration: &'a [DomainRegistration],
+        (registration, transparency): (&'a [DomainRegistration], &TransparencyObject),
         signatures: [&'a [SignatureMatch]; 2],
         feeds: [&'a [FeedMatch]; 2],
     ) -> Self {
@@ -373,6 +380,7 @@ impl<'a> CertsiftObject<'a> {
             name: name.and_then(NameAskedObject::of),
             chain: chain.map(|chain| ChainObject { status: chain.status, reason: chain.reason, by: chain.by }),
             registration: Cow::Borrowed(registration),
+            transparency: Some(transparency).filter(|known| !known.is_empty()).cloned(),
             signatures: signatures().map(|(side, signature)| SignatureObject::of(side, signature)).collect(),
             feeds: feeds.take(MAX_FEEDS).map(|(side, found)| FeedObject::of(side, found)).collect(),
             not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
@@ -436,12 +444,15 @@ impl<'a> NameAskedObject<'a> {
 }
 
 impl HistoryObject {
-    pub(super) fn of(context: &SessionContext) -> Self {
+    pub(super) fn of(context: &SessionContext, certificate: Option<&Certificate>) -> Self {
         let seen = &context.seen;
         let change = seen.name.as_ref().and_then(|name| name.issuer_change.as_deref());
         let change = change.filter(|change| context.clock.since(change.at) <= LATELY);
         Self {
             certificate_first_seen: seen.certificate.map(|certificate| Text(certificate.first.at)),
+            certificate_first_age_days: certificate
+                .zip(seen.certificate)
+                .and_then(|(certificate, seen)| age_days(certificate, seen.first.at)),
             certificate_clients: seen.certificate.map(|certificate| certificate.clients),
             name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
             whole: seen.whole,

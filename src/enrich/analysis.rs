@@ -153,9 +153,13 @@ impl CertificateText {
 
 /// Days from the start of a certificate's validity to a time, to a tenth; negative before it.
 pub(crate) fn age_days(certificate: &Certificate, at: EventTime) -> Option<f64> {
-    let seconds = at.seconds().saturating_sub(certificate.not_before?.0);
+    Some(days(at.seconds().saturating_sub(certificate.not_before?.0)))
+}
+
+/// Seconds as days, to a tenth.
+pub(crate) fn days(seconds: i64) -> f64 {
     // Adding zero turns a negative zero into zero.
-    Some((seconds as f64 / 8640.0).round() / 10.0 + 0.0)
+    (seconds as f64 / 8640.0).round() / 10.0 + 0.0
 }
 
 fn domains_of(certificate: &Certificate) -> Vec<(Id128, Box<str>)> {

@@ -11,9 +11,9 @@ use std::fmt::Write as _;
 use super::analysis::CertificateAnalysis;
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
-use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::{FeedMatch, MatchKind, SessionNames, Standing};
 use crate::knowledge::signatures::Severity;
+use crate::knowledge::{Feeds, Knowledge};
 use crate::model::{Certificate, EventTime, Session};
 
 /// The id of the check and of its findings.
@@ -36,23 +36,33 @@ const MAX_MATCHES: usize = 32;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let feeds = &subject.knowledge.feeds;
+    match subject.certificate {
+        Some(certificate) => name_unknown_fields(feeds, certificate, findings),
+        None if feeds.is_empty() => findings.not_evaluated("feed:no_feeds"),
+        None if feeds.ask_for_certificates() => findings.not_evaluated("feed:no_certificate"),
+        None => {}
+    }
+    report(subject.feeds, subject.analysis, findings);
+}
+
+/// Names the fields by which feeds list certificates and that are not known of this one.
+pub(super) fn name_unknown_fields(feeds: &Feeds, certificate: &Certificate, findings: &mut Findings) {
     if feeds.is_empty() {
         return findings.not_evaluated("feed:no_feeds");
     }
-    let kinds = feeds.hash_kinds();
-    match subject.certificate {
-        None if feeds.ask_for_certificates() => findings.not_evaluated("feed:no_certificate"),
-        None => {}
-        Some(certificate) => {
-            if kinds.sha1 && certificate.sha1.is_none() {
-                findings.not_evaluated("feed:no_sha1");
-            }
-            if kinds.sha256 && certificate.sha256.is_none() {
-                findings.not_evaluated("feed:no_sha256");
-            }
-        }
+    let listed = feeds.listed_fields();
+    if listed.sha1 && certificate.sha1.is_none() {
+        findings.not_evaluated("feed:no_sha1");
     }
-    report(subject.feeds, subject.analysis, findings);
+    if listed.sha256 && certificate.sha256.is_none() {
+        findings.not_evaluated("feed:no_sha256");
+    }
+    if listed.spki && certificate.spki_sha256.is_none() {
+        findings.not_evaluated("feed:no_spki");
+    }
+    if listed.serial_issuer && (certificate.serial.is_none() || certificate.issuer.is_none()) {
+        findings.not_evaluated("feed:no_serial");
+    }
 }
 
 /// Reports what is listed: one finding for each thing that is, with the rows that list it.

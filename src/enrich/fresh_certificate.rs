@@ -3,10 +3,10 @@
 //! With automated renewal a few in a hundred first sights of honest certificates are days old, so that age weighs only
 //! where the name is new as well: first seen here within a week and after learning, or registered within a month.
 
-use super::analysis::age_days;
+use super::analysis::days;
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
-use crate::model::DAY_NANOS;
+use crate::model::{DAY_NANOS, EventTime};
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "fresh_certificate";
@@ -21,17 +21,19 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(certificate) = subject.certificate else {
         return findings.not_evaluated("fresh_certificate:no_certificate");
     };
-    let Some(age) = age_days(certificate, subject.context.at) else {
+    let Some(not_before) = certificate.not_before else {
         return findings.not_evaluated("fresh_certificate:not_logged");
     };
+    // CAs set the start of the validity back; when it was logged is nearer to when it was made.
+    let logged = subject.transparency.certificate_logged.filter(|logged| logged.seconds() > not_before.0);
+    let made = logged.map_or(not_before.0, EventTime::seconds);
     // Beyond the start of its validity lies a clock or a time zone, not freshness.
-    let not_before = certificate.not_before.map_or(i64::MAX, |time| time.0);
-    let seconds = subject.context.at.seconds().saturating_sub(not_before);
+    let seconds = subject.context.at.seconds().saturating_sub(made);
+    let age = days(seconds);
     if !(0..FRESH_DAYS as i64 * 86_400).contains(&seconds) || !name_is_new(subject) {
         return;
     }
     let weight = if age < VERY_FRESH_DAYS { WEIGHT_VERY_FRESH } else { WEIGHT_FRESH };
-    let not_before = certificate.not_before.map(|time| time.to_string()).unwrap_or_default();
     findings.push(
         Finding {
             id: ID,
@@ -39,8 +41,8 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             severity: severity_of(weight),
             weight,
             technique: vec!["T1588.004"],
-            field: "not_before".into(),
-            observed: not_before,
+            field: if logged.is_some() { "transparency.certificate_logged" } else { "not_before" }.into(),
+            observed: logged.map_or_else(|| not_before.to_string(), |logged| logged.to_string()),
             expected: format!("{FRESH_DAYS} days old or more, or a name known for longer"),
             evidence: "certificate, history".to_owned(),
             note: match age {
@@ -58,6 +60,6 @@ fn name_is_new(subject: &Subject<'_>) -> bool {
             && subject.context.seen.learning.is_none()
             && subject.context.clock.since(name.first.at) < subject.settings.new_days * DAY_NANOS
     });
-    let recent = |registration: &super::DomainRegistration| registration.age_days < subject.settings.recent_domain_days;
+    let recent = |registration: &super::DomainRegistration| registration.is_recent(subject.settings.recent_domain_days);
     new_here || subject.registrations.iter().any(recent)
 }

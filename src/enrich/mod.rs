@@ -39,6 +39,7 @@ mod score;
 mod self_signed;
 mod shared_certificate;
 mod signature;
+mod transparency;
 mod untrusted_chain;
 mod unusual_port;
 mod validity;
@@ -59,12 +60,14 @@ pub(crate) use issuer_change::called as issuer_called;
 pub use rare_issuer::IssuerClass;
 pub(crate) use rare_issuer::{class as issuer_class, is_rare as issuer_is_rare};
 pub use score::{Severity, Verdict};
+pub use transparency::{TransparencyObject, transparency_of};
 
 use crate::correlate::SessionContext;
 use crate::history::FirstSeen;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
 use crate::knowledge::names::NameAnalysis;
+use crate::knowledge::registrations::Precision;
 use crate::knowledge::trust::Chain;
 use crate::model::{Certificate, Direction, EventTime, Session};
 
@@ -184,6 +187,8 @@ pub struct Subject<'a> {
     pub chain: Option<Chain>,
     /// When the domains of the session were registered.
     pub registrations: &'a [DomainRegistration],
+    /// What transparency logs know of the session.
+    pub transparency: &'a TransparencyObject,
     /// Rows of feeds that the session meets.
     pub feeds: &'a [FeedMatch],
     /// The client's certificate, and what follows from it and from knowledge alone.
@@ -221,12 +226,36 @@ pub struct EnrichSettings {
 pub struct DomainRegistration {
     /// The registrable domain.
     pub domain: String,
-    /// The day of registration, `YYYY-MM-DD`.
+    /// The day of registration, `YYYY-MM-DD`; of a window, its first day.
     pub registered: String,
-    /// Days from then to the record's time.
+    /// Days from then to the record's time: of a window, the most that it may be.
     pub age_days: i64,
+    /// How exactly it is known.
+    pub precision: Precision,
     /// The list that says so.
     pub source: String,
+    /// The day of the list's data; of a window, its last day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+    /// The least age that it may have.
+    #[serde(skip)]
+    least_age_days: i64,
+}
+
+impl DomainRegistration {
+    /// Whether the domain was registered less than `days` before. Of a window that is so when it may be, and even its first
+    /// day is not twice as long ago: a list of 30 days is of use on the day after it was made as well.
+    fn is_recent(&self, days: i64) -> bool {
+        self.least_age_days < days && self.age_days < 2 * days
+    }
+
+    /// The day, or the days within which it was.
+    fn days(&self) -> String {
+        match (&self.as_of, self.precision) {
+            (Some(last), Precision::Window) => format!("between {} and {last}", self.registered),
+            _ => self.registered.clone(),
+        }
+    }
 }
 
 /// One thing that was found.
@@ -418,6 +447,7 @@ pub fn assess_certificate(
 ) -> Assessment {
     let mut findings = Findings::default();
     signature::report(analysis, &mut findings);
+    feed::name_unknown_fields(&knowledge.feeds, certificate, &mut findings);
     feed::report(feeds, Some(analysis), &mut findings);
     let excepted =
         allow::Excepted { certificate: Some(certificate), client: None, server_name: None, server: None, at };
@@ -449,7 +479,10 @@ pub fn registrations_of(
                 domain: domain.to_owned(),
                 registered: EventTime::date_text(registration.day),
                 age_days: i64::from(day - registration.day).max(0),
+                precision: registration.precision,
                 source: registration.source.to_owned(),
+                as_of: registration.as_of.map(EventTime::date_text),
+                least_age_days: i64::from(day - registration.last_day()).max(0),
             })
         })
         .take(MAX_DOMAINS)

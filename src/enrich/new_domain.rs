@@ -1,7 +1,7 @@
 //! Domains that were registered shortly before they were used.
 
 use super::score::severity_of;
-use super::{Effect, Finding, Findings, Group, Subject};
+use super::{Effect, Finding, Findings, Group, Precision, Subject};
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "new_domain";
@@ -20,13 +20,14 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if subject.server_name.is_none() && !certified {
         return findings.not_evaluated("new_domain:no_name");
     }
-    let newest = subject.registrations.iter().min_by_key(|registration| registration.age_days);
-    let Some(newest) = newest.filter(|newest| newest.age_days < subject.settings.recent_domain_days) else { return };
+    let recent = subject.registrations.iter().filter(|it| it.is_recent(subject.settings.recent_domain_days));
+    let Some(newest) = recent.min_by_key(|registration| registration.age_days) else { return };
     let weight = if newest.age_days < VERY_NEW_DAYS { WEIGHT_VERY_NEW } else { WEIGHT_NEW };
-    let days = match newest.age_days {
-        0 => "on the day it was used".to_owned(),
-        1 => "1 day before it was used".to_owned(),
-        days => format!("{days} days before it was used"),
+    let when = match (newest.precision, newest.age_days) {
+        (_, 0) => "on the day it was used".to_owned(),
+        (_, 1) => "1 day before it was used".to_owned(),
+        (Precision::Window, days) => format!("at most {days} days before it was used"),
+        (_, days) => format!("{days} days before it was used"),
     };
     findings.push(
         Finding {
@@ -36,10 +37,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: vec!["T1583.001", "T1588.004"],
             field: if subject.server_name.is_some() { "server_name" } else { "san.dns" }.into(),
-            observed: format!("{} registered {}", newest.domain, newest.registered),
+            observed: format!("{} registered {}", newest.domain, newest.days()),
             expected: format!("registered {} days ago or more", subject.settings.recent_domain_days),
             evidence: newest.source.clone(),
-            note: format!("{} was registered {days}", newest.domain),
+            note: format!("{} was registered {when}", newest.domain),
         },
         Effect::Weighs,
     );

@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 48] = [
+const NOT_EVALUATED: [Reason; 50] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -29,6 +29,16 @@ const NOT_EVALUATED: [Reason; 48] = [
         "feed:no_sha256",
         "feeds list certificates by SHA-256, and only the SHA-1 of this one is logged",
         "with Suricata, log the certificate itself: `custom: [certificate, …]` under tls in suricata.yaml",
+    ),
+    reason(
+        "feed:no_spki",
+        "feeds list certificates by the SHA-256 of their key, and that of this one is not known",
+        LOG_DER,
+    ),
+    reason(
+        "feed:no_serial",
+        "feeds list certificates by serial number and issuer, and one of them is not logged",
+        LOG_DER,
     ),
     reason(
         "own_certificate:no_list",
@@ -98,7 +108,7 @@ const NOT_EVALUATED: [Reason; 48] = [
     reason(
         "new_domain:no_list",
         "no list of registrations is loaded",
-        "name lists of newly registered domains in knowledge.feeds",
+        "name lists of newly registered domains in knowledge.registered",
     ),
     reason(
         "new_domain:no_name",
@@ -123,7 +133,7 @@ const NOT_EVALUATED: [Reason; 48] = [
     reason("self_signed:not_logged", "subject or issuer are not logged", LOG_DER),
 ];
 
-/// Why all checks but signatures stay out of an x509 record; it carries no codes for them.
+/// Why all checks but signatures and feeds stay out of an x509 record; it carries no codes for them.
 pub const X509_RECORD: Reason = reason(
     "x509_record",
     "an x509 record has no client and no server, and may be of any part of a chain",

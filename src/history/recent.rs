@@ -42,12 +42,12 @@ impl Recent {
     pub fn observe(&mut self, id: Id128, day: i32) -> bool {
         let seen = Observer { id, day };
         let kept = self.kept_mut();
+        let (Some(&first), Some(&last)) = (kept.first(), kept.last()) else {
+            self.insert(0, seen);
+            return true;
+        };
         // Of what many see, the set is full of today's, and most others come behind the last one.
-        if kept.len() == Self::K
-            && let (Some(first), Some(last)) = (kept.first(), kept.last())
-            && (first.day, last.day) == (day, day)
-            && last.comes_before(&seen)
-        {
+        if kept.len() == Self::K && (first.day, last.day) == (day, day) && last.comes_before(&seen) {
             return true;
         }
         let at = kept.partition_point(|known| known.comes_before(&seen));
@@ -55,10 +55,13 @@ impl Recent {
             return false;
         }
         // The clock hardly ever goes back: what was seen on a later day stays there.
-        if kept[..at].iter().any(|known| known.id == id && known.day > day) {
+        if first.day > day && kept[..at].iter().any(|known| known.id == id && known.day > day) {
             return false;
         }
-        if let Some(older) = kept[at..].iter().position(|known| known.id == id) {
+        // What comes behind and is of the same day is somebody else.
+        if last.day < day
+            && let Some(older) = kept[at..].iter().position(|known| known.id == id)
+        {
             kept[at..=at + older].rotate_right(1);
             kept[at] = seen;
             return false;

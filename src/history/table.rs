@@ -161,16 +161,19 @@ impl<V: Weighted> Table<V> {
         };
         let slot = &mut self.slots[at];
         let (established, outcome) = change(&mut slot.value, new);
-        self.weigh(at);
-        let slot = &self.slots[at];
-        if established && !slot.established {
+        let rises = established && !slot.established;
+        let weighs_other = self.weigh(at);
+        if rises {
             self.unlink(at);
             self.sequence += 1;
             let slot = &mut self.slots[at];
             (slot.established, slot.sequence) = (true, self.sequence);
             self.link_newest(at);
         }
-        self.make_room();
+        // Mostly nothing has become larger.
+        if new || rises || weighs_other {
+            self.make_room();
+        }
         Some(outcome)
     }
 
@@ -303,25 +306,37 @@ impl<V: Weighted> Table<V> {
     }
 
     fn touch(&mut self, at: u32) {
+        let slot = &mut self.slots[at];
+        let segment = &mut self.segments[usize::from(slot.established)];
         // What is the newest of its segment already stays where it is.
-        if self.segments[usize::from(self.slots[at].established)].newest != at {
-            self.unlink(at);
+        if segment.newest != at {
             self.sequence += 1;
-            self.slots[at].sequence = self.sequence;
-            self.link_newest(at);
+            slot.sequence = self.sequence;
+            let previous = std::mem::replace(&mut segment.newest, at);
+            let link = Link { newer: NONE, older: previous };
+            // It has a newer neighbour, since it is not the newest.
+            let Link { newer, older } = std::mem::replace(&mut self.links[at], link);
+            match older {
+                NONE => segment.oldest = newer,
+                older => self.links[older].newer = newer,
+            }
+            self.links[newer].older = older;
+            self.links[previous].newer = at;
         }
         self.mark(at);
     }
 
-    /// Notes what an entry weighs that may have changed.
-    fn weigh(&mut self, at: u32) {
+    /// Notes what an entry weighs; says whether that has changed.
+    fn weigh(&mut self, at: u32) -> bool {
         let slot = &mut self.slots[at];
         let weight = slot.value.weight();
-        if weight != slot.weight {
+        let differs = weight != slot.weight;
+        if differs {
             let segment = &mut self.segments[usize::from(slot.established)];
             segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
             slot.weight = weight;
         }
+        differs
     }
 
     fn mark(&mut self, at: u32) {

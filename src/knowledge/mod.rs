@@ -13,8 +13,10 @@ pub mod registrations;
 pub mod rotation;
 pub mod signatures;
 pub mod suffix;
+pub mod suffix_list;
 #[cfg(test)]
 mod test_corpus;
+pub mod transparency;
 pub mod trust;
 mod version;
 pub mod watch;
@@ -26,8 +28,9 @@ pub use names::{Names, PopularNames};
 pub use own_certificates::OwnCertificates;
 pub use prefixes::{Owner, Prefixes};
 pub use public_cas::PublicCas;
-pub use registrations::Registrations;
+pub use registrations::{RegistrationList, Registrations};
 pub use signatures::Signatures;
+pub use transparency::Transparency;
 pub use trust::TrustStore;
 pub use version::KnowledgeVersion;
 pub use watch::WatchNames;
@@ -48,6 +51,8 @@ pub struct Knowledge {
     pub trust: Arc<TrustStore>,
     /// Names and brands that the user watches over, and popular ones.
     pub names: Arc<Names>,
+    /// What Certificate Transparency logs hold.
+    pub transparency: Arc<Transparency>,
     /// Certificates, names and addresses that others published.
     pub feeds: Arc<Feeds>,
     /// The user's exceptions.
@@ -71,6 +76,7 @@ impl Knowledge {
             registrations: Arc::default(),
             trust: Arc::new(TrustStore::builtin()),
             names: Arc::default(),
+            transparency: Arc::default(),
             feeds: Arc::default(),
             allow: Arc::default(),
             own_certificates: Arc::default(),

@@ -2,12 +2,16 @@
 //! Promise: the answer is a slice of what came in, and no bytes make it panic.
 //!
 //! Names are expected as the pipeline keeps them, in lower case and without a final dot; others are understood too, at
-//! the price of a copy. The list is compiled in, so a build always gives the same answers.
+//! the price of a copy. The list is compiled in, so a build always gives the same answers; one from a file may take its
+//! place when the process starts, before the first name is looked at.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
+use std::sync::OnceLock;
 
 use psl::{Psl as _, Type};
+
+use super::suffix_list::SuffixList;
 
 /// The version of the crate that the list is compiled into; it is published whenever the list changes.
 const PSL_VERSION: &str = "2.1.247";
@@ -16,6 +20,9 @@ const PSL_VERSION: &str = "2.1.247";
 const MAX_NAME: usize = 253;
 /// Longest label (RFC 1035 §2.3.4).
 const MAX_LABEL: usize = 63;
+
+/// The list that was put in the place of the one that is compiled in.
+static REPLACEMENT: OnceLock<SuffixList> = OnceLock::new();
 
 /// The domain that was registered with a registry: one label below a suffix of the list's ICANN part.
 ///
@@ -33,12 +40,24 @@ pub fn controlling_domain(name: &str) -> Option<&str> {
     domain_below(name, suffix_length)
 }
 
-/// Which edition of the Public Suffix List is compiled in.
+/// Which edition of the Public Suffix List is in use.
 pub fn list_version() -> &'static str {
-    PSL_VERSION
+    replacement().map_or(PSL_VERSION, SuffixList::version)
 }
 
-fn domain_below(name: &str, suffix_length: fn(&[u8]) -> Option<usize>) -> Option<&str> {
+/// Uses another list than the one that is compiled in, for the rest of the process: identities of names depend on it.
+/// Says whether that list is in use now; a second, different one is not taken.
+pub fn replace_list(list: SuffixList) -> bool {
+    let content = list.content();
+    REPLACEMENT.get_or_init(|| list).content() == content
+}
+
+/// The list that was put in the place of the one that is compiled in.
+pub fn replacement() -> Option<&'static SuffixList> {
+    REPLACEMENT.get()
+}
+
+fn domain_below(name: &str, suffix_length: impl Fn(&[u8]) -> Option<usize>) -> Option<&str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if !is_host_name(name) {
         return None;
@@ -55,11 +74,17 @@ fn domain_below(name: &str, suffix_length: fn(&[u8]) -> Option<usize>) -> Option
 }
 
 fn suffix_length(name: &[u8]) -> Option<usize> {
+    if let Some(list) = replacement() {
+        return list.suffix_length(name, true);
+    }
     psl::List.suffix(name).map(|suffix| suffix.as_bytes().len())
 }
 
 /// The longest suffix that is not of the private part: what the private one lies under, found from its shorter tails.
 fn icann_suffix_length(name: &[u8]) -> Option<usize> {
+    if let Some(list) = replacement() {
+        return list.suffix_length(name, false);
+    }
     let mut name = name;
     loop {
         let suffix = psl::List.suffix(name)?;
@@ -126,6 +151,19 @@ mod tests {
         assert_eq!(controlling_domain("www.foo.github.io"), Some("foo.github.io"));
         assert_eq!(controlling_domain("github.io"), None);
         assert_eq!(controlling_domain("www.example.com"), Some("example.com"));
+    }
+
+    #[test]
+    fn both_lists_agree_with_the_published_vectors() {
+        let list = crate::knowledge::suffix_list::tests::list();
+        for (name, expected) in crate::knowledge::suffix_list::tests::VECTORS {
+            assert_eq!(controlling_domain(name), expected, "{name}, compiled in");
+            let from_file = domain_below(name, |name| list.suffix_length(name, true));
+            assert_eq!(from_file, expected, "{name}, from a file");
+        }
+        for name in ["", ".com", ".example.com", "com.", "a..com", "192.0.2.1"] {
+            assert_eq!(domain_below(name, |name| list.suffix_length(name, true)), None, "{name}");
+        }
     }
 
     #[test]

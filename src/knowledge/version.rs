@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Signatures;
+use super::{Signatures, suffix};
 use crate::model::Id128;
 
 /// A hash over everything that knowledge was made of: certsift's version, the signatures, and the content of every file
@@ -13,8 +13,9 @@ use crate::model::Id128;
 pub struct KnowledgeVersion([u8; 8]);
 
 impl KnowledgeVersion {
-    /// The version of these signatures, of feeds and lists by their names and contents, and of names to watch over. The
-    /// order of feeds and of lists does not matter.
+    /// The version of these signatures, of feeds and lists by their names and contents, of names to watch over, and of the
+    /// list of public suffixes, where it is not the one that is compiled in. The order of feeds and of lists does not
+    /// matter.
     pub fn of<'a>(
         signatures: &Signatures,
         feeds: impl IntoIterator<Item = (&'a str, Option<Id128>)>,
@@ -39,6 +40,9 @@ impl KnowledgeVersion {
             }
         }
         watch_names.iter().for_each(|name| part(4, name.as_bytes()));
+        if let Some(list) = suffix::replacement() {
+            part(5, &list.content().0);
+        }
         let mut version = [0; 8];
         version.copy_from_slice(&hash.finalize()[..8]);
         Self(version)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::{CertificateId, Id128, Sha1Digest, Sha256Digest};
 use super::name::{AttributeKind, DistinguishedName};
 use super::serial::Serial;
-use super::time::ValidityTime;
+use super::time::{EventTime, ValidityTime};
 
 /// The facts of one certificate; a field that the sensor did not log is `None`, which is unknown and not empty.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -46,6 +46,10 @@ pub struct Certificate {
     pub self_signed: Option<SelfSigned>,
     /// Identity of the issuer's organisation.
     pub issuer_organization: Option<Id128>,
+    /// When a Certificate Transparency log first promised to hold it (RFC 6962 §3.3), from DER. Not checked: who makes a
+    /// certificate of his own can write anything there.
+    #[serde(skip)]
+    pub logged_at: Option<EventTime>,
     /// Key identifier of the issuer (RFC 5280 §4.2.1.1), from DER.
     pub authority_key_id: Option<Box<[u8]>>,
     /// The certificate itself, where it is logged; it is stored apart.
@@ -172,6 +176,7 @@ impl Certificate {
             ca: None,
             self_signed: None,
             issuer_organization: None,
+            logged_at: None,
             authority_key_id: None,
             der: None,
         }

@@ -25,7 +25,7 @@ impl StateStore {
             for source in sources {
                 source.certificates(|id, found| {
                     let known = certificates.get(id.0).map_err(|error| self.store_error(error))?;
-                    let known = known.and_then(|value| StoredCertificate::from_bytes(value.value()).ok());
+                    let known = known.and_then(|value| postcard::from_bytes::<StoredCertificate>(value.value()).ok());
                     let merged = known.map_or_else(|| found.clone(), |known| known.merge(&found));
                     let value = postcard::to_allocvec(&merged).unwrap_or_default();
                     certificates.insert(id.0, value.as_slice()).map_err(|error| self.store_error(error))?;

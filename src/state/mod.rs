@@ -443,7 +443,7 @@ impl CertificateReader for DiskCertificates {
     fn read(&self, id: CertificateId) -> Option<StoredCertificate> {
         let read = || -> Result<Option<StoredCertificate>, redb::Error> {
             let certificates = self.database.begin_read()?.open_table(CERTIFICATES)?;
-            Ok(certificates.get(id.0)?.and_then(|value| StoredCertificate::from_bytes(value.value()).ok()))
+            Ok(certificates.get(id.0)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
         };
         // After a write that failed, the store is opened again at once: what is stored must not seem to be unknown.
         for _ in 0..READ_ATTEMPTS {

@@ -128,7 +128,7 @@ impl Reading {
         let certificates = self.transaction.open_table(CERTIFICATES).map_err(|error| self.store_error(error))?;
         for row in certificates.iter().map_err(|error| self.store_error(error))? {
             let (id, value) = row.map_err(|error| self.store_error(error))?;
-            each(Id128(id.value()), self.read_certificate(value.value())?)?;
+            each(Id128(id.value()), self.decode(value.value(), "certificates")?)?;
         }
         Ok(())
     }
@@ -136,11 +136,7 @@ impl Reading {
     pub(super) fn certificate(&self, id: CertificateId) -> Result<Option<StoredCertificate>, StateError> {
         let certificates = self.transaction.open_table(CERTIFICATES).map_err(|error| self.store_error(error))?;
         let value = certificates.get(id.0).map_err(|error| self.store_error(error))?;
-        value.map(|value| self.read_certificate(value.value())).transpose()
-    }
-
-    fn read_certificate(&self, value: &[u8]) -> Result<StoredCertificate, StateError> {
-        StoredCertificate::from_bytes(value).map_err(|_| self.damaged("certificates"))
+        value.map(|value| self.decode(value.value(), "certificates")).transpose()
     }
 
     fn decode<'a, T: serde::Deserialize<'a>>(&self, value: &'a [u8], table: &'static str) -> Result<T, StateError> {

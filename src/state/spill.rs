@@ -50,7 +50,7 @@ impl CertificateSpill {
         file.flush().ok()?;
         let mut encoded = vec![0; length as usize];
         file.get_ref().read_exact_at(&mut encoded, start).ok()?;
-        StoredCertificate::from_bytes(&encoded).ok()
+        postcard::from_bytes(&encoded).ok()
     }
 
     fn append(&mut self, id: CertificateId, stored: &StoredCertificate) -> io::Result<()> {
@@ -77,7 +77,7 @@ mod tests {
         let stored = |serial: &str| {
             let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
             certificate.serial = Serial::parse(serial);
-            StoredCertificate::new(Arc::new(certificate), Some(true))
+            StoredCertificate { certificate: Arc::new(certificate), host: Some(true) }
         };
         let mut spill = CertificateSpill::default();
         for number in 0..100u8 {

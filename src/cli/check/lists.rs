@@ -4,12 +4,14 @@
 use super::Checked;
 use super::section::Section;
 use crate::cli::summary::now;
-use crate::config::check_feeds;
-use crate::knowledge::feeds::{FeedReport, MatchKind};
+use crate::config::{Config, check_feeds, expand};
+use crate::enrich::checks;
+use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
 use crate::knowledge::names::RankReport;
 use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::ListReport;
-use crate::knowledge::{PublicCas, WatchNames};
+use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of, suffix};
+use crate::model::EventTime;
 
 /// Rows and reasons of one feed that are named before the rest is only counted.
 const MAX_NAMED: usize = 10;
@@ -19,12 +21,18 @@ pub(super) fn section(checked: &Checked) -> Section {
     section.fact("public CAs", format!("{} names, built in", PublicCas::builtin().len()));
     let (reports, errors) = check_feeds(&checked.config, now());
     if checked.config.knowledge.feeds.is_empty() {
-        section.fact("feeds", "none; name threat feeds and lists of registrations in knowledge.feeds");
+        section.fact("feeds", "none; name threat feeds in knowledge.feeds");
     }
+    if reports.lists.is_empty() {
+        section.fact("registrations", "none; name lists of registrations in knowledge.registered");
+    }
+    let edition = if suffix::replacement().is_some() { "from knowledge.public_suffix_list" } else { "built in" };
+    section.fact("public suffixes", format!("edition {}, {edition}", suffix::list_version()));
     errors.iter().for_each(|error| section.problem(error.to_string()));
     reports.feeds.iter().for_each(|report| feed(&mut section, "feed", report));
     sha1_only(&mut section, &reports.feeds);
-    reports.lists.iter().for_each(|report| list(&mut section, report));
+    reports.lists.iter().for_each(|report| list(&mut section, "registrations", report));
+    reports.transparency.iter().for_each(|report| list(&mut section, "transparency", report));
     reports.popular.iter().for_each(|report| ranks(&mut section, report));
     reports.certificates.iter().for_each(|report| certificates(&mut section, report));
     let own = [
@@ -35,8 +43,31 @@ pub(super) fn section(checked: &Checked) -> Section {
     for (what, report) in own {
         report.iter().for_each(|report| feed(&mut section, what, report));
     }
+    unknown_exceptions(&mut section, &checked.config);
     watch_names(&mut section, &checked.config.knowledge.watch_names);
     section
+}
+
+/// Exceptions for signatures and checks that do not exist: they except nothing.
+fn unknown_exceptions(section: &mut Section, config: &Config) {
+    let paths = &config.knowledge;
+    let Some(path) = paths.allow.as_deref().and_then(|path| files_of(path).into_iter().next()) else { return };
+    // What is wrong with signatures is said where they are.
+    let signatures = expand("knowledge.signatures", &paths.signatures).ok().and_then(|files| {
+        let builtin = Signatures::builtin().ok()?;
+        builtin.with_files(&files).ok()
+    });
+    for entry in AllowList::load(&path, now()).0.iter() {
+        let is_known = match entry.kind {
+            AllowKind::Signature => signatures.as_ref().is_none_or(|all| all.get(&entry.value).is_some()),
+            AllowKind::Finding => checks().iter().any(|check| check.id == &*entry.value),
+            _ => true,
+        };
+        if !is_known {
+            let (path, kind) = (path.display(), entry.kind.name());
+            section.warning(format!("{path}:{}: there is no {kind} `{}`: nothing is excepted", entry.row, entry.value));
+        }
+    }
 }
 
 fn feed(section: &mut Section, what: &str, report: &FeedReport) {
@@ -57,6 +88,12 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad));
     }
+    if report.format == Some(Feeds::CSV_WITHOUT_HEADER) && report.newest.is_some() {
+        section.warning(format!(
+            "{path}: without a header a name and a date are taken for an indicator and the day it was listed; \
+             if these are registrations, a header `domain,registered` says so"
+        ));
+    }
     for (reason, rows) in report.unsupported_by_reason.iter().take(MAX_NAMED) {
         section.fact("unsupported", format!("{path}: {reason}: {rows}"));
     }
@@ -68,7 +105,7 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
 /// The days of its rows, when the file was changed last, and which version of its content it is.
 fn age(report: &FeedReport) -> String {
     let listed = report.oldest.zip(report.newest).map(|(oldest, newest)| {
-        let day = |time: crate::model::EventTime| crate::model::EventTime::date_text(time.day());
+        let day = |time: EventTime| EventTime::date_text(time.day());
         format!("listed {} to {}", day(oldest), day(newest))
     });
     let changed = report.modified.map(|modified| format!("changed {modified}"));
@@ -90,14 +127,24 @@ fn sha1_only(section: &mut Section, reports: &[FeedReport]) {
     }
 }
 
-fn list(section: &mut Section, report: &ListReport) {
+fn list(section: &mut Section, what: &str, report: &ListReport) {
     let path = report.path.display();
-    section.fact("registrations", format!("{path}: {} rows", report.rows));
+    if let Some(shape) = report.shape {
+        let without_date =
+            Some(report.without_date).filter(|rows| *rows > 0).map(|rows| format!("without a date {rows}"));
+        let days = report.days.map(|days| {
+            let [first, last] = [days.first, days.last].map(EventTime::date_text);
+            format!("registered {first} to {last}")
+        });
+        let bytes = report.index_bytes.map(|bytes| format!("{bytes} bytes"));
+        let more: String = [without_date, days, bytes].into_iter().flatten().map(|part| format!("; {part}")).collect();
+        section.fact(what, format!("{path}: {shape}: {} rows{more}", report.rows));
+    }
     if let Some(error) = &report.error {
         section.warning(format!("{path}: cannot be used: {error}"));
     }
-    if report.rows == 0 && report.error.is_none() {
-        section.warning(format!("{path}: holds no registration"));
+    if report.rows + report.without_date == 0 && report.error.is_none() {
+        section.warning(format!("{path}: holds no entry that can be used"));
     }
     if report.bad_rows > 0 {
         let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));

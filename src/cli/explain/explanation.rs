@@ -147,7 +147,7 @@ impl Explanation {
         let mut words: Vec<_> = codes.iter().map(|code| Words::of(code, not_evaluated::not_evaluated(code))).collect();
         let mut evaluated: Vec<&'static str> = Vec::new();
         for check in checks().iter().filter(|_| !is_short) {
-            if by_itself && check.id != "signature" {
+            if by_itself && !matches!(check.id, "signature" | "feed") {
                 let code = format!("{}:{}", check.id, not_evaluated::X509_RECORD.code);
                 words.push(Words::of(&code, Some(&not_evaluated::X509_RECORD)));
             } else if !codes.iter().any(|code| check_of(code) == check.id) {

@@ -10,13 +10,16 @@ use super::table::Table;
 use super::when;
 
 pub(super) const FORMAT: LineFormat = LineFormat {
-    name: "CSV without a header",
+    name: NAME,
     says_so: false,
     recognise: |head: &Head<'_>| {
         let table = SEPARATORS.iter().find_map(|&separator| table(head, separator))?;
         Some(Box::new(table) as Box<dyn Lines>)
     },
 };
+
+/// The format's name.
+pub(super) const NAME: &str = "CSV without a header";
 
 /// Rows with more columns are of something else.
 const MAX_COLUMNS: usize = 16;

@@ -180,13 +180,17 @@ pub enum Standing {
     Category,
 }
 
-/// Which hashes of certificates feeds list.
+/// By which fields feeds list certificates. Sensors often log only some of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct HashKinds {
-    /// There are rows with SHA-1.
+pub struct ListedFields {
+    /// There are rows with the SHA-1.
     pub sha1: bool,
-    /// There are rows with SHA-256.
+    /// There are rows with the SHA-256.
     pub sha256: bool,
+    /// There are rows with the SHA-256 of the key.
+    pub spki: bool,
+    /// There are rows with a serial number and the issuer that gave it.
+    pub serial_issuer: bool,
 }
 
 impl Standing {
@@ -218,6 +222,9 @@ impl MatchKind {
 }
 
 impl Feeds {
+    /// The name of the format in which a date beside an indicator is taken for the day of its listing.
+    pub const CSV_WITHOUT_HEADER: &str = bare_table::NAME;
+
     /// Reads feeds; what is wrong with them is in the reports, one for each path and in their order.
     ///
     /// `now` only decides which rows the reports count as expired: rows are kept whatever it is, so that a replay of old
@@ -256,11 +263,14 @@ impl Feeds {
         self.notes.is_empty() && self.rules.is_empty()
     }
 
-    /// Which hashes of certificates are listed. Sensors often log only one of them.
-    pub fn hash_kinds(&self) -> HashKinds {
-        HashKinds {
-            sha1: !self.certificates[rows::SHA1].is_empty() || self.rules.asks_for_sha1(),
-            sha256: !self.certificates[rows::SHA256].is_empty(),
+    /// By which fields certificates are listed.
+    pub fn listed_fields(&self) -> ListedFields {
+        let is_listed = |kind: usize| self.certificates.get(kind).is_some_and(|table| !table.is_empty());
+        ListedFields {
+            sha1: is_listed(rows::SHA1) || self.rules.asks_for_sha1(),
+            sha256: is_listed(rows::SHA256),
+            spki: is_listed(rows::SPKI),
+            serial_issuer: is_listed(rows::SERIAL_ISSUER),
         }
     }
 

@@ -101,7 +101,7 @@ fn sslbl_is_read_in_every_order_of_its_columns_and_packed_or_not() {
             assert!(found[0].listed.unwrap().to_string().starts_with("2024-09-02T06:17"));
             assert_eq!(report.newest, found[0].listed);
             assert!(feeds.of_certificate(&by_sha1(&SHA1.replace('6', "7"))).is_empty());
-            assert_eq!(feeds.hash_kinds(), HashKinds { sha1: true, sha256: false });
+            assert_eq!(feeds.listed_fields(), ListedFields { sha1: true, ..ListedFields::default() });
         }
     }
     assert_eq!(one("a", &published).1.first_bad[0].row, 6);

@@ -1,0 +1,121 @@
+use super::*;
+use crate::knowledge::Registrations;
+use crate::knowledge::registrations::{Precision, RegistrationList};
+use proptest::prelude::*;
+use std::path::PathBuf;
+
+fn lists(folder: &Path, texts: &[(&str, &str)]) -> Vec<RegistrationList> {
+    let write = |(name, text): &(&str, &str)| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        RegistrationList::from(path)
+    };
+    texts.iter().map(write).collect()
+}
+
+fn open(path: &Path) -> (Registrations, ListReport) {
+    let (registrations, mut reports) = Registrations::load(&[RegistrationList::from(path.to_owned())]);
+    (registrations, reports.remove(0))
+}
+
+#[test]
+fn an_index_says_what_its_lists_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let lists = lists(
+        folder.path(),
+        &[
+            ("a.csv", "domain,created,source\nold.example,1999-01-02,whois\nagain.com,2020-05-05,\n"),
+            ("nrd-14d-2026-11-20.txt", "new.example\nagain.com\nold.example\n"),
+            (
+                "rdap.ndjson",
+                "{\"ldhName\":\"EXACT.COM\",\"events\":[{\"eventAction\":\"registration\",\"eventDate\":\"2026-11-19T10:00:00Z\"}]}\n",
+            ),
+        ],
+    );
+    let path = folder.path().join("registered.index");
+    let built = build(&path, &lists).unwrap();
+    assert_eq!((built.entries, built.bytes), (6, path.metadata().unwrap().len()));
+    let (index, report) = open(&path);
+    assert_eq!((report.rows, report.error, report.shape), (6, None, Some("index")));
+    let (memory, _) = Registrations::load(&lists);
+    for name in ["old.example", "again.com", "new.example", "exact.com", "none.example"] {
+        for day in 10_000..20_800 {
+            assert_eq!(index.find(Registrations::key(name), day), memory.find(Registrations::key(name), day), "{name}");
+        }
+    }
+    let found = index.find(Registrations::key("exact.com"), 20_777).unwrap();
+    assert_eq!((found.precision, found.source), (Precision::Exact, "rdap.ndjson"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "nothing is left over");
+}
+
+#[test]
+fn the_same_lists_make_the_same_index_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lists = lists(
+        folder.path(),
+        &[("a.csv", "a.com,2020-01-01,z\nb.com,2020-01-02,y\n"), ("b.csv", "a.com,2020-01-01,x\n")],
+    );
+    let places = ["one", "two"].map(|name| folder.path().join(name));
+    build(&places[0], &lists).unwrap();
+    lists.reverse();
+    build(&places[1], &lists).unwrap();
+    assert_eq!(std::fs::read(&places[0]).unwrap(), std::fs::read(&places[1]).unwrap());
+}
+
+#[test]
+fn a_list_that_cannot_be_used_leaves_the_index_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = lists(folder.path(), &[("a.csv", "a.com,2020-01-01\n")]);
+    let path = folder.path().join("index");
+    build(&path, &good).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    for (name, text) in [("names.txt", "a.com\n"), ("prose.txt", "A line of prose.\n"), ("empty.txt", "# nothing\n")] {
+        assert!(build(&path, &lists(folder.path(), &[(name, text)])).is_err(), "{name}");
+    }
+    assert!(build(&path, &[RegistrationList::from(PathBuf::from("no-such-list"))]).is_err());
+    assert!(build(&path, &[RegistrationList::from(path.clone())]).is_err(), "an index is no list");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_damaged_index_is_refused_or_finds_something_else_and_nothing_worse() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    build(&path, &lists(folder.path(), &[("a.csv", "a.com,2020-01-01\nb.com,2020-01-02\n")])).unwrap();
+    let good = std::fs::read(&path).unwrap();
+    let notes_end = Header::read(good[..HEADER].try_into().unwrap()).unwrap().notes_at().end;
+    for at in 0..notes_end {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x55;
+        std::fs::write(&path, &bytes).unwrap();
+        let (registrations, report) = open(&path);
+        assert!(report.error.is_some() && registrations.is_empty(), "byte {at}");
+    }
+    for length in [10, HEADER, good.len() - 1] {
+        std::fs::write(&path, &good[..length]).unwrap();
+        assert!(open(&path).1.error.is_some(), "{length} bytes");
+    }
+    for at in (notes_end..notes_end + SLOT * (1 << MIN_BITS)).step_by(4001).chain(good.len() - 40..good.len()) {
+        let mut bytes = good.clone();
+        bytes[at] = 0xff;
+        std::fs::write(&path, &bytes).unwrap();
+        let (registrations, _) = open(&path);
+        let _ = registrations.find(Registrations::key("a.com"), 20_000);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn an_index_answers_like_memory(rows in prop::collection::vec((0..40_u32, 6000..6100_i32), 1..200), asked in (0..40_u32, 6000..6100_i32)) {
+        let folder = tempfile::tempdir().unwrap();
+        let text: String =
+            rows.iter().map(|(name, day)| format!("d{name}.com,{}\n", crate::model::EventTime::date_text(*day))).collect();
+        let lists = lists(folder.path(), &[("a.csv", &text)]);
+        let path = folder.path().join("index");
+        build(&path, &lists).unwrap();
+        let key = Registrations::key(&format!("d{}.com", asked.0));
+        let ((index, _), (memory, _)) = (open(&path), Registrations::load(&lists));
+        prop_assert_eq!(index.find(key, asked.1), memory.find(key, asked.1));
+    }
+}
