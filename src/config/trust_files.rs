@@ -1,7 +1,7 @@
 //! The files of `knowledge.popular` and `[trust]`: popular names, roots, certificates of CAs. Read once more, what cannot be
 //! used stays as it was: names by themselves, and roots and CAs together.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::KnowledgePaths;
@@ -101,6 +101,6 @@ impl Certificates {
 }
 
 /// Never the whole path: the version must not depend on where a file lies.
-fn name_of(path: &PathBuf) -> String {
+fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

@@ -86,7 +86,7 @@ impl NearNames {
     /// The public CA that a name nearly is: common name or organisation differ in one long word by one edit or by looks,
     /// and the other is the same or differs likewise.
     fn near(&self, issuer: &DistinguishedName) -> Option<Box<str>> {
-        let folded = |kind| issuer.first(kind).map(|value| fold(value));
+        let folded = |kind| issuer.first(kind).map(fold);
         let common = folded(&AttributeKind::CommonName)?;
         let organization = folded(&AttributeKind::Organization)?;
         let candidates = forms(&common).filter_map(|form| self.forms.get(&*form)).flatten();
