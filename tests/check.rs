@@ -34,7 +34,7 @@ fn the_sample_configuration_is_usable() {
     let world = World::new("");
     let (code, out) = world.check(&["-c", config.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{out}");
-    for said in ["history.learning.days = 3", ": 15 rows", "domains 1, brands 1", "errors 0, warnings 0"] {
+    for said in ["history.learning.days = 3", ": 18 rows", "domains 1, brands 1", "errors 0, warnings 0"] {
         assert_said(&out, &[said]);
     }
     assert!(!out.contains("history.window"), "it is the default: {out}");

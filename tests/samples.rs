@@ -13,7 +13,7 @@ fn sample() -> Vec<u8> {
 }
 
 /// Every record that the sample's README tells a story of: what it is called, and what is expected of it.
-const STORIES: [(&str, &str, &str, &str); 34] = [
+const STORIES: [(&str, &str, &str, &str); 36] = [
     ("CLezDSi89avb4QO0Z0", "critical", "presented", "signature"),
     ("4781368155032", "critical", "presented", "signature"),
     ("C2IyxEsyvi7HxYGMv0", "info", "presented", ""),
@@ -31,6 +31,8 @@ const STORIES: [(&str, &str, &str, &str); 34] = [
     ("CYLUxd8Z7LYFSseUx1", "low", "presented", "new_domain"),
     ("CVEG8cYrI9SJZvksmG", "info", "presented", ""),
     ("CSCsNjckANUF1jI7z8", "info", "presented", ""),
+    ("C9zWU1NpwwvNrysRld", "info", "presented", ""),
+    ("CF3E59PXqT44rHr5HF", "medium", "presented", "lookalike"),
     ("CfyOVoDZEd5IyxetBd", "high", "presented", "lookalike"),
     ("562764678890102", "high", "presented", "lookalike"),
     ("2103913543154789", "high", "quic", "lookalike"),

@@ -354,6 +354,24 @@ pub(crate) const PRINTED: &[Printed] = &[
         dns: &["rivert0n-library.example", "www.rivert0n-library.example"],
         ..dv("rivert0n", &[("CN", "rivert0n-library.example")], "2026-03-07 23:51:08")
     },
+    Printed {
+        dns: &["lantern1ight.example"],
+        key: P256,
+        ..dv("lantern1ight", &[("CN", "lantern1ight.example")], "2026-03-09 22:04:37")
+    },
+    // Renewed every day for six days.
+    Printed {
+        dns: &["www.tideclock.example"],
+        days: 6,
+        key: P256,
+        ..dv("tideclock", &[("CN", "www.tideclock.example")], "2026-03-03 04:10:00")
+    },
+    Printed {
+        dns: &["www.tideclock.example"],
+        days: 6,
+        key: P256,
+        ..dv("tideclock-new", &[("CN", "www.tideclock.example")], "2026-03-10 04:10:00")
+    },
     // Presented, but never written to x509.log: the session's reference leads nowhere.
     Printed {
         dns: &["www.saltmarsh.example"],
@@ -427,6 +445,11 @@ pub(crate) const HOSTS: &[Host] = &[
     web("harbour", "203.0.113.205", "harbour-payments.example"),
     web("login-portal", "203.0.113.218", "riverton-library.example.login-portal.example"),
     web("rivert0n", "203.0.113.219", "rivert0n-library.example"),
+    web("lantern1ight", "203.0.113.220", "lantern1ight.example"),
+    Host {
+        renewed: Some(("2026-03-10 00:00:00", "tideclock-new")),
+        ..web("tideclock", "198.51.100.171", "www.tideclock.example")
+    },
 ];
 
 const fn web(word: &'static str, address: &'static str, name: &'static str) -> Host {

@@ -43,6 +43,7 @@ pub(crate) fn render(sessions: &[Session], all: &BTreeMap<&'static str, Certific
     let mut files = Files::new();
     put(&mut files, "certsift.toml", include_str!("texts/certsift.toml"));
     put(&mut files, "registrations.csv", include_str!("texts/registrations.csv"));
+    put(&mut files, "popular.csv", include_str!("texts/popular.csv"));
     zeek_tsv(&mut files, &seen_by(Sensor::Main), all)?;
     zeek_json(&mut files, &seen_by(Sensor::Branch), all)?;
     let suricata = sessions.iter().filter(|session| !session.sensor.is_zeek()).collect::<Vec<_>>();

@@ -231,15 +231,27 @@ fn young_names(all: &mut Vec<Session>) -> Result<()> {
     let twin = Session::new(Main, "2026-03-10 08:52:37", "10.20.0.11", "morningpost", Full)?;
     push(all, twin, YOUNG, "*twin:* certificate a day old, renewed in time for a name known for ten days", "info")?;
     all.push(Session::new(Main, "2026-03-11 09:14:22", "10.20.0.15", "morningpost", Full)?);
+    all.push(Session::new(Main, "2026-03-03 13:07:40", "10.20.0.12", "tideclock", Full)?);
+    let twin = Session::new(Main, "2026-03-10 13:31:58", "10.20.0.12", "tideclock", Full)?;
+    push(all, twin, YOUNG, "*twin:* a certificate for six days, renewed every day, for a name known for long", "info")?;
 
     const ALIKE: &str = "Somebody else's name";
     let session = Session::new(Main, "2026-03-10 14:22:46", "10.20.0.13", "login-portal", Full)?;
     let shows = "`riverton-library.example.login-portal.example`: ours on the left, theirs on the right";
     push(all, session, ALIKE, shows, "high")?;
     let session = Session::new(ReadingRoom, "2026-03-10 16:48:51", "10.20.1.53", "rivert0n", Full)?;
-    push(all, session, ALIKE, "`rivert0n-library.example`, a zero for an o, five days old", "high")?;
+    push(
+        all,
+        session,
+        ALIKE,
+        "`rivert0n-library.example`, a zero for an o, registered three days ago, its free certificate as old",
+        "high",
+    )?;
     let session = Session::new(Uplink, "2026-03-11 09:20:15", "10.20.0.13", "rivert0n", Quic)?;
     push(all, session, ALIKE, "the same over QUIC: no certificate, the name is enough", "high, `quic`")?;
+    let session = Session::new(Main, "2026-03-10 17:22:09", "10.20.0.18", "lantern1ight", Full)?;
+    let shows = "`lantern1ight.example`, a one for an l: nobody watches the search engine, but everybody knows it";
+    push(all, session, ALIKE, shows, "medium")?;
     let twin = Session::new(Main, "2026-03-10 09:41:03", "10.20.0.13", "riverton-www", Full)?;
     push(all, twin, ALIKE, "*twin:* `www.riverton-library.example` itself", "info")
 }

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::feed_files::{self, FeedParts, Said};
+use super::trust_files::{Certificates, Popular, TrustParts};
 use super::{Config, RegisteredPaths};
 use crate::knowledge::feeds::FeedReport;
+use crate::knowledge::names::RankReport;
+use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::{ListReport, RegistrationList};
 use crate::knowledge::signatures::SignatureError;
 use crate::knowledge::suffix_list::SuffixList;
 use crate::knowledge::{
-    AllowList, Concern, FileChanges, Knowledge, KnowledgeVersion, OwnCertificates, Prefixes, PublicCas, Signatures,
+    AllowList, Concern, FileChanges, Knowledge, KnowledgeVersion, Names, OwnCertificates, Prefixes, Signatures,
     WatchNames, files_of, suffix,
 };
 use crate::model::EventTime;
@@ -25,6 +28,10 @@ pub struct KnowledgeReports {
     pub transparency: Vec<ListReport>,
     /// Threat feeds.
     pub feeds: Vec<FeedReport>,
+    /// Lists of popular names.
+    pub popular: Vec<RankReport>,
+    /// Roots and certificates of CAs.
+    pub certificates: Vec<PemReport>,
     /// The list of exceptions.
     pub allow: Option<FeedReport>,
     /// The list of own certificates.
@@ -74,6 +81,16 @@ pub enum KnowledgeError {
     /// A name cannot be watched.
     #[error("knowledge.watch_names: {0}")]
     WatchName(String),
+    /// A file of popular names, roots or CAs cannot be used.
+    #[error("{key}: {}: {why}", .path.display())]
+    Unusable {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
 }
 
 impl KnowledgeError {
@@ -128,12 +145,13 @@ impl Config {
         let paths = &self.knowledge;
         let feeds = feed_files::unless_other(expand(feed_files::KEY, &paths.feeds)?, paths);
         let feeds = FeedParts::load(feeds, registered(&paths.registered)?, now);
+        let trust = TrustParts::load(paths)?;
         let lists = OwnLists {
             allow: self.allow(now)?,
             own_certificates: self.own_certificates()?,
             prefixes: self.prefixes()?,
         };
-        Ok(self.assemble(feeds, self.signatures()?, lists, self.watch_names()?))
+        Ok(self.assemble(feeds, self.signatures()?, lists, self.watch_names()?, trust))
     }
 
     /// The same once more, of the files that have changed. What cannot be used stays as it was: each feed by itself, the
@@ -159,7 +177,7 @@ impl Config {
         };
         let watch_names = self.watch_names().unwrap_or_else(|error| {
             keep(error);
-            Arc::clone(&last.watch_names)
+            Arc::clone(last.names.watched())
         });
         let mut own = Own { changes, said: &mut said };
         let lists = OwnLists {
@@ -171,7 +189,8 @@ impl Config {
             ),
             prefixes: own.list(&paths.prefixes, (&last.prefixes, &before.prefixes), || self.prefixes()),
         };
-        let (knowledge, reports) = self.assemble(feeds, signatures, lists, watch_names);
+        let trust = TrustParts::reload(paths, last, before, changes, &mut said);
+        let (knowledge, reports) = self.assemble(feeds, signatures, lists, watch_names, trust);
         Reloaded { knowledge, reports, kept: said.kept, dropped: said.dropped }
     }
 
@@ -202,24 +221,31 @@ impl Config {
         signatures: Arc<Signatures>,
         OwnLists { allow, own_certificates, prefixes }: OwnLists,
         watch_names: Arc<WatchNames>,
+        trust: TrustParts,
     ) -> (Knowledge, KnowledgeReports) {
         let FeedParts { feeds, registrations, transparency, feed_reports, list_reports, transparency_reports } = feeds;
         let own_reports = allow.1.iter().chain(&own_certificates.1).chain(&prefixes.1);
         let lists = || list_reports.iter().chain(&transparency_reports);
         let list_names: Vec<_> = lists().map(ListReport::name).collect();
+        let trust_versions = trust.versions();
+        let TrustParts { popular, certificates } = trust;
         let version = KnowledgeVersion::of(
             &signatures,
             feed_reports.iter().chain(own_reports).map(|report| (&*report.feed, report.version)),
-            list_names.iter().zip(lists()).map(|(name, report)| (&**name, report.version)),
+            list_names
+                .iter()
+                .zip(lists())
+                .map(|(name, report)| (&**name, report.version))
+                .chain(trust_versions.iter().map(|(name, version)| (&**name, *version))),
             &self.knowledge.watch_names,
         );
-        let public_cas = Arc::new(PublicCas::builtin());
         let knowledge = Knowledge {
             signatures,
-            public_cas,
+            public_cas: certificates.public_cas,
+            trust: certificates.trust,
             registrations,
             transparency,
-            watch_names,
+            names: Arc::new(Names::new(watch_names, popular.names)),
             feeds,
             allow: allow.0,
             own_certificates: own_certificates.0,
@@ -230,6 +256,8 @@ impl Config {
             lists: list_reports,
             transparency: transparency_reports,
             feeds: feed_reports,
+            popular: popular.reports,
+            certificates: certificates.reports,
             allow: allow.1,
             own_certificates: own_certificates.1,
             prefixes: prefixes.1,
@@ -257,10 +285,16 @@ pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports,
     let files = feed_files::unless_other(distinct(files), &config.knowledge);
     let FeedParts { feed_reports, list_reports, transparency_reports, .. } = FeedParts::load(files, lists, now);
     let (allow, own_certificates, prefixes) = (config.allow(now), config.own_certificates(), config.prefixes());
+    let popular = Popular::load(&config.knowledge).map(|popular| popular.reports);
+    let popular = popular.map_err(|error| errors.push(error)).unwrap_or_default();
+    let certificates = Certificates::load(&config.knowledge).map(|certificates| certificates.reports);
+    let certificates = certificates.map_err(|error| errors.push(error)).unwrap_or_default();
     let reports = KnowledgeReports {
         lists: list_reports,
         transparency: transparency_reports,
         feeds: feed_reports,
+        popular,
+        certificates,
         allow: report_of(allow, &mut errors),
         own_certificates: report_of(own_certificates, &mut errors),
         prefixes: report_of(prefixes, &mut errors),

@@ -7,6 +7,7 @@ mod feed_files;
 mod knowledge;
 mod raw;
 mod settings;
+mod trust_files;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -88,6 +89,14 @@ pub struct KnowledgePaths {
     pub own_certificates: Option<String>,
     /// Prefixes and whose they are.
     pub prefixes: Option<String>,
+    /// Lists of popular names.
+    pub popular: Vec<String>,
+    /// Roots of chains, instead of those compiled in.
+    pub roots: Vec<String>,
+    /// Certificates of CAs for chains that servers leave incomplete.
+    pub intermediates: Vec<String>,
+    /// CCADB's report of all certificates, instead of the table of public CAs that is compiled in.
+    pub public_cas: Vec<String>,
 }
 
 /// Lists of registrations, and what is known of all their rows.
@@ -106,7 +115,8 @@ impl KnowledgePaths {
     pub fn patterns(&self) -> Vec<String> {
         let lists = self.allow.iter().chain(&self.own_certificates).chain(&self.prefixes);
         let lists = lists.chain(self.registered.iter().map(|list| &list.pattern));
-        self.feeds.iter().chain(&self.signatures).chain(lists).cloned().collect()
+        let trust = self.popular.iter().chain(&self.roots).chain(&self.intermediates).chain(&self.public_cas);
+        self.feeds.iter().chain(&self.signatures).chain(lists).chain(trust).cloned().collect()
     }
 }
 
@@ -275,6 +285,10 @@ impl raw::RawConfig {
                 allow: self.knowledge.allow.map(place),
                 own_certificates: self.knowledge.own_certificates.map(place),
                 prefixes: self.knowledge.prefixes.map(place),
+                popular: places(self.knowledge.popular),
+                roots: places(self.trust.roots),
+                intermediates: places(self.trust.intermediates),
+                public_cas: places(self.trust.public_cas),
             },
         }
     }

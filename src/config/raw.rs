@@ -16,6 +16,7 @@ pub(super) struct RawConfig {
     pub(super) state: RawState,
     pub(super) network: RawNetwork,
     pub(super) knowledge: RawKnowledge,
+    pub(super) trust: RawTrust,
     pub(super) history: RawHistory,
 }
 
@@ -70,9 +71,18 @@ pub(super) struct RawKnowledge {
     pub(super) public_suffix_list: Option<String>,
     pub(super) signatures: Vec<String>,
     pub(super) watch_names: Vec<String>,
+    pub(super) popular: Vec<String>,
     pub(super) allow: Option<String>,
     pub(super) own_certificates: Option<String>,
     pub(super) prefixes: Option<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawTrust {
+    pub(super) roots: Vec<String>,
+    pub(super) intermediates: Vec<String>,
+    pub(super) public_cas: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

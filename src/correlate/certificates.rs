@@ -28,10 +28,11 @@ pub struct StoredCertificate {
     pub host: Option<bool>,
 }
 
-/// Behind the facts, so that a certificate that was stored without it is read as well.
+/// What came later stands behind the facts, so that a certificate that was stored without it is read as well.
 impl serde::Serialize for StoredCertificate {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&self.certificate, self.host, self.certificate.logged_at).serialize(serializer)
+        (&self.certificate, self.host, self.certificate.logged_at, self.certificate.der.as_deref())
+            .serialize(serializer)
     }
 }
 
@@ -50,14 +51,21 @@ impl<'a> serde::Deserialize<'a> for StoredCertificate {
                 let mut certificate: Certificate = parts.next_element()?.ok_or_else(|| missing(0))?;
                 let host = parts.next_element()?.ok_or_else(|| missing(1))?;
                 certificate.logged_at = parts.next_element().unwrap_or_default().flatten();
+                let der: Option<Option<Vec<u8>>> = parts.next_element().unwrap_or_default();
+                certificate.der = der.flatten().map(Into::into);
                 Ok(StoredCertificate { certificate: Arc::new(certificate), host })
             }
         }
-        deserializer.deserialize_tuple(3, Parts)
+        deserializer.deserialize_tuple(4, Parts)
     }
 }
 
 impl StoredCertificate {
+    /// What is to be kept of a certificate.
+    pub fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
+        Self { certificate, host }
+    }
+
     /// What two states know of one certificate: the facts that say more, or the same ones wherever they came from.
     pub fn merge(&self, other: &Self) -> Self {
         let place = |stored: &Self| {
@@ -66,7 +74,7 @@ impl StoredCertificate {
         };
         let better = if place(other) > place(self) { other } else { self };
         // Known to come first, else known not to, else unknown.
-        Self { certificate: Arc::clone(&better.certificate), host: self.host.max(other.host) }
+        Self::new(Arc::clone(&better.certificate), self.host.max(other.host))
     }
 }
 
@@ -286,7 +294,7 @@ impl CertificateStore {
 
     fn put(&mut self, id: CertificateId, certificate: Arc<Certificate>, host: Option<bool>) -> Arc<KnownCertificate> {
         if matches!(self.backing, Backing::State(_)) {
-            let stored = StoredCertificate { certificate: Arc::clone(&certificate), host };
+            let stored = StoredCertificate::new(Arc::clone(&certificate), host);
             if let Some(effects) = &mut self.effects {
                 effects.learnt.push((id, stored.clone()));
             }
@@ -301,7 +309,7 @@ impl CertificateStore {
     fn remember(&mut self, id: CertificateId, known: &Arc<KnownCertificate>) {
         let evicted = self.cache.insert(id, Arc::clone(known));
         if let (Backing::Spill(spill), Some((id, known))) = (&mut self.backing, evicted) {
-            let stored = StoredCertificate { certificate: Arc::clone(&known.certificate), host: known.host };
+            let stored = StoredCertificate::new(Arc::clone(&known.certificate), known.host);
             spill.write(id, &stored);
         }
     }

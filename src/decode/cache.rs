@@ -60,7 +60,8 @@ fn size_of_texts(certificate: &Certificate) -> usize {
         text(name.text()) + attributes.sum::<usize>()
     });
     let san = certificate.san.iter().flat_map(|san| [&san.dns, &san.ip, &san.uri, &san.email]).flatten();
-    names.sum::<usize>() + san.map(|name| text(name)).sum::<usize>()
+    let der = certificate.der.as_ref().map_or(0, |der| der.len());
+    names.sum::<usize>() + san.map(|name| text(name)).sum::<usize>() + der
 }
 
 impl Default for CertificateCache {

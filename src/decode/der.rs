@@ -10,8 +10,8 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name};
 
 use crate::model::{
-    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, EventTime, Key, SelfSigned,
-    Serial, Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
+    Address, Attribute, AttributeKind, Certificate, CertificateSource, DistinguishedName, EventTime, Key,
+    PresentedChain, SelfSigned, Serial, Sha1Digest, Sha256Digest, SubjectAltNames, ValidityTime,
 };
 
 /// Reads a certificate. `subject` and `issuer` are the names as the sensor printed them, where it did.
@@ -82,6 +82,7 @@ fn read(der: &[u8], subject: Option<&str>, issuer: Option<&str>) -> Option<Certi
         }
     }
     certificate.san = Some(san);
+    certificate.der = Some(whole).filter(|der| der.len() <= PresentedChain::MAX_DER).map(Into::into);
     certificate.self_signed = Some(self_signed(&parsed));
     Some(certificate.with_id())
 }

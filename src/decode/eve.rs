@@ -224,6 +224,7 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
         leaf_unparsed_hint: UnparsedHint::default(),
         flow: event.flow_id.map(|id| Id128::of_parts(&[b"flow", &output.source().stream.0, id.as_bytes()])),
         validation_status: None,
+        presented: leaf.as_ref().and(tls.chain).and_then(|raw| output.context.chains.read(raw, der_of_base64)),
         leaf,
         client_leaf,
         service: None,
@@ -301,14 +302,17 @@ fn first_of_chain(raw: &str) -> Option<Cow<'_, str>> {
     first
 }
 
-fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>) -> Certificate {
+fn der_of_base64(text: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     const ENGINE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::STANDARD, LENIENT);
+    ENGINE.decode(text.as_bytes()).ok()
+}
 
+fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>) -> Certificate {
     let subject = tls.subject.and_then(json::string);
     let issuer = tls.issuer.and_then(json::string);
-    if let Some(der) = encoded.and_then(|text| ENGINE.decode(text.as_bytes()).ok())
+    if let Some(der) = encoded.and_then(der_of_base64)
         && let Some(certificate) = certificate_from_der(&der, subject.as_deref(), issuer.as_deref())
     {
         return certificate;

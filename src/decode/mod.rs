@@ -6,6 +6,7 @@
 
 mod bounds;
 mod cache;
+mod chains;
 mod der;
 mod detect;
 mod eve;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use crate::model::{Batch, SourceInfo};
 
 pub use cache::CertificateCache;
+pub use chains::ChainCache;
 pub use der::{attributes_of, certificate_from_der};
 pub use detect::{Detected, Format, detect};
 pub use names::{name_ids, registrable};
@@ -54,6 +56,8 @@ pub const MAX_OVERSIZE_KEPT: usize = 64 * 1024;
 pub struct DecodeContext {
     /// Certificates that were read before, by what was logged of them.
     pub certificates: CertificateCache,
+    /// Chains that were read before.
+    pub chains: ChainCache,
 }
 
 /// Reads all lines of a batch.

@@ -370,6 +370,7 @@ fn session(
         flow: None,
         validation_status: validation.map(|status| output.span(&status)),
         leaf: None,
+        presented: None,
         client_leaf: None,
         service: None,
         client_fingerprints: client_fingerprints(

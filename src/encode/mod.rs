@@ -7,8 +7,10 @@ mod alert;
 mod certificate;
 mod dead_letter;
 mod object;
+mod postdated;
 mod schema;
 
+pub use postdated::Postdated;
 pub use schema::schemas;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,14 +20,15 @@ use serde::Serialize as _;
 pub use alert::Raised;
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
 pub use object::{
-    CertsiftObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory, SideName,
-    SignatureObject,
+    CertsiftObject, ChainObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory,
+    NameAskedObject, SideName, SignatureObject,
 };
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
     Assessment, CertificateAnalysis, EnrichSettings, Subject, TransparencyObject, Verdict, assess_certificate,
-    assess_session, feeds_of, feeds_of_certificate, feeds_of_client, registrations_of, transparency_of,
+    assess_session, chain_of, feeds_of, feeds_of_certificate, feeds_of_client, name_of, registrations_of,
+    transparency_of,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -103,6 +106,8 @@ pub struct Counts {
     pub not_written: u64,
     /// Sessions that could not be compared with feeds of SHA-1, by sensor; an empty name is that of inputs without one.
     pub without_sha1: std::collections::BTreeMap<String, u64>,
+    /// Sensors by what they show of certificates that are not valid yet.
+    pub postdated: Postdated,
 }
 
 impl Counts {
@@ -123,6 +128,7 @@ impl Counts {
         self.faulty += other.faulty;
         self.already_enriched += other.already_enriched;
         self.not_written += other.not_written;
+        self.postdated.add(&other.postdated);
         for (source, sessions) in &other.without_sha1 {
             self.add_without_sha1(source, *sessions);
         }
@@ -203,6 +209,7 @@ fn encode_record(
                 Some(session) => {
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, context, verdict);
+                        counts.postdated.count(judged.batch.source.sensor.as_deref().unwrap_or_default(), context);
                         if lacks_sha1(context, knowledge) {
                             counts.add_without_sha1(judged.batch.source.sensor.as_deref().unwrap_or_default(), 1);
                         }
@@ -260,11 +267,14 @@ fn write_session(
     let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
+    let name = name_of(knowledge, session, server_name);
     let registrations = registrations_of(knowledge, server_name, analysis, context);
     let transparency =
         transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context);
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
     let feeds = feeds_of(knowledge, session, server_name, certificate, context.at);
+    let validation_status = session.validation_status.map(|span| span.of(&judged.batch.text));
+    let chain = chain_of(knowledge, session, server_name, validation_status, certificate, context);
     let client = context.client_certificate.as_ref();
     let client = client.map(|known| (&*known.certificate, analysis_of(known, knowledge)));
     let client_feeds = client.map(|(_, analysis)| feeds_of_client(analysis, context.at)).unwrap_or_default();
@@ -274,7 +284,9 @@ fn write_session(
         session,
         server_name,
         ja4: session.client_fingerprints.ja4.map(|(span, _)| span.of(&judged.batch.text)),
+        name: name.as_deref(),
         context,
+        chain,
         certificate: known.map(|known| &*known.certificate),
         analysis,
         registrations: &registrations,
@@ -299,6 +311,8 @@ fn write_session(
             client.map(|client| CertificateObject::full(CertificateState::default(), Some(client), context.at)),
             Some(IssuerHistory::full(&subject)),
             Some(HistoryObject::of(context, known.map(|known| &*known.certificate))),
+            name.as_deref(),
+            chain,
             (&registrations, &transparency),
             [analysis, client_analysis]
                 .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
@@ -349,6 +363,8 @@ fn full_certificate<'a>(
         head,
         assessment,
         certificate,
+        None,
+        None,
         None,
         None,
         None,

@@ -17,7 +17,9 @@ use crate::enrich::{
 use crate::history::LearningReason;
 use crate::knowledge::KnowledgeVersion;
 use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
+use crate::knowledge::names::NameAnalysis;
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
+use crate::knowledge::trust::{Chain, ChainJudge, ChainReason, ChainStatus};
 use crate::model::{Certificate, Direction, EventTime, Id128, Record, RecordId};
 
 /// A line of output: the record as it came, with the `certsift` object added where certsift has something to say.
@@ -85,6 +87,12 @@ pub struct CertsiftObject<'a> {
     /// How usual certificate and name are here.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<HistoryObject>,
+    /// The name that the client asked for, where there is more to say of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<NameAskedObject<'a>>,
+    /// Whether the server's certificate leads to a root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<ChainObject>,
     /// When the domains of the session were registered.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     registration: Cow<'a, [DomainRegistration]>,
@@ -107,6 +115,31 @@ pub struct CertsiftObject<'a> {
     /// Checks that could not decide, as `check:why`.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     not_evaluated: Cow<'a, [Cow<'static, str>]>,
+}
+
+/// A name that a client asked for.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NameAskedObject<'a> {
+    /// The name with its punycode decoded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unicode: Option<&'a str>,
+    /// Its rank on the lists of popular names, or that of its domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<u32>,
+}
+
+/// Whether a certificate leads to a root, at the record's time.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainObject {
+    /// Whether it does.
+    status: ChainStatus,
+    /// Why it does not, or why that cannot be said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ChainReason>,
+    /// Who says so.
+    by: ChainJudge,
 }
 
 /// How usual an issuer is here, as of the record's time.
@@ -301,6 +334,8 @@ impl<'a> CertsiftObject<'a> {
             client_certificate: None,
             issuer_history,
             history: None,
+            name: None,
+            chain: None,
             registration: Cow::Borrowed(&[]),
             transparency: None,
             signatures: Vec::new(),
@@ -320,6 +355,8 @@ impl<'a> CertsiftObject<'a> {
         client_certificate: Option<CertificateObject<'a>>,
         issuer_history: Option<IssuerHistory>,
         history: Option<HistoryObject>,
+        name: Option<&'a NameAnalysis>,
+        chain: Option<Chain>,
         (registration, transparency): (&'a [DomainRegistration], &TransparencyObject),
         signatures: [&'a [SignatureMatch]; 2],
         feeds: [&'a [FeedMatch]; 2],
@@ -340,6 +377,8 @@ impl<'a> CertsiftObject<'a> {
             client_certificate,
             issuer_history: issuer_history.filter(|_| !brief.certificate.is_absent()),
             history: history.filter(|history| !history.is_empty()),
+            name: name.and_then(NameAskedObject::of),
+            chain: chain.map(|chain| ChainObject { status: chain.status, reason: chain.reason, by: chain.by }),
             registration: Cow::Borrowed(registration),
             transparency: Some(transparency).filter(|known| !known.is_empty()).cloned(),
             signatures: signatures().map(|(side, signature)| SignatureObject::of(side, signature)).collect(),
@@ -394,6 +433,13 @@ impl IssuerHistory {
             last_seen: seen.issuer.map(|issuer| Text(issuer.last_seen)),
             ..Self::brief(subject)
         }
+    }
+}
+
+impl<'a> NameAskedObject<'a> {
+    fn of(name: &'a NameAnalysis) -> Option<Self> {
+        let object = Self { unicode: name.unicode.as_deref(), rank: name.rank };
+        (object.unicode.is_some() || object.rank.is_some()).then_some(object)
     }
 }
 

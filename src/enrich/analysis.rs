@@ -1,8 +1,10 @@
 //! What follows from a certificate and from knowledge alone: worked out once per certificate.
 
+use super::oddities::Oddities;
 use crate::decode::registrable;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
+use crate::knowledge::names::Imitation;
 use crate::knowledge::signatures::{Confidence, Severity, Verdict};
 use crate::model::{AttributeKind, Certificate, EventTime, Id128};
 
@@ -12,6 +14,7 @@ pub struct CertificateAnalysis {
     signatures: Vec<SignatureMatch>,
     feeds: Vec<FeedMatch>,
     issuer_is_public: Option<bool>,
+    oddities: Oddities,
     domains: Vec<(Id128, Box<str>)>,
     text: CertificateText,
 }
@@ -90,6 +93,7 @@ impl CertificateAnalysis {
             signatures,
             feeds: knowledge.feeds.of_certificate(certificate),
             issuer_is_public,
+            oddities: Oddities::of(certificate, issuer_is_public, knowledge),
             domains: domains_of(certificate),
             text: CertificateText::of(certificate),
         }
@@ -108,6 +112,16 @@ impl CertificateAnalysis {
     /// Whether the issuer is named as a public CA; `None` when it is not known.
     pub fn issuer_is_public(&self) -> Option<bool> {
         self.issuer_is_public
+    }
+
+    /// What is odd in the certificate by itself.
+    pub fn oddities(&self) -> &Oddities {
+        &self.oddities
+    }
+
+    /// The first of its names that imitates another, as it reads, and whom.
+    pub(super) fn imitates(&self) -> Option<(&str, &Imitation)> {
+        self.oddities.imitates.as_ref().map(|(name, imitation)| (&**name, imitation))
     }
 
     /// The registrable domains that the certificate is for.

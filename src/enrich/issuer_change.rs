@@ -69,10 +69,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// Whether the name that was asked for is one that the user watches over.
 pub(super) fn is_watched(subject: &Subject<'_>) -> bool {
-    let watched = &subject.knowledge.watch_names;
-    let Some(name) = subject.server_name.filter(|_| !watched.is_empty()) else { return false };
-    let Some((_, domain)) = crate::decode::registrable(name) else { return false };
-    watched.iter().any(|own| own.domain.as_deref() == Some(&domain))
+    subject.name.is_some_and(|name| name.is_watched)
 }
 
 fn report_change(

@@ -7,30 +7,44 @@
 //! A check is one file with a function `check`, its `ID` and what would be `BENIGN`, named in the list below; what it
 //! cannot evaluate is put into words in `not_evaluated`. Nothing else has to be touched to add one.
 
+mod address_name;
 mod allow;
 mod analysis;
+mod chain;
 mod changing_server;
 mod client_certificate;
 mod client_fingerprint;
 mod feed;
 mod first_seen_certificate;
 mod first_seen_name;
+mod forged_ca;
+mod free_ca;
 mod fresh_certificate;
 mod interception;
 mod issuer_change;
 mod lookalike;
+mod missing_san;
 mod moved_certificate;
+mod name_mismatch;
 mod new_domain;
 pub mod not_evaluated;
+mod odd_text;
+mod oddities;
+mod origin_ca;
+mod out_of_validity;
 mod own_certificate;
+mod random_name;
 mod rare_issuer;
 mod score;
 mod self_signed;
 mod shared_certificate;
 mod signature;
 mod transparency;
+mod untrusted_chain;
 mod unusual_port;
+mod validity;
 mod vendor_mimic;
+mod weak_crypto;
 
 use std::borrow::Cow;
 
@@ -40,6 +54,7 @@ use serde::Serialize;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateText, SignatureMatch};
+pub use chain::{chain_of, name_of};
 pub use feed::{feeds_of, feeds_of_certificate, feeds_of_client};
 pub(crate) use issuer_change::called as issuer_called;
 pub use rare_issuer::IssuerClass;
@@ -51,11 +66,13 @@ use crate::correlate::SessionContext;
 use crate::history::FirstSeen;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
+use crate::knowledge::names::NameAnalysis;
 use crate::knowledge::registrations::Precision;
+use crate::knowledge::trust::Chain;
 use crate::model::{Certificate, Direction, EventTime, Session};
 
 /// The checks, in the order in which their findings are listed.
-const CHECKS: [Check; 19] = [
+const CHECKS: [Check; 31] = [
     Check { id: signature::ID, run: signature::check, benign: signature::BENIGN, asks_history: false },
     Check { id: feed::ID, run: feed::check, benign: feed::BENIGN, asks_history: false },
     Check {
@@ -84,6 +101,7 @@ const CHECKS: [Check; 19] = [
         asks_history: true,
     },
     Check { id: changing_server::ID, run: changing_server::check, benign: changing_server::BENIGN, asks_history: true },
+    Check { id: forged_ca::ID, run: forged_ca::check, benign: forged_ca::BENIGN, asks_history: false },
     Check { id: lookalike::ID, run: lookalike::check, benign: lookalike::BENIGN, asks_history: false },
     Check { id: new_domain::ID, run: new_domain::check, benign: new_domain::BENIGN, asks_history: false },
     Check {
@@ -92,9 +110,30 @@ const CHECKS: [Check; 19] = [
         benign: fresh_certificate::BENIGN,
         asks_history: true,
     },
+    Check { id: free_ca::ID, run: free_ca::check, benign: free_ca::BENIGN, asks_history: false },
     Check { id: rare_issuer::ID, run: rare_issuer::check, benign: rare_issuer::BENIGN, asks_history: true },
+    Check { id: origin_ca::ID, run: origin_ca::check, benign: origin_ca::BENIGN, asks_history: false },
+    Check {
+        id: untrusted_chain::ID,
+        run: untrusted_chain::check,
+        benign: untrusted_chain::BENIGN,
+        asks_history: false,
+    },
+    Check {
+        id: out_of_validity::ID,
+        run: out_of_validity::check,
+        benign: out_of_validity::BENIGN,
+        asks_history: false,
+    },
     Check { id: vendor_mimic::ID, run: vendor_mimic::check, benign: vendor_mimic::BENIGN, asks_history: false },
     Check { id: self_signed::ID, run: self_signed::check, benign: self_signed::BENIGN, asks_history: false },
+    Check { id: name_mismatch::ID, run: name_mismatch::check, benign: name_mismatch::BENIGN, asks_history: false },
+    Check { id: address_name::ID, run: address_name::check, benign: address_name::BENIGN, asks_history: false },
+    Check { id: random_name::ID, run: random_name::check, benign: random_name::BENIGN, asks_history: false },
+    Check { id: validity::ID, run: validity::check, benign: validity::BENIGN, asks_history: false },
+    Check { id: missing_san::ID, run: missing_san::check, benign: missing_san::BENIGN, asks_history: false },
+    Check { id: odd_text::ID, run: odd_text::check, benign: odd_text::BENIGN, asks_history: false },
+    Check { id: weak_crypto::ID, run: weak_crypto::check, benign: weak_crypto::BENIGN, asks_history: false },
     Check { id: interception::ID, run: interception::check, benign: interception::BENIGN, asks_history: true },
     Check {
         id: first_seen_certificate::ID,
@@ -136,12 +175,16 @@ pub struct Subject<'a> {
     pub server_name: Option<&'a str>,
     /// The client's JA4.
     pub ja4: Option<&'a str>,
+    /// What can be said of that name.
+    pub name: Option<&'a NameAnalysis>,
     /// What was known when the session was judged.
     pub context: &'a SessionContext,
     /// The certificate, presented or recalled.
     pub certificate: Option<&'a Certificate>,
     /// What follows from the certificate and from knowledge alone.
     pub analysis: Option<&'a CertificateAnalysis>,
+    /// Whether the certificate leads to a root, where that is known.
+    pub chain: Option<Chain>,
     /// When the domains of the session were registered.
     pub registrations: &'a [DomainRegistration],
     /// What transparency logs know of the session.
@@ -158,6 +201,14 @@ impl Subject<'_> {
     /// Whether the session goes out, as far as that can be said.
     fn is_outbound(&self) -> bool {
         matches!(self.context.direction, None | Some(Direction::Outbound))
+    }
+
+    /// The group of evidence. What a leaf that vouches for itself says of itself is one thing: one command makes it all.
+    fn group(&self, group: Group) -> Group {
+        match self.certificate {
+            Some(certificate) if certificate.is_self_issued() => Group::Trust,
+            _ => group,
+        }
     }
 }
 
@@ -251,6 +302,8 @@ pub enum Group {
     Share,
     /// Who vouches for the certificate.
     Trust,
+    /// How the certificate is made.
+    Structure,
     /// Nothing by itself: it explains other findings.
     Context,
 }
@@ -313,6 +366,11 @@ impl Findings {
     /// Changes what the findings of one check do to the verdict.
     fn set_effect(&mut self, id: &str, effect: Effect) {
         self.found.iter_mut().filter(|found| found.finding.id == id).for_each(|found| found.effect = effect);
+    }
+
+    /// Whether a check found something.
+    pub fn has(&self, id: &str) -> bool {
+        self.found.iter().any(|found| found.finding.id == id)
     }
 
     /// Whether something of a group was found.

@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 29] = [
+const NOT_EVALUATED: [Reason; 50] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -67,7 +67,44 @@ const NOT_EVALUATED: [Reason; 29] = [
         "there are no names to compare with",
         "put your own domains and brands into knowledge.watch_names",
     ),
-    reason("lookalike:no_name", "the client asked for no name", "nothing: there is nothing to compare"),
+    reason(
+        "lookalike:no_name",
+        "the client asked for no name, and no certificate is known",
+        "nothing: there is nothing to compare",
+    ),
+    reason("forged_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("forged_ca:not_logged", "the issuer is not logged", LOG_DER),
+    reason("free_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("origin_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("origin_ca:not_logged", "the issuer is not logged", LOG_DER),
+    reason("untrusted_chain:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason(
+        "untrusted_chain:not_logged",
+        "neither the certificate itself nor the sensor's own verdict on the chain is logged",
+        "log the certificate itself, or with Zeek load policy/protocols/ssl/validate-certs",
+    ),
+    reason(
+        "untrusted_chain:unverifiable",
+        "whether the certificate leads to a root cannot be said",
+        "chain.reason says why; for a missing issuer, name CCADB's certificates in [trust] intermediates",
+    ),
+    reason("out_of_validity:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("out_of_validity:not_logged", "the validity is not logged", LOG_DER),
+    reason("name_mismatch:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("name_mismatch:no_name", "the client asked for no name", "nothing: there is nothing to compare"),
+    reason(
+        "name_mismatch:not_logged",
+        "the names of the certificate are not logged, or are more than are kept",
+        "with Suricata 8, log subjectaltname; or log the certificate itself",
+    ),
+    reason("address_name:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("random_name:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("validity:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("validity:not_logged", "the validity is not logged", LOG_DER),
+    reason("missing_san:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("missing_san:not_logged", "alternative names are not logged", LOG_DER),
+    reason("odd_text:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
+    reason("weak_crypto:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason(
         "new_domain:no_list",
         "no list of registrations is loaded",

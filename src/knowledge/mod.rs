@@ -4,7 +4,9 @@
 
 pub mod feeds;
 mod files;
+pub mod names;
 pub mod own_certificates;
+pub mod pem;
 mod prefixes;
 pub mod public_cas;
 pub mod registrations;
@@ -15,18 +17,21 @@ pub mod suffix_list;
 #[cfg(test)]
 mod test_corpus;
 pub mod transparency;
+pub mod trust;
 mod version;
 pub mod watch;
 
 pub use feeds::{AllowList, Feeds};
 pub(crate) use files::{Concern, Stamp, ends_within_a_line, matches};
 pub use files::{FileChanges, KnowledgeFiles, files_of};
+pub use names::{Names, PopularNames};
 pub use own_certificates::OwnCertificates;
 pub use prefixes::{Owner, Prefixes};
 pub use public_cas::PublicCas;
 pub use registrations::{RegistrationList, Registrations};
 pub use signatures::Signatures;
 pub use transparency::Transparency;
+pub use trust::TrustStore;
 pub use version::KnowledgeVersion;
 pub use watch::WatchNames;
 
@@ -42,10 +47,12 @@ pub struct Knowledge {
     pub public_cas: Arc<PublicCas>,
     /// When domains were registered.
     pub registrations: Arc<Registrations>,
+    /// Roots and certificates of CAs.
+    pub trust: Arc<TrustStore>,
+    /// Names and brands that the user watches over, and popular ones.
+    pub names: Arc<Names>,
     /// What Certificate Transparency logs hold.
     pub transparency: Arc<Transparency>,
-    /// Names and brands that the user watches over.
-    pub watch_names: Arc<WatchNames>,
     /// Certificates, names and addresses that others published.
     pub feeds: Arc<Feeds>,
     /// The user's exceptions.
@@ -67,8 +74,9 @@ impl Knowledge {
             signatures,
             public_cas: Arc::new(PublicCas::builtin()),
             registrations: Arc::default(),
+            trust: Arc::new(TrustStore::builtin()),
+            names: Arc::default(),
             transparency: Arc::default(),
-            watch_names: Arc::default(),
             feeds: Arc::default(),
             allow: Arc::default(),
             own_certificates: Arc::default(),

@@ -46,6 +46,11 @@ impl Rotation {
         }
     }
 
+    /// Whether an organisation of an issuer gives certificates to programs, for nothing or by contract of the hoster.
+    pub fn is_automated(&self, organization: &str) -> bool {
+        self.issuers.get(&folded(organization)).is_some_and(|groups| groups.contains(&AUTOMATED))
+    }
+
     /// The owner of a registrable domain, where he uses several CAs.
     pub fn owner_of_domain(&self, domain: &str) -> Option<&'static str> {
         self.domains.get(domain).copied()
@@ -115,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_issuer_is_disclosed() {
-        let disclosed: BTreeSet<_> = include_str!("public_cas.tsv")
+        let disclosed: BTreeSet<_> = include_str!("public_cas/public_cas.tsv")
             .lines()
             .filter_map(|line| {
                 let name = line.split('\t').next()?;

@@ -29,6 +29,27 @@ pub(crate) fn zeek_certificates(relative: &str) -> Option<Vec<Certificate>> {
     Some(text.lines().map(|line| zeek_certificate(&serde_json::from_str(line).unwrap())).collect())
 }
 
+/// The labels that somebody chose of the names that the Zeek logs ask for, each once.
+pub(crate) fn asked_labels() -> Option<std::collections::BTreeSet<String>> {
+    let names = asked_names()?;
+    let domains = names.iter().filter_map(|name| super::suffix::registrable_domain(name));
+    Some(domains.filter_map(|domain| domain.split('.').next().map(str::to_owned)).collect())
+}
+
+/// The names that the Zeek logs ask for, in lower case, each once.
+pub(crate) fn asked_names() -> Option<std::collections::BTreeSet<String>> {
+    let mut names = std::collections::BTreeSet::new();
+    for set in ["zeek-6.2-json/ssl.log.gz", "zeek-3.0-json/ssl.log.gz"] {
+        let mut text = String::new();
+        flate2::read::MultiGzDecoder::new(std::fs::File::open(path(set)?).unwrap()).read_to_string(&mut text).unwrap();
+        for line in text.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            names.extend(row.get("server_name").and_then(serde_json::Value::as_str).map(str::to_lowercase));
+        }
+    }
+    Some(names)
+}
+
 fn zeek_certificate(row: &serde_json::Value) -> Certificate {
     let text = |key: &str| row.get(key).and_then(serde_json::Value::as_str);
     let subject = text("certificate.subject").map(DistinguishedName::from_rfc2253);

@@ -1,6 +1,7 @@
 //! Names and brands that the user watches over.
 
-use super::suffix::registrable_domain;
+use super::names::skeleton;
+use super::suffix::{controlling_domain, registrable_domain};
 
 /// The user's own names and brands, prepared for comparison.
 #[derive(Debug, Default)]
@@ -13,7 +14,7 @@ pub struct WatchNames {
 pub struct WatchedName {
     /// As the user wrote it.
     pub written: Box<str>,
-    /// Its registrable domain, where it is a host name.
+    /// The domain below which one party decides, where it is a host name.
     pub domain: Option<Box<str>>,
     /// What imitations imitate: the first label of the domain, or the brand, letters and digits only, confusable
     /// characters folded.
@@ -22,7 +23,7 @@ pub struct WatchedName {
 
 /// Shorter names are part of too many others to be compared.
 const MIN_SKELETON: usize = 5;
-/// Names that can be watched; each is compared with every distinct name.
+/// Names that can be watched.
 const MAX_NAMES: usize = 10_000;
 
 impl WatchNames {
@@ -44,15 +45,21 @@ impl WatchNames {
     }
 
     /// The names in the order in which the user wrote them.
-    pub fn iter(&self) -> impl Iterator<Item = &WatchedName> {
+    pub fn iter(&self) -> impl Iterator<Item = &WatchedName> + Clone {
         self.names.iter()
+    }
+
+    /// The name of that number in the order in which the user wrote them.
+    pub(super) fn get(&self, number: u32) -> Option<&WatchedName> {
+        self.names.get(number as usize)
     }
 }
 
 impl WatchedName {
     fn new(written: &str) -> Result<Self, String> {
         let folded = written.trim().trim_end_matches('.').to_lowercase();
-        let domain = registrable_domain(&folded).filter(|_| !folded.contains(char::is_whitespace));
+        let host = Some(&*folded).filter(|folded| !folded.contains(char::is_whitespace));
+        let domain = host.and_then(|host| controlling_domain(host).or_else(|| registrable_domain(host)));
         let imitated = domain.map_or(folded.as_str(), |domain| domain.split('.').next().unwrap_or(domain));
         let skeleton = skeleton(imitated);
         if skeleton.len() < MIN_SKELETON {
@@ -62,40 +69,20 @@ impl WatchedName {
     }
 }
 
-/// Letters and digits of a label in lower case, with those that are mistaken for each other made one.
-pub(crate) fn skeleton(label: &str) -> String {
-    let mut out = String::with_capacity(label.len());
-    for character in label.chars() {
-        let folded = match character {
-            '0' => 'o',
-            '1' | 'i' | '|' => 'l',
-            '3' => 'e',
-            '5' => 's',
-            other if other.is_alphanumeric() => other,
-            _ => continue,
-        };
-        out.extend(folded.to_lowercase());
-    }
-    out.replace("rn", "m").replace("vv", "w")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_host_name_is_watched_by_its_registrable_domain_and_a_brand_by_its_letters() {
-        let names = WatchNames::new(&["www.riverton-library.example", "Riverton Library"]).unwrap();
+    fn a_host_name_is_watched_by_its_domain_and_a_brand_by_its_letters() {
+        let names =
+            WatchNames::new(&["www.riverton-library.example", "Riverton Library", "riverton.github.io"]).unwrap();
         let names: Vec<_> = names.iter().collect();
         assert_eq!(names[0].domain.as_deref(), Some("riverton-library.example"));
         assert_eq!(names[0].skeleton, names[1].skeleton);
         assert_eq!(names[1].domain, None);
-    }
-
-    #[test]
-    fn what_is_mistaken_for_each_other_has_one_skeleton() {
-        assert_eq!(skeleton("rivert0n-library"), skeleton("Riverton Library"));
-        assert_eq!(skeleton("rnicrosoft"), skeleton("microsoft"));
+        // Who has a page at a hoster watches that page, and not the hoster.
+        assert_eq!((names[2].domain.as_deref(), &*names[2].skeleton), (Some("riverton.github.io"), "rlverton"));
         assert!(WatchNames::new(&["abc"]).unwrap_err().contains("abc"));
     }
 }

@@ -1,5 +1,7 @@
 //! What is known of one certificate, from log strings or from DER.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::hash::{CertificateId, Id128, Sha1Digest, Sha256Digest};
@@ -50,6 +52,23 @@ pub struct Certificate {
     pub logged_at: Option<EventTime>,
     /// Key identifier of the issuer (RFC 5280 §4.2.1.1), from DER.
     pub authority_key_id: Option<Box<[u8]>>,
+    /// The certificate itself, where it is logged; it is stored apart.
+    #[serde(skip)]
+    pub der: Option<Arc<[u8]>>,
+}
+
+/// What a server sent with its certificate.
+#[derive(Debug)]
+pub struct PresentedChain {
+    /// A hash of what was logged.
+    pub id: Id128,
+    /// The certificates in their order, the server's own among them.
+    pub certificates: Vec<Box<[u8]>>,
+}
+
+impl PresentedChain {
+    /// Longest certificate that is kept for checking, in bytes; the longest seen in public data has 8 kB.
+    pub const MAX_DER: usize = 16 * 1024;
 }
 
 /// Where the facts of a certificate come from.
@@ -159,6 +178,7 @@ impl Certificate {
             issuer_organization: None,
             logged_at: None,
             authority_key_id: None,
+            der: None,
         }
     }
 
@@ -179,18 +199,28 @@ impl Certificate {
         Some(not_after.0.saturating_sub(not_before.0).div_euclid(86_400))
     }
 
-    /// Whether it is for a name, which may be a wildcard's first label: by its alternative names, and by the common name
-    /// where those are unknown or there are none. `None` when that cannot be said: neither is logged, or there are more
-    /// names than are kept.
+    /// Whether it is for a name (RFC 9525): an address by its alternative addresses alone, a host name by its alternative
+    /// names, where `*.` stands for one label and no less than two follow it. By the common name where alternative names are
+    /// unknown or there are none (RFC 6125). `None` when that cannot be said: neither is logged, or there are more names
+    /// than are kept.
     pub fn covers(&self, name: &str) -> Option<bool> {
         let name = name.strip_suffix('.').unwrap_or(name);
-        let stands_for = |pattern: &str| match pattern.strip_prefix("*.") {
-            Some(parent) => name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
-            None => pattern.eq_ignore_ascii_case(name),
+        let address = address_of(name);
+        let stands_for = |pattern: &str| match (address, pattern.strip_prefix("*.")) {
+            (Some(address), _) => address_of(pattern) == Some(address),
+            (None, Some(parent)) => {
+                let rest = name.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, rest)| rest);
+                rest.is_some_and(|rest| rest.contains('.') && rest.eq_ignore_ascii_case(parent))
+            }
+            (None, None) => pattern.strip_suffix('.').unwrap_or(pattern).eq_ignore_ascii_case(name),
         };
         match &self.san {
-            Some(san) if !san.dns.is_empty() => {
-                let found = san.dns.iter().chain(&san.ip).any(|pattern| stands_for(pattern));
+            Some(san) if !(san.dns.is_empty() && san.ip.is_empty()) => {
+                // What a sensor printed among the names may be an address.
+                let found = match address {
+                    Some(_) => san.ip.iter().chain(&san.dns).any(|known| stands_for(known)),
+                    None => san.dns.iter().any(|pattern| stands_for(pattern)),
+                };
                 (found || san.count as usize <= SubjectAltNames::MAX_KEPT).then_some(found)
             }
             san => {
@@ -198,6 +228,14 @@ impl Certificate {
                 (found || san.is_some()).then_some(found)
             }
         }
+    }
+
+    /// The names that it is for: its alternative names and addresses, else its common names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let san = self.san.iter().flat_map(|san| san.dns.iter().chain(&san.ip)).map(|name| &**name);
+        let has_san = self.san.as_ref().is_some_and(|san| !(san.dns.is_empty() && san.ip.is_empty()));
+        let common = self.subject.iter().filter(move |_| !has_san);
+        san.chain(common.flat_map(|subject| subject.values(&AttributeKind::CommonName)))
     }
 
     /// Whether subject and issuer are the same name.
@@ -222,9 +260,75 @@ impl Certificate {
     }
 }
 
+/// The address that a text is, with or without brackets.
+fn address_of(text: &str) -> Option<std::net::IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok()
+}
+
 /// The organisation of a name, as an identity.
 pub(crate) fn organization_id(name: &DistinguishedName) -> Option<Id128> {
     let organization = name.first(&AttributeKind::Organization)?;
     let folded = organization.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     Some(Id128::of_parts(&[b"organization", folded.as_bytes()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(common_name: &str, san: Option<&[&str]>) -> Certificate {
+        let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+        certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN={common_name}")));
+        certificate.san = san.map(|names| {
+            let mut san = SubjectAltNames::default();
+            for name in names {
+                if address_of(name).is_some() { san.push_ip(name) } else { san.push_dns(name) }
+            }
+            san
+        });
+        certificate
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_one_label_and_not_for_less_or_more() {
+        let shop = certificate("ignored.example", Some(&["*.shop.example", "shop.example", "*.example"]));
+        for (name, covered) in [
+            ("www.shop.example", true),
+            ("WWW.Shop.Example.", true),
+            ("shop.example", true),
+            ("a.www.shop.example", false),
+            (".shop.example", false),
+            ("other.example", false),
+            // The common name counts only where there is no alternative name.
+            ("ignored.example", false),
+        ] {
+            assert_eq!(shop.covers(name), Some(covered), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_covered_by_addresses_alone() {
+        let host = certificate("192.0.2.9", Some(&["host.example", "192.0.2.7", "2001:db8::1", "*.0.2.8"]));
+        for (name, covered) in [
+            ("192.0.2.7", true),
+            ("[2001:db8::1]", true),
+            ("2001:0db8:0::1", true),
+            ("192.0.2.8", false),
+            ("192.0.2.9", false),
+        ] {
+            assert_eq!(host.covers(name), Some(covered), "{name}");
+        }
+        assert_eq!(certificate("192.0.2.9", Some(&[])).covers("192.0.2.9"), Some(true));
+    }
+
+    #[test]
+    fn what_is_not_logged_is_neither() {
+        assert_eq!(certificate("host.example", None).covers("host.example"), Some(true));
+        assert_eq!(certificate("host.example", None).covers("other.example"), None);
+        assert_eq!(certificate("host.example", Some(&[])).covers("other.example"), Some(false));
+        let many: Vec<String> = (0..300).map(|number| format!("n{number}.example")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(certificate("host.example", Some(&many)).covers("other.example"), None);
+    }
 }

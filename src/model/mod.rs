@@ -14,7 +14,7 @@ mod time;
 
 pub use address::{Address, Direction, Networks};
 pub(crate) use certificate::organization_id;
-pub use certificate::{Certificate, CertificateSource, Key, SelfSigned, SubjectAltNames};
+pub use certificate::{Certificate, CertificateSource, Key, PresentedChain, SelfSigned, SubjectAltNames};
 pub use fault::{Fault, FaultField, Problem};
 pub(crate) use hash::hex_value;
 pub use hash::{CertificateId, Id128, Ja3, RecordId, Sha1Digest, Sha256Digest, StreamKey};

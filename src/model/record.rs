@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::address::Address;
-use super::certificate::Certificate;
+use super::certificate::{Certificate, PresentedChain};
 use super::fault::Fault;
 use super::hash::{CertificateId, Id128, Ja3, Sha1Digest, Sha256Digest, StreamKey};
 use super::time::{EventTime, TimeZone};
@@ -160,6 +160,10 @@ pub struct Session {
     pub validation_status: Option<Span>,
     /// The leaf, where the record itself holds its facts (EVE).
     pub leaf: Option<Arc<Certificate>>,
+    /// What the server sent with it, where the record holds that (EVE `chain`). Such a session never waits, so that it is
+    /// not stored.
+    #[serde(skip)]
+    pub presented: Option<Arc<PresentedChain>>,
     /// The client's certificate, where the record itself holds its facts (EVE).
     pub client_leaf: Option<Arc<Certificate>>,
     /// The service, as clients see it: address, port, and the name that they ask for, or none. It follows from these, and

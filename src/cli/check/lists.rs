@@ -7,6 +7,8 @@ use crate::cli::summary::now;
 use crate::config::{Config, check_feeds, expand};
 use crate::enrich::checks;
 use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
+use crate::knowledge::names::RankReport;
+use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::ListReport;
 use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of, suffix};
 use crate::model::EventTime;
@@ -31,6 +33,8 @@ pub(super) fn section(checked: &Checked) -> Section {
     sha1_only(&mut section, &reports.feeds);
     reports.lists.iter().for_each(|report| list(&mut section, "registrations", report));
     reports.transparency.iter().for_each(|report| list(&mut section, "transparency", report));
+    reports.popular.iter().for_each(|report| ranks(&mut section, report));
+    reports.certificates.iter().for_each(|report| certificates(&mut section, report));
     let own = [
         ("exceptions", &reports.allow),
         ("own certificates", &reports.own_certificates),
@@ -146,6 +150,27 @@ fn list(section: &mut Section, what: &str, report: &ListReport) {
         let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad_rows));
+    }
+}
+
+fn ranks(section: &mut Section, report: &RankReport) {
+    let path = report.path.display();
+    section.fact("popular names", format!("{path}: {} rows", report.rows));
+    if let Some(error) = &report.error {
+        section.warning(format!("{path}: cannot be read to its end: {error}"));
+    }
+    if report.bad_rows > 0 {
+        let first = report.first_bad_rows.iter().map(|(line, problem)| format!("line {line}: {problem}"));
+        let first = first.collect::<Vec<_>>().join("; ");
+        section.warning(format!("{path}: {} rows are left out: {first}", report.bad_rows));
+    }
+}
+
+fn certificates(section: &mut Section, report: &PemReport) {
+    let path = report.path.display();
+    section.fact("certificates of CAs", format!("{path}: {}", report.certificates));
+    if report.bad > 0 {
+        section.warning(format!("{path}: {} blocks are no certificate that can be used", report.bad));
     }
 }
 

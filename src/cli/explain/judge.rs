@@ -119,6 +119,7 @@ pub(super) fn session_with(
         flow: None,
         validation_status: None,
         leaf: Some(Arc::new(leaf)),
+        presented: None,
         client_leaf: None,
         service: None,
         client_fingerprints: ClientFingerprints::default(),

@@ -1,18 +1,34 @@
-//! In: the compiled-in table of every CA certificate disclosed in the Common CA Database. Out: whether a name is one of
-//! a public CA's, when it was valid, and with which keys. Promise: loading costs a hash per name and no parsing.
+//! In: the compiled-in table of every CA certificate disclosed in the Common CA Database, or the user's own copy of CCADB's
+//! report. Out: whether a name is one of a public CA's, when it was valid, with which keys, and whether somebody forged it.
+//! Promise: loading the table costs a hash per name and no parsing.
 //!
-//! The table is made by `examples/generate_public_cas.rs`. It holds one line per name, in the normal form of
+//! The table is made by `examples/generate_public_cas.rs` with the [`TableBuilder`]. It holds one line per name, in the normal form of
 //! [`DistinguishedName::normalised`], sorted: the name, a tab, and its certificates as
 //! `first day-last day:key identifier`, joined by commas. Days count from 1970-01-01; of the subject key identifier the
 //! first 16 hexadecimal digits are kept, and nothing where the certificate has none.
 
+mod forgery;
+mod table;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+pub use forgery::Forgery;
+pub use table::TableBuilder;
+
+use super::pem::{self, PemReport};
 use crate::model::{DistinguishedName, Id128};
+use forgery::NearNames;
 
 /// The table of public CAs; lines are found by their name's key and read when they are asked for.
 pub struct PublicCas {
-    table: &'static str,
+    table: Cow<'static, str>,
     /// Key of the name and offset of its line, sorted by key.
     index: Vec<(Id128, u32)>,
+    /// The last day on which the validity of one of the certificates began.
+    newest_day: OnceLock<i32>,
+    near_names: OnceLock<NearNames>,
 }
 
 /// One name under which a public CA issues.
@@ -36,7 +52,18 @@ pub struct CaWindow<'a> {
 impl PublicCas {
     /// The table that is compiled in.
     pub fn builtin() -> Self {
-        Self::index(include_str!("public_cas.tsv"))
+        Self::index(Cow::Borrowed(include_str!("public_cas.tsv")))
+    }
+
+    /// The public CAs of CCADB's report of all certificates, which files hold together, instead of those compiled in.
+    /// Without a certificate in any of them the table that is compiled in stays.
+    pub fn load(paths: &[PathBuf]) -> (Self, Vec<PemReport>) {
+        let mut table = TableBuilder::default();
+        let reports = paths.iter().map(|path| pem::read(path, |der| table.add(&der).is_ok())).collect();
+        match table.names() {
+            0 => (Self::builtin(), reports),
+            _ => (Self::index(Cow::Owned(table.lines())), reports),
+        }
     }
 
     /// The public CA of that name, whatever the order, case and spelling of its attributes.
@@ -57,7 +84,25 @@ impl PublicCas {
         self.index.is_empty()
     }
 
-    fn index(table: &'static str) -> Self {
+    /// The names and certificates, in the order of the table.
+    fn all(&self) -> impl Iterator<Item = PublicCa<'_>> {
+        let lines = self.table.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| line.split_once('\t')).map(|(name, windows)| PublicCa { name, windows })
+    }
+
+    /// The last day on which the validity of a CA's certificate began: the table knows nothing of later days.
+    fn newest_day(&self) -> i32 {
+        *self.newest_day.get_or_init(|| {
+            let days = self.all().flat_map(|ca| ca.windows().map(|window| window.not_before_day));
+            days.max().unwrap_or(i32::MIN)
+        })
+    }
+
+    fn near_names(&self) -> &NearNames {
+        self.near_names.get_or_init(|| NearNames::new(self.all().map(|ca| ca.name)))
+    }
+
+    fn index(table: Cow<'static, str>) -> Self {
         let mut index = Vec::with_capacity(8192);
         let mut offset = 0_u32;
         for line in table.split_inclusive('\n') {
@@ -67,7 +112,7 @@ impl PublicCas {
             offset += line.len() as u32;
         }
         index.sort_unstable();
-        Self { table, index }
+        Self { table, index, newest_day: OnceLock::new(), near_names: OnceLock::new() }
     }
 }
 

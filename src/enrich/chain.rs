@@ -1,0 +1,45 @@
+//! What is known of a session's name, and of where its certificate leads.
+
+use std::sync::Arc;
+
+use crate::correlate::{Leaf, SessionContext};
+use crate::knowledge::Knowledge;
+use crate::knowledge::names::NameAnalysis;
+use crate::knowledge::trust::{Chain, ChainStatus, of_sensor};
+use crate::model::{Certificate, Session};
+
+use super::CertificateAnalysis;
+
+/// What can be said of the name that the client asked for.
+pub fn name_of(knowledge: &Knowledge, session: &Session, server_name: Option<&str>) -> Option<Arc<NameAnalysis>> {
+    let (ids, name) = session.name.zip(server_name)?;
+    Some(knowledge.names.of_id(ids.name, name))
+}
+
+/// Whether the server's certificate leads to a root at the record's time: by certsift where DER is logged and can be judged,
+/// else by the sensor.
+pub fn chain_of(
+    knowledge: &Knowledge,
+    session: &Session,
+    server_name: Option<&str>,
+    validation_status: Option<&str>,
+    certificate: Option<(&Certificate, &CertificateAnalysis)>,
+    context: &SessionContext,
+) -> Option<Chain> {
+    let (certificate, analysis) = certificate?;
+    let presented = session.presented.as_deref();
+    let is_public = analysis.issuer_is_public() == Some(true);
+    let by_der = knowledge.trust.chain(certificate, presented, context.at.seconds(), is_public);
+    // What the sensor says is of what this session showed.
+    let is_shown = matches!(context.leaf, Leaf::Presented(_));
+    let by_sensor = || of_sensor(validation_status.filter(|_| is_shown)?, analysis.issuer_is_public());
+    let chain = match by_der {
+        Some(chain) if chain.status != ChainStatus::Unverifiable => chain,
+        by_der => by_sensor().or(by_der)?,
+    };
+    let is_for_another = server_name.is_some_and(|name| certificate.covers(name) == Some(false));
+    Some(match chain.status {
+        ChainStatus::Trusted if is_for_another => Chain { status: ChainStatus::NameMismatch, ..chain },
+        _ => chain,
+    })
+}

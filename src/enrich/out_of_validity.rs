@@ -1,0 +1,66 @@
+//! Certificates that are not valid at the record's time.
+//!
+//! Zeek before 8.0 writes validity in the sensor's zone, so that without DER a date counts only when it is off by more
+//! than any zone is. Where many certificates of public CAs are not valid *yet*, the sensor's clock is behind or its times are
+//! relative, which is said once for each sensor, and weighs nothing.
+
+use super::rare_issuer::{IssuerClass, class};
+use super::score::severity_of;
+use super::{Effect, Finding, Findings, Group, Subject};
+use crate::model::CertificateSource;
+
+/// The id of the check and of its findings.
+pub(super) const ID: &str = "out_of_validity";
+/// What would be benign, for a person who looks at the finding.
+pub(super) const BENIGN: &str = "a renewal that was forgotten; a device without a clock";
+/// One in ten certificates on the Internet has expired.
+const WEIGHT: f64 = 0.05;
+/// Zones lie up to 14 hours from UTC.
+const SLACK_STRINGS: i64 = 14 * 3600;
+/// Clocks of sensors and of CAs differ a little.
+const SLACK_DER: i64 = 300;
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(certificate) = subject.certificate else {
+        return findings.not_evaluated("out_of_validity:no_certificate");
+    };
+    let (Some(not_before), Some(not_after)) = (certificate.not_before, certificate.not_after) else {
+        return findings.not_evaluated("out_of_validity:not_logged");
+    };
+    let slack = match certificate.source {
+        CertificateSource::Der => SLACK_DER,
+        CertificateSource::LogStrings => SLACK_STRINGS,
+    };
+    let at = subject.context.at.seconds();
+    let days = |seconds: i64| seconds.div_euclid(86_400);
+    let is_public = class(subject) == IssuerClass::Public;
+    let (field, observed, note) = if at > not_after.0.saturating_add(slack) {
+        let since = days(at.saturating_sub(not_after.0));
+        ("not_after", not_after, format!("the certificate had expired {since} days before"))
+    } else if at < not_before.0.saturating_sub(slack) {
+        let until = days(not_before.0.saturating_sub(at));
+        ("not_before", not_before, format!("the certificate was valid only {until} days later"))
+    } else {
+        return;
+    };
+    // No public CA dates ahead: that is a clock, and the sensor's own rather than the CA's.
+    let (weight, effect) = match field == "not_before" && is_public {
+        true => (0.0, Effect::Explains),
+        false => (WEIGHT, Effect::Weighs),
+    };
+    findings.push(
+        Finding {
+            id: ID,
+            group: Group::Trust,
+            severity: severity_of(weight),
+            weight,
+            technique: Vec::new(),
+            field: field.into(),
+            observed: observed.to_string(),
+            expected: "valid at the record's time".to_owned(),
+            evidence: "certificate".to_owned(),
+            note,
+        },
+        effect,
+    );
+}

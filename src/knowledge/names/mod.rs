@@ -1,0 +1,124 @@
+//! In: a host name. Out: what can be said of it without the session: how it reads, how popular it is, whom it imitates.
+//! Promise: worked out once per distinct name and remembered within bounds; the same lists give the same answers.
+
+mod imitation;
+mod neighbours;
+mod popular;
+mod random;
+mod skeleton;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use imitation::{How, Imitation, Target};
+pub use popular::{PopularNames, RankReport};
+pub use random::looks_random;
+pub use skeleton::decoded;
+pub(crate) use skeleton::skeleton;
+
+use super::WatchNames;
+use super::suffix::{controlling_domain, registrable_domain};
+use crate::model::Id128;
+
+/// Names that are watched or popular, and what was asked about others.
+pub struct Names {
+    watched: Arc<WatchNames>,
+    popular: Arc<PopularNames>,
+    imitated: imitation::Imitated,
+    known: [Mutex<HashMap<Id128, Arc<NameAnalysis>>>; SHARDS],
+}
+
+/// What can be said of a name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct NameAnalysis {
+    /// The name with its punycode decoded; `None` where it has none.
+    pub unicode: Option<Box<str>>,
+    /// Whether it is a watched name, or below one.
+    pub is_watched: bool,
+    /// Its best rank on the lists of popular names.
+    pub rank: Option<u32>,
+    /// Whom it imitates.
+    pub imitates: Option<Imitation>,
+    /// Whether the label that somebody chose looks as if drawn by lot.
+    pub is_random: bool,
+}
+
+const SHARDS: usize = 64;
+/// Names that a shard remembers; 65,536 in all, about 10 MB. One that is full starts again.
+const MAX_PER_SHARD: usize = 1024;
+/// Longest name that is looked at, in bytes (RFC 1035); what is longer is no host name.
+const MAX_NAME: usize = 253;
+
+impl Names {
+    /// Prepares what is watched and what is popular for look-ups.
+    pub fn new(watched: Arc<WatchNames>, popular: Arc<PopularNames>) -> Self {
+        let imitated = imitation::Imitated::new(&watched, &popular);
+        Self { watched, popular, imitated, known: std::array::from_fn(|_| Mutex::default()) }
+    }
+
+    /// What can be said of a name whose identity in lower case is known.
+    pub fn of_id(&self, id: Id128, name: &str) -> Arc<NameAnalysis> {
+        let Some(shard) = self.known.get(usize::from(id.0[0]) % SHARDS) else { return Arc::new(self.of(name)) };
+        if let Some(known) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Arc::clone(known);
+        }
+        // Outside the lock: two workers may do it twice, with one result.
+        let analysis = Arc::new(self.of(name));
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if shard.len() >= MAX_PER_SHARD {
+            shard.clear();
+        }
+        shard.insert(id, Arc::clone(&analysis));
+        analysis
+    }
+
+    /// What can be said of a name.
+    pub fn of(&self, name: &str) -> NameAnalysis {
+        let name = name.trim_end_matches('.').to_lowercase();
+        let Some(domain) = (name.len() <= MAX_NAME).then(|| owner_domain(&name)).flatten() else {
+            return NameAnalysis::default();
+        };
+        let unicode = decoded(&name);
+        let rank = self.popular.rank(&name);
+        let shown = unicode.as_deref().unwrap_or(&name);
+        // Decoding keeps the number of labels.
+        let shown_domain = last_labels(shown, domain.split('.').count());
+        let asked = imitation::Asked { name: shown, domain: shown_domain, is_popular: rank.is_some() };
+        let imitates = self.imitated.imitation(&asked, &self.watched, &self.popular);
+        let is_random = rank.is_none() && domain.split('.').next().is_some_and(looks_random);
+        let is_watched = self.imitated.is_watched(domain);
+        NameAnalysis { is_watched, imitates, rank, is_random, unicode: unicode.map(Into::into) }
+    }
+
+    /// Names that are watched.
+    pub fn watched(&self) -> &Arc<WatchNames> {
+        &self.watched
+    }
+
+    /// Names that are popular.
+    pub fn popular(&self) -> &Arc<PopularNames> {
+        &self.popular
+    }
+
+    /// How much memory popular names and the search for edits take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.popular.bytes() + self.imitated.bytes()
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new(Arc::default(), Arc::default())
+    }
+}
+
+/// The domain below which one party decides; of a hoster's own suffix, the domain that was registered.
+fn owner_domain(name: &str) -> Option<&str> {
+    controlling_domain(name).or_else(|| registrable_domain(name))
+}
+
+/// The last `count` labels of a name.
+fn last_labels(name: &str, count: usize) -> &str {
+    let dots = name.rmatch_indices('.').nth(count.saturating_sub(1));
+    dots.and_then(|(at, _)| name.get(at + 1..)).unwrap_or(name)
+}

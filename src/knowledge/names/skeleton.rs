@@ -1,0 +1,63 @@
+//! What a name looks like: punycode decoded, and characters that are mistaken for each other made one.
+
+use unicode_security::confusable_detection::skeleton as unicode_skeleton;
+
+/// A name whose labels in punycode are decoded (RFC 5891); `None` where it has none, or where they do not decode.
+pub fn decoded(name: &str) -> Option<String> {
+    let has_punycode =
+        name.split('.').any(|label| label.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("xn--")));
+    if !has_punycode {
+        return None;
+    }
+    let (decoded, _) = idna::domain_to_unicode(name);
+    (decoded != name && !decoded.contains(char::REPLACEMENT_CHARACTER)).then_some(decoded)
+}
+
+/// What a label looks like: its letters and digits in lower case, with characters that Unicode calls confusable (UTS 39),
+/// and those that are mistaken for each other in names, made one.
+pub(crate) fn skeleton(label: &str) -> String {
+    let mut out = String::with_capacity(label.len());
+    // ASCII is its own prototype but for the few that are folded below in any case.
+    match label.is_ascii() {
+        true => label.chars().for_each(|character| push_folded(character, &mut out)),
+        false => unicode_skeleton(label).for_each(|character| push_folded(character, &mut out)),
+    }
+    out.replace("rn", "m").replace("vv", "w")
+}
+
+fn push_folded(character: char, out: &mut String) {
+    let folded = match character {
+        '0' => 'o',
+        '1' | 'i' | 'I' | '|' => 'l',
+        '3' => 'e',
+        '5' => 's',
+        other if other.is_alphanumeric() => other,
+        _ => return,
+    };
+    out.extend(folded.to_lowercase());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mistaken_for_each_other_has_one_skeleton() {
+        assert_eq!(skeleton("rivert0n-library"), skeleton("Riverton Library"));
+        assert_eq!(skeleton("rnicrosoft"), skeleton("microsoft"));
+        // Cyrillic а and р, a dotless i, letters with marks, full width.
+        for imitation in ["p\u{430}ypal", "\u{440}aypal", "paypa1", "p\u{e1}ypal", "\u{ff50}aypal"] {
+            assert_eq!(skeleton(imitation), skeleton("paypal"), "{imitation}");
+        }
+        assert_ne!(skeleton("paypals"), skeleton("paypal"));
+    }
+
+    #[test]
+    fn punycode_is_decoded_and_anything_else_left_alone() {
+        assert_eq!(decoded("xn--pypal-4ve.example").as_deref(), Some("p\u{430}ypal.example"));
+        assert_eq!(decoded("XN--PYPAL-4VE.example").as_deref(), Some("p\u{430}ypal.example"));
+        for name in ["paypal.example", "xn--", "xn--\u{7f}.example", "", "axn--pypal-4ve.example"] {
+            assert_eq!(decoded(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One chain at one time, by rustls-webpki.
+
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, Error, KeyUsage};
+use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
+
+use super::{Chain, ChainJudge, ChainReason, ChainStatus, TrustStore};
+use crate::model::{Certificate, PresentedChain, SelfSigned};
+
+pub(super) const SECONDS_PER_DAY: i64 = 86_400;
+/// Certificates that are tried between a leaf and a root.
+const MAX_CANDIDATES: usize = 32;
+/// How far above the leaf CAs that the server left out are looked for.
+const MAX_HEIGHT: usize = 6;
+
+/// A time within the validity of a certificate.
+pub(super) struct Within {
+    /// The record's time, or the nearest at which the certificate is valid.
+    pub(super) seconds: i64,
+    /// Noon of that day, or the nearest time at which the certificate is valid: the same for all records of a day.
+    pub(super) noon: i64,
+    /// What is wrong with the record's time.
+    pub(super) status: Option<ChainStatus>,
+}
+
+pub(super) fn within_validity(certificate: &Certificate, seconds: i64) -> Within {
+    let from = certificate.not_before.map_or(i64::MIN, |time| time.0);
+    let to = certificate.not_after.map_or(i64::MAX, |time| time.0);
+    let nearest = |seconds: i64| seconds.min(to).max(from).max(0);
+    let status = match seconds {
+        _ if seconds < from => Some(ChainStatus::NotYetValid),
+        _ if seconds > to => Some(ChainStatus::Expired),
+        _ => None,
+    };
+    let seconds = nearest(seconds);
+    let noon = seconds.div_euclid(SECONDS_PER_DAY) * SECONDS_PER_DAY + SECONDS_PER_DAY / 2;
+    Within { seconds, noon: nearest(noon), status }
+}
+
+impl TrustStore {
+    pub(super) fn verify(
+        &self,
+        der: &[u8],
+        certificate: &Certificate,
+        presented: Option<&PresentedChain>,
+        seconds: i64,
+    ) -> Chain {
+        let presented = presented.map(|chain| &*chain.certificates).unwrap_or_default();
+        let candidates = self.candidates(der, presented, seconds);
+        let leaf = CertificateDer::from(der);
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()));
+        let outcome = EndEntityCert::try_from(&leaf).and_then(|leaf| {
+            leaf.verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                &self.anchors,
+                &candidates,
+                time,
+                KeyUsage::server_auth(),
+                None,
+                None,
+            )
+            .map(|_| ())
+        });
+        let (status, reason) = match outcome {
+            Ok(()) => (ChainStatus::Trusted, None),
+            Err(error) => judged(&error, der, certificate, &candidates),
+        };
+        Chain { status, reason, by: ChainJudge::Der }
+    }
+
+    /// What may stand between a leaf and a root: what the server showed, and known CAs of the names that are asked for.
+    fn candidates<'a>(&'a self, leaf: &[u8], presented: &'a [Box<[u8]>], seconds: i64) -> Vec<CertificateDer<'a>> {
+        let mut candidates: Vec<CertificateDer<'a>> = Vec::new();
+        for der in presented.iter().take(MAX_CANDIDATES).filter(|der| ***der != *leaf) {
+            candidates.push(CertificateDer::from(&**der));
+        }
+        let mut wanted: Vec<Box<[u8]>> = issuer_of(leaf).into_iter().collect();
+        wanted.extend(candidates.iter().filter_map(|candidate| issuer_of(candidate)));
+        for _ in 0..MAX_HEIGHT {
+            let mut above = Vec::new();
+            for name in std::mem::take(&mut wanted) {
+                for authority in self.authorities.get(&name).into_iter().flatten() {
+                    let is_valid = (authority.not_before..=authority.not_after).contains(&seconds);
+                    let is_new = !candidates.iter().any(|known| **known == *authority.der);
+                    if is_valid && is_new && candidates.len() < MAX_CANDIDATES {
+                        candidates.push(CertificateDer::from(&*authority.der));
+                        above.push(authority.issuer.clone());
+                    }
+                }
+            }
+            if above.is_empty() {
+                break;
+            }
+            wanted = above;
+        }
+        candidates
+    }
+}
+
+/// What an error amounts to: what certsift or the library cannot check accuses nobody.
+fn judged(
+    error: &Error,
+    der: &[u8],
+    certificate: &Certificate,
+    candidates: &[CertificateDer<'_>],
+) -> (ChainStatus, Option<ChainReason>) {
+    let (status, reason) = match error {
+        Error::UnknownIssuer => return unknown_issuer(certificate),
+        // Another CA of the same name may be the one that signed, unless the certificate names the very key.
+        Error::InvalidSignatureForPublicKey if !names_key_of(der, candidates) => return unknown_issuer(certificate),
+        Error::InvalidSignatureForPublicKey => (ChainStatus::Untrusted, ChainReason::BadSignature),
+        Error::CertExpired { .. } => (ChainStatus::Expired, ChainReason::IssuerValidity),
+        Error::CertNotValidYet { .. } => (ChainStatus::NotYetValid, ChainReason::IssuerValidity),
+        Error::NameConstraintViolation | Error::PathLenConstraintViolated | Error::EndEntityUsedAsCa => {
+            (ChainStatus::Untrusted, ChainReason::Constraint)
+        }
+        // Self-made certificates say of themselves that they are CAs.
+        Error::CaUsedAsEndEntity if certificate.is_self_issued() => (ChainStatus::Untrusted, ChainReason::SelfSigned),
+        Error::CaUsedAsEndEntity => (ChainStatus::Unverifiable, ChainReason::Constraint),
+        Error::RequiredEkuNotFoundContext(_) => (ChainStatus::Unverifiable, ChainReason::Usage),
+        Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+        | Error::MaximumSignatureChecksExceeded
+        | Error::MaximumPathBuildCallsExceeded
+        | Error::MaximumPathDepthExceeded
+        | Error::MaximumNameConstraintComparisonsExceeded => (ChainStatus::Unverifiable, ChainReason::Algorithm),
+        _ => (ChainStatus::Unverifiable, ChainReason::Encoding),
+    };
+    // What cannot be read or checked may still say that nobody else vouches for it.
+    if status == ChainStatus::Unverifiable && certificate.self_signed == Some(SelfSigned::Verified) {
+        return (ChainStatus::Untrusted, Some(ChainReason::SelfSigned));
+    }
+    (status, Some(reason))
+}
+
+fn unknown_issuer(certificate: &Certificate) -> (ChainStatus, Option<ChainReason>) {
+    match certificate.is_self_issued() {
+        true => (ChainStatus::Untrusted, Some(ChainReason::SelfSigned)),
+        false => (ChainStatus::Untrusted, Some(ChainReason::UnknownIssuer)),
+    }
+}
+
+/// Whether a certificate names its issuer's key, and a candidate has that key.
+fn names_key_of(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
+    let Ok((_, leaf)) = X509Certificate::from_der(der) else { return false };
+    let wanted = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
+        _ => None,
+    });
+    let Some(wanted) = wanted else { return false };
+    candidates.iter().any(|candidate| {
+        let Ok((_, candidate)) = X509Certificate::from_der(candidate) else { return false };
+        candidate.subject().as_raw() == leaf.issuer().as_raw()
+            && candidate.extensions().iter().any(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(id) => id.0 == wanted,
+                _ => false,
+            })
+    })
+}
+
+/// The issuer of a certificate, as encoded.
+fn issuer_of(der: &[u8]) -> Option<Box<[u8]>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.issuer().as_raw().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+    };
+
+    use super::*;
+    use crate::decode::certificate_from_der;
+    use crate::model::Id128;
+
+    /// 2026-06-01 and 2031-06-01, noon.
+    const DURING: i64 = 1_780_315_200;
+    const AFTER: i64 = 1_938_081_600;
+
+    struct Ca {
+        issuer: Issuer<'static, KeyPair>,
+        der: Vec<u8>,
+    }
+
+    fn params(name: &str, years: [i32; 2]) -> CertificateParams {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(years[0], 1, 1);
+        params.not_after = date_time_ymd(years[1], 1, 1);
+        params.use_authority_key_identifier_extension = true;
+        params
+    }
+
+    fn ca(name: &str, years: [i32; 2], above: Option<&Ca>) -> Ca {
+        let mut params = params(name, years);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let der = match above {
+            Some(above) => params.signed_by(&key, &above.issuer).unwrap().der().to_vec(),
+            None => params.self_signed(&key).unwrap().der().to_vec(),
+        };
+        Ca { issuer: Issuer::new(params, key), der }
+    }
+
+    fn leaf(years: [i32; 2], above: &Ca) -> Vec<u8> {
+        let mut params = params("host.example", years);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.signed_by(&KeyPair::generate().unwrap(), &above.issuer).unwrap().der().to_vec()
+    }
+
+    /// A store with these roots and CAs.
+    fn store(roots: &[&Ca], cas: &[&Ca]) -> TrustStore {
+        let anchors = roots.iter().filter_map(|ca| super::super::anchor(&CertificateDer::from(ca.der.clone())));
+        let mut authorities = std::collections::HashMap::<_, Vec<_>>::new();
+        for ca in cas {
+            let (subject, authority) = super::super::authority(ca.der.clone()).unwrap();
+            authorities.entry(subject).or_default().push(authority);
+        }
+        TrustStore::new(anchors.collect(), authorities)
+    }
+
+    fn status(
+        store: &TrustStore,
+        leaf: &[u8],
+        presented: &[&[u8]],
+        seconds: i64,
+    ) -> (ChainStatus, Option<ChainReason>) {
+        let certificates = presented.iter().map(|der| Box::from(*der)).collect();
+        let presented = PresentedChain { id: Id128::of_parts(presented), certificates };
+        let certificate = certificate_from_der(leaf, None, None).unwrap();
+        let chain = store.chain(&certificate, Some(&presented), seconds, false).unwrap();
+        (chain.status, chain.reason)
+    }
+
+    #[test]
+    fn a_chain_is_judged_at_the_time_of_the_record() {
+        let root = ca("Root", [2020, 2040], None);
+        let middle = ca("Middle", [2020, 2030], Some(&root));
+        let leaf = leaf([2026, 2035], &middle);
+        let store = store(&[&root], &[]);
+        assert_eq!(status(&store, &leaf, &[&middle.der], DURING), (ChainStatus::Trusted, None));
+        let before = DURING - 365 * SECONDS_PER_DAY;
+        assert_eq!(status(&store, &leaf, &[&middle.der], before), (ChainStatus::NotYetValid, None));
+        let expired = (ChainStatus::Expired, Some(ChainReason::IssuerValidity));
+        assert_eq!(status(&store, &leaf, &[&middle.der], AFTER), expired);
+        let long_after = AFTER + 10 * 365 * SECONDS_PER_DAY;
+        assert_eq!(status(&store, &leaf, &[&middle.der], long_after).0, ChainStatus::Expired);
+    }
+
+    #[test]
+    fn a_known_ca_stands_in_for_one_that_the_server_left_out() {
+        let root = ca("Root", [2020, 2040], None);
+        let middle = ca("Middle", [2020, 2030], Some(&root));
+        let later = ca("Middle", [2028, 2040], Some(&root));
+        let leaf = leaf([2026, 2027], &middle);
+        let unknown = (ChainStatus::Untrusted, Some(ChainReason::UnknownIssuer));
+        assert_eq!(status(&store(&[&root], &[]), &leaf, &[], DURING), unknown);
+        let full = store(&[&root], &[&later, &middle]);
+        assert_eq!(status(&full, &leaf, &[], DURING), (ChainStatus::Trusted, None));
+        // Of a public CA's certificate, nothing is said.
+        let certificate = certificate_from_der(&leaf, None, None).unwrap();
+        let chain = store(&[&root], &[]).chain(&certificate, None, DURING, true).unwrap();
+        assert_eq!((chain.status, chain.reason), (ChainStatus::Unverifiable, Some(ChainReason::MissingIssuer)));
+    }
+
+    #[test]
+    fn a_signature_that_does_not_fit_the_named_key_is_broken() {
+        let root = ca("Root", [2020, 2040], None);
+        let mut forged = leaf([2026, 2027], &root);
+        *forged.last_mut().unwrap() ^= 1;
+        let store = store(&[&root], &[&root]);
+        let broken = (ChainStatus::Untrusted, Some(ChainReason::BadSignature));
+        assert_eq!(status(&store, &forged, &[], DURING), broken);
+        // A CA of the same name and another key.
+        let other = leaf([2026, 2027], &ca("Root", [2020, 2040], None));
+        assert_eq!(status(&store, &other, &[], DURING).1, Some(ChainReason::UnknownIssuer));
+    }
+
+    #[test]
+    fn what_vouches_for_itself_leads_nowhere() {
+        let own = ca("host.example", [2020, 2040], None);
+        let found = status(&store(&[], &[]), &own.der, &[], DURING);
+        assert_eq!(found, (ChainStatus::Untrusted, Some(ChainReason::SelfSigned)));
+        let root = store(&[&own], &[]);
+        assert_eq!(root.roots(), 1);
+    }
+}
