@@ -17,8 +17,11 @@ pub(super) struct ListFormat {
     /// Its name, for people.
     pub(super) name: &'static str,
     /// What reads the rows, if the head is of this shape; an error where it is and something is missing.
-    pub(super) recognise: fn(&Head<'_>) -> Result<Option<Box<dyn Reading>>, &'static str>,
+    pub(super) recognise: fn(&Head<'_>) -> Recognised<Box<dyn Reading>>,
 }
+
+/// What was recognised, if anything; an error where something is missing.
+pub(super) type Recognised<T> = Result<Option<T>, &'static str>;
 
 /// Reads rows of one shape. Blank lines and those that begin with `#`, `!` or `;` do not come here.
 pub(super) trait Reading {
@@ -160,7 +163,7 @@ fn read_rows(
     rows.lines(&mut BufReader::with_capacity(64 * 1024, Cursor::new(bytes).chain(reader))).map_err(said)
 }
 
-fn format_of(head: &Head<'_>) -> Result<Option<(&'static ListFormat, Box<dyn Reading>)>, &'static str> {
+fn format_of(head: &Head<'_>) -> Recognised<(&'static ListFormat, Box<dyn Reading>)> {
     for format in FORMATS {
         if let Some(reading) = (format.recognise)(head)? {
             return Ok(Some((format, reading)));
