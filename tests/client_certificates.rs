@@ -13,6 +13,9 @@ const SERVER: &str = "64bb413ceb8f5152fc9c3dd9a6d882cb8e9a097ac46ff61aad4cf66e26
 const CLIENT_SHA1: &str = "1c1a4f0a5b6c7d8e9fa0b1c2d3e4f5061728394a";
 const SERVER_SHA1: &str = "0c1a4f0a5b6c7d8e9fa0b1c2d3e4f5061728394a";
 
+/// The validity of the server's certificate, in seconds: 90 days that began in September 2025.
+const LATELY: (i64, i64) = (1_756_684_800, 1_764_460_800);
+
 /// A certificate of a client: serial, subject, issuer, end of validity in seconds.
 struct Client {
     serial: &'static str,
@@ -52,19 +55,21 @@ impl Client {
             config += "allow = \"allow.csv\"\n";
         }
         std::fs::write(folder.path().join("certsift.toml"), config).unwrap();
-        let x509 = |fingerprint: &str, serial: &str, subject: &str, issuer: &str, not_after: i64, client: bool| {
-            json!({"ts": 1_760_000_000.5, "fingerprint": fingerprint, "certificate.version": 3,
+        let x509 =
+            |fingerprint: &str, serial: &str, subject: &str, issuer: &str, validity: (i64, i64), client: bool| {
+                let names = if client { vec![] } else { vec!["www.fine.example"] };
+                json!({"ts": 1_760_000_000.5, "fingerprint": fingerprint, "certificate.version": 3,
                 "certificate.serial": serial, "certificate.subject": subject, "certificate.issuer": issuer,
-                "certificate.not_valid_before": 1_500_000_000.0, "certificate.not_valid_after": not_after as f64,
-                "host_cert": true, "client_cert": client})
-        };
+                "certificate.not_valid_before": validity.0 as f64, "certificate.not_valid_after": validity.1 as f64,
+                "san.dns": names, "host_cert": true, "client_cert": client})
+            };
         let (server, server_sha1) = if self.same { (CLIENT, CLIENT_SHA1) } else { (SERVER, SERVER_SHA1) };
         let ssl = json!({"ts": 1_760_000_000.6, "uid": "C1", "id.orig_h": "10.0.0.1", "id.orig_p": 50000,
             "id.resp_h": self.server, "id.resp_p": 443, "version": "TLSv12", "server_name": "www.fine.example",
             "resumed": false, "established": true, "cert_chain_fps": [server], "client_cert_chain_fps": [CLIENT]});
         let certificates = [
-            x509(CLIENT, self.serial, self.subject, self.issuer, self.not_after, true),
-            x509(SERVER, "0B", "CN=www.fine.example", "CN=R3,O=Let's Encrypt,C=US", 1_800_000_000, false),
+            x509(CLIENT, self.serial, self.subject, self.issuer, (1_500_000_000, self.not_after), true),
+            x509(SERVER, "0B", "CN=www.fine.example", "CN=R10,O=Let's Encrypt,C=US", LATELY, false),
         ];
         let lines = certificates.map(|line| format!("{line}\n")).concat();
         std::fs::write(folder.path().join("x509.log"), lines).unwrap();
@@ -76,7 +81,7 @@ impl Client {
         let until = jiff::Timestamp::from_second(self.not_after).unwrap().strftime("%Y-%m-%dT%H:%M:%S").to_string();
         let event = json!({"timestamp": "2025-10-09T08:53:20.600000+0000", "flow_id": 1, "event_type": "tls",
             "src_ip": "10.0.0.1", "src_port": 50000, "dest_ip": self.server, "dest_port": 443,
-            "tls": {"subject": "CN=www.fine.example", "issuerdn": "C=US, O=Let's Encrypt, CN=R3", "serial": "0B",
+            "tls": {"subject": "CN=www.fine.example", "issuerdn": "C=US, O=Let's Encrypt, CN=R10", "serial": "0B",
                 "fingerprint": colons(server_sha1), "sni": "www.fine.example", "version": "TLS 1.2",
                 "client": {"subject": self.subject, "issuerdn": self.issuer, "serial": self.serial,
                     "fingerprint": colons(CLIENT_SHA1), "notbefore": "2017-07-14T02:40:00", "notafter": until}}});

@@ -47,7 +47,8 @@ impl Session {
         let issuer = if self.issuer == "self" { subject } else { self.issuer };
         json!({"ts": BEGINNING + self.at, "fingerprint": self.fingerprint(), "certificate.serial": "0A",
             "certificate.subject": subject, "certificate.issuer": issuer, "host_cert": true, "client_cert": false,
-            "certificate.not_valid_before": 1_700_000_000, "certificate.not_valid_after": 1_900_000_000})
+            "certificate.not_valid_before": 1_756_684_800, "certificate.not_valid_after": 1_764_460_800,
+            "san.dns": ["www.fine.example"]})
     }
 
     fn ssl(self, uid: &str) -> Value {

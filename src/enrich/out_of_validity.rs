@@ -32,14 +32,18 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         CertificateSource::LogStrings => SLACK_STRINGS,
     };
     let at = subject.context.at.seconds();
-    let days = |seconds: i64| seconds.div_euclid(86_400);
+    let days = |seconds: i64| match seconds.div_euclid(86_400) {
+        0 => "hours".to_owned(),
+        1 => "a day".to_owned(),
+        days => format!("{days} days"),
+    };
     let is_public = class(subject) == IssuerClass::Public;
     let (field, observed, note) = if at > not_after.0.saturating_add(slack) {
         let since = days(at.saturating_sub(not_after.0));
-        ("not_after", not_after, format!("the certificate had expired {since} days before"))
+        ("not_after", not_after, format!("the certificate had expired {since} before"))
     } else if at < not_before.0.saturating_sub(slack) {
         let until = days(not_before.0.saturating_sub(at));
-        ("not_before", not_before, format!("the certificate was valid only {until} days later"))
+        ("not_before", not_before, format!("the certificate was valid only {until} later"))
     } else {
         return;
     };

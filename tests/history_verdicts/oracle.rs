@@ -260,12 +260,22 @@ impl Oracle {
             if (0..7 * DAY).contains(&age) && name_is_new && !case.learning {
                 // Ages are told in tenths of a day, and so one of less than 0.95 days is less than a day.
                 push("fresh_certificate", "age", if age < 82_080 { 0.2 } else { 0.1 }, false);
+                if certificate.issuer.is_automated() {
+                    push("free_ca", "context", 0.0, false);
+                }
             }
             if case.class == Some("private") && !case.learning && self.is_rare(case, from_day) {
                 push("rare_issuer", "rarity", 0.15, false);
             }
+            if now - certificate.not_after > 14 * 3600 {
+                push("out_of_validity", "trust", 0.05, false);
+            }
             if case.class == Some("self") {
                 push("self_signed", "trust", 0.15, false);
+            }
+            if it.name.is_some_and(|name| name != certificate.name) {
+                let own = certificate.issuer == Issuer::Itself;
+                push("name_mismatch", if own { "trust" } else { "name" }, 0.08, false);
             }
             let since = name_id(&certificate.issuer).and_then(|issuer| self.intercepts_since.get(&issuer));
             if case.class == Some("interception") && since.is_some_and(|since| now - since < DAY) {
@@ -282,7 +292,7 @@ impl Oracle {
         if is_first(it.name.and_then(|name| self.names.get(&name))) {
             push("first_seen_name", "context", 0.0, false);
         }
-        if it.port != 443 && found.iter().any(|found| ["age", "rarity"].contains(&found.group)) {
+        if it.port != 443 && found.iter().any(|found| ["name", "age", "rarity"].contains(&found.group)) {
             found.push(Found { id: "unusual_port", group: "context", weight: 0.08, floor: false });
         }
         let company = found.iter().any(|found| found.group != "context");
