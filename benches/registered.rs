@@ -7,7 +7,7 @@
 
 use std::hint::black_box;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use certsift::knowledge::registrations::index::build;
@@ -87,7 +87,7 @@ fn write_list(folder: &Path, list: u32, domains: u32) -> std::io::Result<Registr
         }
         file.flush()?;
     }
-    Ok(RegistrationList::from(PathBuf::from(path)))
+    Ok(RegistrationList::from(path))
 }
 
 /// The most memory that the process has had, in MiB; 0 where that is not known.
