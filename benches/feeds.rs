@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use certsift::knowledge::Feeds;
 use certsift::knowledge::feeds::SessionNames;
-use certsift::model::{Address, Certificate, CertificateSource, EventTime, Id128, Sha1Digest};
+use certsift::model::{Address, Certificate, CertificateSource, EventTime, Sha1Digest};
 use clap::Parser as _;
 
 /// Measures loading of feeds and lookups in them.
@@ -65,11 +65,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn look(feeds: &Feeds, name: &str) -> usize {
-    let session = SessionNames {
-        name: Some((name, Id128::of(name.as_bytes()))),
-        server: Address::parse("192.0.2.1"),
-        certificate: None,
-    };
+    let session = SessionNames { name: Some(name), server: Address::parse("192.0.2.1"), certificate: None };
     feeds.of_session(&session).len()
 }
 

@@ -11,7 +11,7 @@ use certsift::encode::encode;
 use certsift::history::History;
 use certsift::knowledge::feeds::SessionNames;
 use certsift::knowledge::{AllowList, Feeds, Knowledge, Registrations, Signatures};
-use certsift::model::{Address, DistinguishedName, EventTime, Id128, SourceInfo, StreamKey};
+use certsift::model::{Address, DistinguishedName, EventTime, SourceInfo, StreamKey};
 use certsift::source::{Lines, Splitter};
 use certsift::state::CertificateSpill;
 use serde::de::IgnoredAny;
@@ -105,11 +105,7 @@ pub fn feeds(data: &[u8]) {
         assert!(report.used_total() <= cells, "{report:?}");
     }
     let name = "www.evil.example";
-    let session = SessionNames {
-        name: Some((name, Id128::of(name.as_bytes()))),
-        server: Address::parse("192.0.2.1"),
-        certificate: None,
-    };
+    let session = SessionNames { name: Some(name), server: Address::parse("192.0.2.1"), certificate: None };
     assert!(feeds.of_session(&session).len() <= 32);
     let certificate = certificate_from_der(data, Some("CN=www.evil.example"), Some("CN=Evil"));
     assert!(certificate.is_none_or(|certificate| feeds.of_certificate(&certificate).len() <= 32));

@@ -25,12 +25,15 @@ struct Client {
     server: &'static str,
     /// It is the server's.
     same: bool,
+    /// Seconds after the session at which Zeek logs the server's certificate, and the client's.
+    late: (f64, f64),
 }
 
 impl Default for Client {
     fn default() -> Self {
         let (subject, issuer) = ("CN=user", "CN=Some CA");
-        Self { serial: "0A", subject, issuer, not_after: 1_800_000_000, server: "198.51.100.7", same: false }
+        let (server, not_after) = ("198.51.100.7", 1_800_000_000);
+        Self { serial: "0A", subject, issuer, not_after, server, same: false, late: (0.0, 0.0) }
     }
 }
 
@@ -45,6 +48,7 @@ impl Client {
     #[track_caller]
     fn judge_with(&self, feed: &str, allow: &str) -> [Value; 2] {
         let folder = tempfile::tempdir().unwrap();
+        let (server_at, client_at) = self.late;
         std::fs::write(folder.path().join("feed.csv"), format!("# a list\n{feed}\n")).unwrap();
         let mut config = "[knowledge]\n".to_owned();
         if !feed.is_empty() {
@@ -58,7 +62,8 @@ impl Client {
         let x509 =
             |fingerprint: &str, serial: &str, subject: &str, issuer: &str, validity: (i64, i64), client: bool| {
                 let names = if client { vec![] } else { vec!["www.fine.example"] };
-                json!({"ts": 1_760_000_000.5, "fingerprint": fingerprint, "certificate.version": 3,
+                let at = if client { client_at } else { server_at };
+                json!({"ts": 1_760_000_000.5 + at, "fingerprint": fingerprint, "certificate.version": 3,
                 "certificate.serial": serial, "certificate.subject": subject, "certificate.issuer": issuer,
                 "certificate.not_valid_before": validity.0 as f64, "certificate.not_valid_after": validity.1 as f64,
                 "san.dns": names, "host_cert": true, "client_cert": client})
@@ -67,10 +72,11 @@ impl Client {
         let ssl = json!({"ts": 1_760_000_000.6, "uid": "C1", "id.orig_h": "10.0.0.1", "id.orig_p": 50000,
             "id.resp_h": self.server, "id.resp_p": 443, "version": "TLSv12", "server_name": "www.fine.example",
             "resumed": false, "established": true, "cert_chain_fps": [server], "client_cert_chain_fps": [CLIENT]});
-        let certificates = [
+        let mut certificates = [
             x509(CLIENT, self.serial, self.subject, self.issuer, (1_500_000_000, self.not_after), true),
             x509(SERVER, "0B", "CN=www.fine.example", "CN=R10,O=Let's Encrypt,C=US", LATELY, false),
         ];
+        certificates.sort_by(|a, b| a["ts"].as_f64().unwrap().total_cmp(&b["ts"].as_f64().unwrap()));
         let lines = certificates.map(|line| format!("{line}\n")).concat();
         std::fs::write(folder.path().join("x509.log"), lines).unwrap();
         std::fs::write(folder.path().join("ssl.log"), format!("{ssl}\n")).unwrap();
@@ -141,6 +147,22 @@ fn a_self_signed_one_counts_on_the_way_out_only() {
     for object in client("10.0.0.2").judge("") {
         assert!(found(&object).is_empty(), "{object}");
     }
+}
+
+#[test]
+fn it_is_waited_for_as_the_servers_is() {
+    for late in [(0.0, 0.2), (0.2, 0.0), (0.2, 0.3), (0.3, 0.2), (0.3, 4.0)] {
+        let [zeek, _] = Client { serial: "08BB00EE", late, ..Client::default() }.judge("");
+        assert_eq!(
+            (&zeek["verdict"], &zeek["certificate"]["state"]),
+            (&json!("critical"), &json!("presented")),
+            "{late:?}"
+        );
+    }
+    // Five seconds after the session nobody waits any more.
+    let [zeek, _] = Client { serial: "08BB00EE", late: (0.3, 6.0), ..Client::default() }.judge("");
+    assert_eq!((&zeek["verdict"], &zeek["certificate"]["state"]), (&json!("info"), &json!("presented")));
+    assert_eq!(zeek.get("client_certificate"), None, "{zeek}");
 }
 
 #[test]

@@ -344,7 +344,6 @@ mod tests {
     use crate::config::{Config, Reloaded};
     use crate::knowledge::KnowledgeVersion;
     use crate::knowledge::feeds::SessionNames;
-    use crate::model::Id128;
 
     /// A folder with feeds, and what is in force of them.
     struct World {
@@ -390,8 +389,7 @@ mod tests {
 
         /// The feeds that list a name.
         fn listed(&self, name: &str) -> Vec<String> {
-            let names =
-                SessionNames { name: Some((name, Id128::of(name.as_bytes()))), server: None, certificate: None };
+            let names = SessionNames { name: Some(name), server: None, certificate: None };
             self.knowledge.feeds.of_session(&names).iter().map(|found| found.feed.to_string()).collect()
         }
 

@@ -68,6 +68,14 @@ struct Changes {
 }
 
 impl Waiting {
+    /// The session, and the batch that holds it.
+    pub(super) fn session(&self) -> Option<(&Arc<Batch>, &Session)> {
+        match &self.batch.records.first()?.body {
+            Body::Session(session) => Some((&self.batch, session)),
+            _ => None,
+        }
+    }
+
     fn store(&self) -> Option<StoredSession> {
         let record = self.batch.records.first()?;
         let Body::Session(session) = &record.body else { return None };
@@ -171,9 +179,15 @@ impl Held {
     }
 
     /// All sessions that wait for a certificate, in the order of their waits.
-    pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<Waiting> {
+    pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<(Place, Waiting)> {
         let places = self.by_reference.get(&reference).cloned().unwrap_or_default();
-        places.into_iter().filter_map(|place| self.remove(place)).collect()
+        places.into_iter().filter_map(|place| Some((place, self.remove(place)?))).collect()
+    }
+
+    /// Lets a session that was taken wait on for another certificate, and no longer than it would have.
+    pub(super) fn wait_on(&mut self, place: Place, waiting: Waiting, reference: CertificateId) {
+        self.insert(place, Waiting { reference, ..waiting });
+        self.note(place);
     }
 
     /// What changed since the last step: a session that began to wait, or nothing where one waits no more.

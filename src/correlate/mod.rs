@@ -274,13 +274,16 @@ impl Correlator {
                 }
             }
         }
-        match self.leaf(batch, session) {
-            Found::Leaf(leaf) => self.judge(batch, index, record, session, leaf, out),
-            Found::Missing(reference) => {
-                let Some(since) = self.clock.now() else {
-                    let leaf = Leaf::Absent(self.absent_leaf(batch, session));
-                    return self.judge(batch, index, record, session, leaf, out);
-                };
+        let (leaf, missing) = match self.leaf(batch, session) {
+            Found::Leaf(leaf) => (Some(leaf), self.missing_client(batch, session)),
+            Found::Missing(reference) => (None, Some(reference)),
+        };
+        match (missing, self.clock.now()) {
+            (None, _) | (_, None) => {
+                let leaf = leaf.unwrap_or_else(|| Leaf::Absent(self.absent_leaf(batch, session)));
+                self.judge(batch, index, record, session, leaf, out);
+            }
+            (Some(reference), Some(since)) => {
                 self.held.push(batch.extract(index), reference, since);
                 while let Some(overflow) = self.held.pop_overflow() {
                     self.judge_waiting(&overflow, out);
@@ -301,16 +304,22 @@ impl Correlator {
     }
 
     fn release_waiting_for(&mut self, reference: CertificateId, out: &mut impl FnMut(Judged)) {
-        for waiting in self.held.take_waiting_for(reference) {
-            self.judge_waiting(&waiting, out);
+        for (place, waiting) in self.held.take_waiting_for(reference) {
+            // The leaf has come: perhaps the client's certificate is still on its way.
+            let missing = match waiting.session() {
+                Some((batch, session)) => self.missing_client(batch, session),
+                None => None,
+            };
+            match missing.filter(|missing| *missing != reference) {
+                Some(missing) => self.held.wait_on(place, waiting, missing),
+                None => self.judge_waiting(&waiting, out),
+            }
         }
     }
 
     /// Judges a session at the end of its wait, whether its leaf has come or not.
     fn judge_waiting(&mut self, waiting: &Waiting, out: &mut impl FnMut(Judged)) {
-        let batch = &waiting.batch;
-        let Some(record) = batch.records.first() else { return };
-        let Body::Session(session) = &record.body else { return };
+        let (Some((batch, session)), Some(record)) = (waiting.session(), waiting.batch.records.first()) else { return };
         let leaf = match self.leaf(batch, session) {
             Found::Leaf(leaf) => leaf,
             Found::Missing(_) => Leaf::Absent(self.absent_leaf(batch, session)),
@@ -372,6 +381,12 @@ impl Correlator {
             Some(known) => Found::Leaf(Leaf::Presented(known)),
             None => Found::Missing(first),
         }
+    }
+
+    /// The client's certificate, where a session refers to one that has not come.
+    fn missing_client(&mut self, batch: &Batch, session: &Session) -> Option<CertificateId> {
+        let first = *session.client_chain.of(&batch.references).first()?;
+        (session.client_leaf.is_none() && self.certificates.find(first).is_none()).then_some(first)
     }
 
     /// Why a leaf that a session refers to has not come.

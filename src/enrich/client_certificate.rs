@@ -27,7 +27,12 @@ const ROLES: [&str; 2] = ["operators", "multiplayer"];
 const EXPIRED_DAYS: i64 = 1000;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
-    let Some((certificate, analysis)) = subject.client else { return };
+    let Some((certificate, analysis)) = subject.client else {
+        if !subject.session.client_chain.is_empty() {
+            findings.not_evaluated("client_certificate:not_found");
+        }
+        return;
+    };
     known(subject, findings);
     if same_as_server(certificate, subject.certificate) {
         let observed = certificate.id.to_string();

@@ -109,7 +109,7 @@ pub fn feeds_of(
     }
     let folded = server_name.map(|name| name.strip_suffix('.').unwrap_or(name).to_lowercase());
     let names = SessionNames {
-        name: folded.as_deref().zip(session.name.map(|ids| ids.name)),
+        name: folded.as_deref().filter(|name| !name.is_empty()),
         server: session.server,
         certificate: certificate.map(|(certificate, _)| certificate),
     };

@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 50] = [
+const NOT_EVALUATED: [Reason; 51] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -44,6 +44,11 @@ const NOT_EVALUATED: [Reason; 50] = [
         "own_certificate:no_list",
         "no list says which certificates are your own",
         "name one in knowledge.own_certificates",
+    ),
+    reason(
+        "client_certificate:not_found",
+        "the client showed a certificate whose record has not come",
+        "give certsift the x509.log of the same time",
     ),
     reason("own_certificate:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason(

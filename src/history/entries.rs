@@ -22,6 +22,8 @@ pub const ESTABLISHED_CLIENTS: u32 = 3;
 /// An issuer that stands in for those of so many established names within today and yesterday inspects TLS. Nobody but
 /// who is on the way of all traffic can.
 const INTERCEPTED_NAMES: u32 = 20;
+/// And so many clients have to meet it in that time: a single one may be the accomplice of the server that it asks.
+const INTERCEPTED_CLIENTS: u32 = 3;
 
 /// When something was seen.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -430,7 +432,8 @@ impl IssuerEntry {
     /// inspect TLS.
     pub(super) fn take_over(&mut self, domain: Id128, at: EventTime, day: i32) -> bool {
         self.taken_over.observe(domain, day);
-        let many = self.taken_over.count_since(day - 1) >= INTERCEPTED_NAMES;
+        let many = self.taken_over.count_since(day - 1) >= INTERCEPTED_NAMES
+            && self.clients.count_since(day - 1) >= INTERCEPTED_CLIENTS;
         let begins = many && self.intercepts_since.is_none();
         if begins {
             self.intercepts_since = Some(at);

@@ -335,6 +335,11 @@ impl Faults {
 }
 
 impl ReferenceRange {
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
     /// The references of this range.
     pub fn of(self, references: &[CertificateId]) -> &[CertificateId] {
         let start = self.start as usize;

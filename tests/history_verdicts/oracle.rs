@@ -203,7 +203,8 @@ impl Oracle {
                 if let (true, Some(issuer)) = (established, name_id(&new)) {
                     let taken = self.taken_over.entry(issuer).or_default();
                     taken.insert(number, day);
-                    if taken.values().filter(|last| **last >= day - 1).count() >= 20 {
+                    let many = taken.values().filter(|last| **last >= day - 1).count() >= 20;
+                    if many && self.issuers[&issuer].count("clients", day - 1) >= 3 {
                         self.intercepts_since.entry(issuer).or_insert(it.time);
                     }
                 }

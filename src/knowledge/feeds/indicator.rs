@@ -1,11 +1,13 @@
 //! Indicators in the spellings of feeds.
 
 use std::borrow::Cow;
+use std::hash::BuildHasher as _;
+use std::sync::LazyLock;
 
 use super::address::Network;
 use super::rows::{Indicator, NameKey};
 use crate::knowledge::suffix::controlling_domain;
-use crate::model::{Id128, Sha1Digest, Sha256Digest, hex_value};
+use crate::model::{Sha1Digest, Sha256Digest, hex_value};
 
 /// What a text turned out to be.
 #[derive(Debug, PartialEq)]
@@ -121,14 +123,13 @@ fn international_name(text: &str, below: bool) -> Result<NameKey, &'static str> 
     }
 }
 
-/// The key of a name in lower case.
-pub(super) fn name_key(name: &str) -> u64 {
-    first_bits(Id128::of(name.as_bytes()))
-}
+/// Keys of names live as long as the process and are seeded by it: nobody outside can find a name that falls on another.
+static NAME_KEYS: LazyLock<foldhash::quality::RandomState> = LazyLock::new(Default::default);
 
-/// The key of a name that is known by its hash.
-pub(super) fn first_bits(id: Id128) -> u64 {
-    (u128::from_be_bytes(id.0) >> 64) as u64
+/// The key of a name in lower case. Every session's name is looked up, and those above it: a cryptographic hash of each
+/// took a tenth of the time that a record takes.
+pub(super) fn name_key(name: &str) -> u64 {
+    NAME_KEYS.hash_one(name)
 }
 
 /// Reads a URL: its host, and its port where the server there is an address.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::indicator::{first_bits, name_key};
+use super::indicator::name_key;
 use super::rows::{
     ISSUER, JA3, NO_TEXT, Note, PatternTest, SERIAL, SERIAL_ISSUER, SHA1, SHA256, SPKI, SUBJECT, ja3_key,
     serial_issuer_key, serial_key, sha1_key, sha256_key,
@@ -10,13 +10,13 @@ use super::rows::{
 use super::suricata_rules::RuleHit;
 use super::{FeedMatch, Feeds, MatchKind, Standing};
 use crate::knowledge::suffix::controlling_domain;
-use crate::model::{Address, AttributeKind, Certificate, Id128, Ja3};
+use crate::model::{Address, AttributeKind, Certificate, Ja3};
 
 /// What of a session is looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionNames<'a> {
-    /// The name that the client asked for, in lower case and without a final dot, and its identity.
-    pub name: Option<(&'a str, Id128)>,
+    /// The name that the client asked for, in lower case and without a final dot.
+    pub name: Option<&'a str>,
     /// The server's address.
     pub server: Option<Address>,
     /// The certificate, for rules that look at the name as well.
@@ -93,9 +93,9 @@ impl Feeds {
     pub fn of_session(&self, session: &SessionNames<'_>) -> Vec<FeedMatch> {
         let mut hits = Vec::new();
         let mut rules = Vec::new();
-        if let Some((name, id)) = session.name {
+        if let Some(name) = session.name {
             if !self.names.is_empty() {
-                self.name(name, first_bits(id), "server_name", &mut hits);
+                self.name(name, name_key(name), "server_name", &mut hits);
             }
             rules = self.rules.of_session(name, session.certificate);
         }
@@ -116,7 +116,7 @@ impl Feeds {
             return Vec::new();
         }
         let accuses = |hit: &Hit| self.note(hit.note).is_some_and(|note| !note.standing.is_remark());
-        if let Some((name, _)) = session.name
+        if let Some(name) = session.name
             && hits.iter().any(accuses)
         {
             self.patterns_in(name, &mut hits);

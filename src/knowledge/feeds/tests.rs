@@ -8,9 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::knowledge::test_corpus;
-use crate::model::{
-    Address, Certificate, CertificateSource, DistinguishedName, Id128, Serial, Sha1Digest, Sha256Digest,
-};
+use crate::model::{Address, Certificate, CertificateSource, DistinguishedName, Serial, Sha1Digest, Sha256Digest};
 
 const SHA1: &str = "6ece5ece4192683d2d84e25b0ba7e04f9cb7eb7c";
 const SHA256: &str = "87f2085c32b6a2cc709b365f55873e207a9caa10bffecf2fd16d3cf9d94d390c";
@@ -56,7 +54,7 @@ fn by_serial(serial: &str, issuer: &str) -> Certificate {
 }
 
 fn session(feeds: &Feeds, name: &str, server: &str) -> Vec<FeedMatch> {
-    let name = (!name.is_empty()).then(|| (name, Id128::of(name.as_bytes())));
+    let name = Some(name).filter(|name| !name.is_empty());
     feeds.of_session(&SessionNames { name, server: Address::parse(server), certificate: None })
 }
 
