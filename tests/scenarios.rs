@@ -346,7 +346,8 @@ fn an_inspection_of_tls_is_one_event() {
     for (round, number) in (0..3).flat_map(|round| (0..30).map(move |number| (round, number))) {
         let inspected = Certificate::new(&name(number), "CN=Gateway CA,O=Example Org", 300);
         let when = (20 + round as i64, number as i64 * 60);
-        world.session(&session(round, number), when, 2, &server(number), &name(number), &inspected);
+        let client = 2 + number % 3;
+        world.session(&session(round, number), when, client, &server(number), &name(number), &inspected);
     }
     let (found, said) = world.judge_aloud();
     for (round, number) in (0..3).flat_map(|round| (0..30).map(move |number| (round, number))) {
