@@ -187,6 +187,14 @@ fn a_listed_address_counts_with_its_port_and_not_where_the_name_is_popular() {
         r#"{"name":"Top 1000 sites","type":"hostname","version":1,"list":["fine.example"],"matching_attributes":[]}"#;
     let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("popular.json", popular)]);
     assert_eq!((&eve["verdict"], feeds(&eve).len()), (&json!("info"), 2), "{eve:#}");
+    // Everybody gets a name below a provider of dynamic DNS or a hosting provider, however popular that is itself.
+    for (provider, verdict) in [("duckdns.org", "low"), ("github.io", "low"), ("example.org", "info")] {
+        let below = format!("evil.{provider}");
+        let scene = Scene { port: 8443, name: &below, subject: &[("CN", "*.duckdns.org")], ..Scene::default() };
+        let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("top-1m.csv", &format!("1,google.com\n2,{provider}\n"))]);
+        let address = feeds(&eve).into_iter().find(|row| row["feed"] == "ips").unwrap();
+        assert_eq!((&eve["verdict"], &address["kind"]), (&json!(verdict), &json!("address")), "{provider}: {eve:#}");
+    }
     // A list of dynamic DNS says what kind of name it is, and excuses nobody.
     let dynamic = popular.replace("Top 1000 sites", "List of known dynamic DNS domains");
     let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("dynamic.json", &dynamic)]);
