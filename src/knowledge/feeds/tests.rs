@@ -46,6 +46,11 @@ fn by_sha1(text: &str) -> Certificate {
     certificate(|certificate| certificate.sha1 = Sha1Digest::parse(text))
 }
 
+fn colons(digits: &str) -> String {
+    let pairs: Vec<_> = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+    pairs.join(":")
+}
+
 fn by_serial(serial: &str, issuer: &str) -> Certificate {
     certificate(|certificate| {
         certificate.serial = Serial::parse_octets(serial);
@@ -662,6 +667,35 @@ fn one_odd_element_of_a_document_costs_itself_only() {
     let (_, report) = one("set.json", &set);
     assert_eq!((report.used_total(), report.bad, &report.error), (2, 4, &None), "{report:?}");
     assert_eq!(report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [1, 2, 3, 5]);
+}
+
+#[test]
+fn a_rule_may_be_of_several_lines_and_its_latest_revision_counts() {
+    let rule = |name: &str, rest: &str| {
+        format!("alert tls any any -> any any \\\r\n  (msg:\"{name}\"; tls.sni; \\\n  content:\"{name}\"; {rest})\n")
+    };
+    let rules = [
+        "# switched off, with a path C:\\\n".to_owned(),
+        rule("a.example", "sid:1; rev:2;"),
+        rule("b.example", "sid:2;"),
+        "alert tls any any -> any any (msg:\"older\"; tls.sni; content:\"older.example\"; sid:1; rev:1;)\n".to_owned(),
+        "alert tls any any -> any any (msg:\"other\"; tls.sni; content:\"other.example\"; gid:7; sid:1; rev:1;)\n".to_owned(),
+        format!("alert tls any any -> any any (msg:\"x\"; tls.fingerprint:\"{}\"; sid:3; rev:1;)\n", colons(SHA1)),
+        rule("c.example", "sid:3; rev:10;"),
+        // The file ends within a rule.
+        "alert tls any any -> any any \\\n(msg:\"end\"; tls.sni; content:\"end.example\"; sid:4;) \\".to_owned(),
+    ];
+    let (feeds, report) = one("own.rules", &rules.concat());
+    assert_eq!((report.format, counts(&report)), (Some("Suricata rules"), (5, 0, 0, 2, 0)), "{report:?}");
+    let row = |name: &str| session(&feeds, name, "").first().map(|found| found.row);
+    assert_eq!((row("a.example"), row("b.example"), row("c.example")), (Some(2), Some(5), Some(11)));
+    assert_eq!((row("older.example"), row("other.example"), row("end.example")), (None, Some(9), Some(14)));
+    assert!(feeds.of_certificate(&by_sha1(SHA1)).is_empty(), "the later revision asks for something else");
+    // Rules that lie across the pieces in which a file is read, and one that never ends.
+    let many: String = (0..40_000).map(|number| rule(&format!("h{number}.example"), "")).collect();
+    let (feeds, report) = one("own.rules", &(many + &"alert tls \\\n".repeat(100_000)));
+    assert_eq!((report.used_total(), report.bad), (40_000, 1), "{report:?}");
+    assert_eq!(session(&feeds, "h39999.example", "")[0].row, 39_999 * 3 + 1);
 }
 
 #[test]
