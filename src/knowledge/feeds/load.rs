@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::address::NetworkTable;
-use super::document::Shape;
+use super::document::{Shape, list_of_lines};
 use super::format::{DOCUMENTS, DocumentFormat, Head, LINES, LineFormat, Lines, RowEnd};
 use super::index::Table;
 use super::names::{distinguishing, feed_name};
@@ -164,7 +164,14 @@ fn read(
     let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let broken = |error: serde_json::Error| format!("not JSON of that format: {error}");
-    let shape = Shape::of(text).map_err(broken)?;
+    let list;
+    let (text, shape) = match Shape::of(text) {
+        Ok(shape) => (text, shape),
+        Err(error) => {
+            list = list_of_lines(text).ok_or_else(|| broken(error))?;
+            (&*list, Shape::of(&list).map_err(broken)?)
+        }
+    };
     let format = document_format(&shape).ok_or("a JSON document of no format that certsift knows")?;
     *name = Some(format.name);
     (format.read)(text, rows).map_err(broken)
