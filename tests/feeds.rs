@@ -191,7 +191,8 @@ fn a_listed_address_counts_with_its_port_and_not_where_the_name_is_popular() {
     for (provider, verdict) in [("duckdns.org", "low"), ("github.io", "low"), ("example.org", "info")] {
         let below = format!("evil.{provider}");
         let scene = Scene { port: 8443, name: &below, subject: &[("CN", &below)], ..Scene::default() };
-        let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("top-1m.csv", &format!("1,google.com\n2,{provider}\n"))]);
+        let [eve, ..] =
+            scene.judge(&[("ips.csv", addresses), ("top-1m.csv", &format!("1,google.com\n2,{provider}\n"))]);
         let address = feeds(&eve).into_iter().find(|row| row["feed"] == "ips").unwrap();
         assert_eq!((&eve["verdict"], &address["kind"]), (&json!(verdict), &json!("address")), "{provider}: {eve:#}");
     }

@@ -322,7 +322,7 @@ mod tests {
         for value in ["https://evil5.example/", "192.0.2.1", "evil example"] {
             assert!(!problem(value).contains("public suffix"), "{value}: {}", problem(value));
         }
-        assert!(problem("co.uk").contains("public suffix") && problem("*.github.io").contains("public suffix"));
+        assert!(problem("co.uk").contains("public suffix") && problem("*.co.uk").contains("public suffix"));
     }
 
     proptest! {

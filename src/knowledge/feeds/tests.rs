@@ -695,7 +695,9 @@ fn stix_and_misp_are_read_in_every_packing() {
     assert_eq!((counts(&report), report.first_bad[0].row), ((1, 1, 0, 0, 1), 2), "a broken line costs itself");
 
     let event = |name: &str| {
-        format!(r#"{{"Event":{{"info":"{name}","Attribute":[{{"type":"domain","value":"{name}.example","to_ids":true}}]}}}}"#)
+        format!(
+            r#"{{"Event":{{"info":"{name}","Attribute":[{{"type":"domain","value":"{name}.example","to_ids":true}}]}}}}"#
+        )
     };
     let attribute = r#"{"type":"domain","value":"c.example","to_ids":true}"#;
     // Longer than a line of a text may be.
@@ -730,7 +732,8 @@ fn a_rule_may_be_of_several_lines_and_its_latest_revision_counts() {
         rule("a.example", "sid:1; rev:2;"),
         rule("b.example", "sid:2;"),
         "alert tls any any -> any any (msg:\"older\"; tls.sni; content:\"older.example\"; sid:1; rev:1;)\n".to_owned(),
-        "alert tls any any -> any any (msg:\"other\"; tls.sni; content:\"other.example\"; gid:7; sid:1; rev:1;)\n".to_owned(),
+        "alert tls any any -> any any (msg:\"other\"; tls.sni; content:\"other.example\"; gid:7; sid:1; rev:1;)\n"
+            .to_owned(),
         format!("alert tls any any -> any any (msg:\"x\"; tls.fingerprint:\"{}\"; sid:3; rev:1;)\n", colons(SHA1)),
         rule("c.example", "sid:3; rev:10;"),
         // The file ends within a rule.

@@ -119,8 +119,9 @@ impl Expression {
     /// Compiles it and says what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
         let compiled = self.compile().map_err(|error| format!("the expression cannot be compiled: {error}"))?;
-        if compiled.is_match("") {
-            return Err("the expression matches the empty text, and so it may match every text".to_owned());
+        // What holds for nothing and for what nobody writes holds for all: `(evil)?`, but not `^[0-9]*$`.
+        if compiled.is_match("") && compiled.is_match("\u{10fffd}\u{1}\u{10fffd}") {
+            return Err("the expression matches every text, the empty one too".to_owned());
         }
         self.compiled.get_or_init(|| Some(compiled));
         Ok(())

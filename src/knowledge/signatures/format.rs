@@ -8,7 +8,7 @@ use crate::model::{EventTime, Serial, Sha1Digest, Sha256Digest, ValidityTime};
 use super::evaluate::Matcher;
 use super::examples::{Example, RawExample};
 use super::field::{
-    attribute_kind, Expression, FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest,
+    Expression, FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest, attribute_kind,
 };
 use super::{Confidence, Place, Severity, Signature, SignatureError, Verdict, WithoutDefault};
 

@@ -209,7 +209,11 @@ fn a_mistake_is_shown_with_its_file_and_line() {
             "mine.toml:7: signature `x`: the expression",
         ),
         (signature(r#"{ field = "subject.CN", op = "regex", value = "(a{1000}){1000}" }"#), "the expression"),
-        (signature(r#"{ field = "subject.CN", op = "regex", value = "(evil)?" }"#), "matches the empty text"),
+        (
+            signature(r#"{ field = "subject.CN", op = "regex", value = "(evil)?" }"#),
+            "the expression matches every text",
+        ),
+        (signature(r#"{ field = "subject.CN", op = "regex", value = "^.*$" }"#), "the expression matches every text"),
         (signature(r#"{ field = "subject.CM", op = "eq", value = "x" }"#), "`CM` is no attribute"),
         (signature(r#"{ field = "issuer.2.5.", op = "eq", value = "x" }"#), "`2.5.` is no attribute"),
         (signature(r#"{ field = "issuer.O", op = "template", value = "{subject.CM}" }"#), "not `subject.CM`"),
