@@ -147,7 +147,7 @@ fn what_the_lists_say_and_cannot_mean_is_a_warning() {
     world.file(
         "allow.csv",
         b"signature,cobalt-strike-default-serial,x,\nsignature,no-such,x,\nfinding,self_signed,x,\nfinding,selfsigned,x,\n\
-          domain,co.uk,x,\n",
+          domain,co.uk,x,\nfinding,feed,x,\nfinding,signature,x,\n",
     );
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
@@ -159,7 +159,9 @@ fn what_the_lists_say_and_cannot_mean_is_a_warning() {
             "warning: allow.csv: 1 rows are left out: line 5: the value is a public suffix",
             "warning: allow.csv:2: there is no signature `no-such`",
             "warning: allow.csv:4: there is no finding `selfsigned`",
-            "errors 0, warnings 4",
+            "warning: allow.csv:6: `feed` cannot be excepted as a whole, nothing is: except what is listed",
+            "warning: allow.csv:7: `signature` cannot be excepted as a whole, nothing is: except signatures by their own ids",
+            "errors 0, warnings 6",
         ],
     );
     assert_eq!(out.matches("domains 2").count(), 1, "a file is one feed, however often it is named: {out}");

@@ -187,6 +187,15 @@ fn a_listed_address_counts_with_its_port_and_not_where_the_name_is_popular() {
         r#"{"name":"Top 1000 sites","type":"hostname","version":1,"list":["fine.example"],"matching_attributes":[]}"#;
     let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("popular.json", popular)]);
     assert_eq!((&eve["verdict"], feeds(&eve).len()), (&json!("info"), 2), "{eve:#}");
+    // Everybody gets a name below a provider of dynamic DNS or a hosting provider, however popular that is itself.
+    for (provider, verdict) in [("duckdns.org", "low"), ("github.io", "low"), ("example.org", "info")] {
+        let below = format!("evil.{provider}");
+        let scene = Scene { port: 8443, name: &below, subject: &[("CN", &below)], ..Scene::default() };
+        let [eve, ..] =
+            scene.judge(&[("ips.csv", addresses), ("top-1m.csv", &format!("1,google.com\n2,{provider}\n"))]);
+        let address = feeds(&eve).into_iter().find(|row| row["feed"] == "ips").unwrap();
+        assert_eq!((&eve["verdict"], &address["kind"]), (&json!(verdict), &json!("address")), "{provider}: {eve:#}");
+    }
     // A list of dynamic DNS says what kind of name it is, and excuses nobody.
     let dynamic = popular.replace("Top 1000 sites", "List of known dynamic DNS domains");
     let [eve, ..] = scene.judge(&[("ips.csv", addresses), ("dynamic.json", &dynamic)]);
@@ -332,4 +341,28 @@ fn lists_of_sha1_are_of_no_use_where_only_sha256_is_logged_and_that_is_said_once
     let session = &records(&output.stdout)[1]["certsift"];
     assert_eq!((&session["verdict"], &feeds(session)[0]["label"]), (&json!("critical"), &json!("AKBuilder C&C")));
     assert!(!String::from_utf8(output.stderr).unwrap().contains("X509::hash_function"));
+}
+
+#[test]
+fn a_session_is_compared_with_lists_of_sha1_where_all_rows_on_its_certificate_bear_one_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let [x509, ssl] = Scene { sha1: STRIKE, ..Scene::default() }.zeek();
+    // Zeek gives the certificate's row the time of the file's.
+    let ssl = ssl.replace("\"ts\":1760000000.0", "\"ts\":1760000000.5");
+    assert!(ssl.contains("1760000000.5") && x509.contains("1760000000.5"), "{ssl}");
+    let pair = json!({"ts": 1_760_000_000.5, "fuid": "F1", "uid": "C1", "id.orig_h": "10.0.0.1", "id.orig_p": 50000,
+        "id.resp_h": "192.0.2.1", "id.resp_p": 443, "source": "SSL", "analyzers": ["SHA1", "SHA256", "X509"],
+        "mime_type": "application/x-x509-user-cert", "sha1": STRIKE, "sha256": FINGERPRINT});
+    let list = format!("# Listingdate,SHA1,Listingreason\n2017-04-04 10:00:00,{STRIKE},AKBuilder C&C\n");
+    let files = [("sslbl.csv", list), ("x509.log", x509 + "\n"), ("files.log", format!("{pair}\n"))];
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    std::fs::write(folder.path().join("certsift.toml"), "[knowledge]\nfeeds = [\"sslbl.csv\"]\n").unwrap();
+    // One session before its certificate, as the handshake is, and one with it.
+    let before = ssl.replace("1760000000.5", "1760000000.4").replace("\"C1\"", "\"C2\"");
+    std::fs::write(folder.path().join("ssl.log"), format!("{before}\n{ssl}\n")).unwrap();
+    let judged = run(folder.path(), &["x509.log", "ssl.log", "files.log"]);
+    let verdicts: Vec<_> = judged.iter().map(|record| record["certsift"]["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["critical"; 3], "{judged:#?}");
 }

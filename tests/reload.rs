@@ -41,17 +41,21 @@ impl Feeds {
         feeds
     }
 
-    /// Replaces the feed, as careful programs do.
+    /// Replaces a file, as careful programs do.
+    fn replace(&self, name: &str, text: &[u8]) {
+        std::fs::write(self.world.path("new.csv"), text).unwrap();
+        std::fs::rename(self.world.path("new.csv"), self.world.path(name)).unwrap();
+    }
+
+    /// Replaces the feed.
     fn list(&self, label: &str) {
         let text = format!("#indicator,label\n{},{label}\nhost1.example,{label}\n", fingerprint(1));
-        std::fs::write(self.world.path("new.csv"), text).unwrap();
-        std::fs::rename(self.world.path("new.csv"), self.world.path("feeds/listed.csv")).unwrap();
+        self.replace("feeds/listed.csv", text.as_bytes());
     }
 
     /// Makes or replaces another feed, which lists the name of every session.
     fn list_other(&self, label: &str) {
-        std::fs::write(self.world.path("new.csv"), format!("#domain,label\nhost1.example,{label}\n")).unwrap();
-        std::fs::rename(self.world.path("new.csv"), self.world.path("feeds/other.csv")).unwrap();
+        self.replace("feeds/other.csv", format!("#domain,label\nhost1.example,{label}\n").as_bytes());
     }
 
     /// Writes sessions and waits for them.
@@ -129,7 +133,7 @@ fn a_broken_replacement_leaves_the_last_good_in_force_and_says_so() {
     for (number, broken) in
         [&b""[..], b"\x00\x01\x02 no feed at all\n", b"nothing here is\nan indicator of\nanything\n"].iter().enumerate()
     {
-        std::fs::write(feeds.world.path("feeds/listed.csv"), broken).unwrap();
+        feeds.replace("feeds/listed.csv", broken);
         let started = Instant::now();
         while feeds.world.said().matches("last good").count() <= number {
             assert!(started.elapsed() < PATIENCE, "{number}: {}", feeds.world.said());
@@ -151,7 +155,7 @@ fn a_feed_that_breaks_holds_back_no_other_and_one_that_goes_is_said() {
     let mut feeds = Feeds::start();
     feeds.list_other("other");
     feeds.write_until_all(&["first", "other"]);
-    std::fs::write(feeds.world.path("feeds/listed.csv"), "nothing here is\nan indicator\n").unwrap();
+    feeds.replace("feeds/listed.csv", b"nothing here is\nan indicator\n");
     feeds.list_other("newer");
     feeds.write_until_all(&["first", "newer"]);
     feeds.wait_until_said("listed.csv: ");
@@ -203,7 +207,7 @@ fn a_feed_that_is_still_being_written_is_not_read() {
 #[test]
 fn a_broken_signature_file_leaves_the_signatures_as_they_were_and_takes_the_feeds() {
     let mut feeds = Feeds::start();
-    std::fs::write(feeds.world.path("signatures/mine.toml"), "[[signature]]\nid = 7\n").unwrap();
+    feeds.replace("signatures/mine.toml", b"[[signature]]\nid = 7\n");
     feeds.wait_until_said("mine.toml:2");
     feeds.list("second");
     feeds.write_until("second");

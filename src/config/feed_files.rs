@@ -199,9 +199,21 @@ impl Again<'_> {
                     self.said.dropped.push(format!("{}: {why}, and is read once it stands still", path.display()));
                 }
                 _ => {
+                    self.say_if_shrunk(&read.report);
                     self.feeds.insert(path, read);
                 }
             }
+        }
+    }
+
+    /// Says that a feed has lost more than half of its rows: that may be its publisher's wish, or half a file.
+    fn say_if_shrunk(&mut self, report: &FeedReport) {
+        let rows = |report: &FeedReport| report.used_total() + report.context;
+        let Some(before) = self.feed_before(&report.path).map(rows) else { return };
+        let now = rows(report);
+        if now.saturating_mul(2) < before {
+            let path = report.path.display();
+            self.said.dropped.push(format!("{path}: more than half of its rows: {before} before, {now} now"));
         }
     }
 
@@ -489,6 +501,18 @@ mod tests {
         let [kept, _] = world.reload_all();
         assert!(kept.contains("a.txt.gz: cannot be read to its end") && kept.contains("the 2 rows"), "{kept}");
         assert_eq!((world.listed("host0.example").len(), world.listed("host9.example").len()), (1, 0));
+    }
+
+    #[test]
+    fn a_feed_that_loses_more_than_half_of_its_rows_is_taken_and_that_is_said() {
+        let rows = |count: u32| (0..count).map(|row| format!("host{row}.example\n")).collect::<String>();
+        let mut world = World::new(&["*"], &[("a.txt", &rows(10))]);
+        world.write("a.txt", &rows(5));
+        assert_eq!(world.reload_all(), ["", ""]);
+        world.write("a.txt", &rows(2));
+        let [kept, dropped] = world.reload_all();
+        assert!(kept.is_empty() && dropped.contains("a.txt: more than half of its rows: 5 before, 2 now"), "{dropped}");
+        assert!(world.listed("host1.example") == ["a"] && world.listed("host4.example").is_empty());
     }
 
     #[test]

@@ -26,6 +26,15 @@ pub(super) struct Excepted<'a> {
     pub(super) at: Option<EventTime>,
 }
 
+/// What an exception has to name instead of a check whose findings it cannot lighten as a whole; `None` for other checks.
+pub fn instead_of_check(id: &str) -> Option<&'static str> {
+    match id {
+        super::feed::ID => Some("except what is listed, by `sha256`, `sha1`, `issuer`, `domain` or `address`"),
+        super::signature::ID => Some("except signatures by their own ids, with `signature`"),
+        _ => None,
+    }
+}
+
 /// Takes exceptions into account, after all checks.
 pub(super) fn apply(allow: &AllowList, subject: &Excepted<'_>, findings: &mut Findings) {
     if allow.is_empty() || findings.found.is_empty() {

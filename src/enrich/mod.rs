@@ -51,6 +51,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use allow::instead_of_check;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateText, SignatureMatch};

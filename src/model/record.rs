@@ -365,10 +365,14 @@ impl Log {
     }
 
     /// The rank among records of one time: what others refer to comes first.
+    ///
+    /// The design names certificates before files. Zeek, however, sets the time of a certificate's row in `x509.log` to that
+    /// of its row in `files.log`, and a session that waits for its certificate goes on as soon as that is known: were the
+    /// pair of hashes behind it, lists of SHA-1 would be compared with nothing.
     pub fn rank(self) -> u8 {
         match self {
-            Self::ZeekX509 => 0,
-            Self::ZeekFiles => 1,
+            Self::ZeekFiles => 0,
+            Self::ZeekX509 => 1,
             Self::ZeekKnownCerts => 2,
             Self::ZeekSsl => 3,
             Self::SuricataTls | Self::SuricataQuic | Self::SuricataAlert | Self::SuricataOther => 4,

@@ -119,7 +119,9 @@ fn listener(arrivals: Arc<Mutex<Arrivals>>) -> impl Fn(PathBuf, FileEvent) + Sen
         let arrival = match event {
             FileEvent::Moved => Arrival::Moved,
             FileEvent::Closed => Arrival::Closed,
-            FileEvent::Written => {
+            FileEvent::Written => Arrival::Written,
+            // What is linked to its place is not written: nothing says whether more comes.
+            FileEvent::Made => {
                 arrivals.remove(&path);
                 return;
             }

@@ -1,9 +1,10 @@
 //! When a file that has changed may be read: once nobody is writing it any more, as far as that can be seen.
 //!
 //! Nothing says reliably that a writer is done. What was moved into its place was written before; what was closed by its
-//! writer is done as a rule, but a script may open it again for its next line; anything else has to stand still for long,
-//! and longer where a text ends within a line. A file that never stands still is read as it is, at the end of a line, if
-//! it has only grown; one that was begun anew is waited for, since half of it would look like all. Both are said.
+//! writer is done as a rule, but a script may open it again for its next line; what was written and not closed is not
+//! done. Anything else has to stand still for long, and longer where a text ends within a line, or where a file that was
+//! begun anew has not half of its former length. A file that is never done is read as it is, at the end of a line, if it
+//! has only grown; one that was begun anew is waited for, since half of it would look like all. Both are said.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub(super) enum Arrival {
     Moved,
     /// A writer closed it.
     Closed,
+    /// It was written, and not closed since.
+    Written,
 }
 
 /// By absolute paths.
@@ -41,6 +44,8 @@ struct Pending {
     first: Instant,
     /// Whether it was shorter than the one that was read, or took its place.
     begun_anew: bool,
+    /// The length of the one that was read, in bytes.
+    former_length: u64,
     said: bool,
 }
 
@@ -50,9 +55,9 @@ const MOVED: Duration = Duration::from_millis(500);
 const CLOSED: Duration = Duration::from_secs(2);
 /// The same for everything else.
 const UNKNOWN: Duration = Duration::from_secs(10);
-/// The same for a text whose last line has no end.
+/// The same for a text whose last line has no end, and for what was begun anew and has not half of its former length.
 const UNFINISHED: Duration = Duration::from_secs(30);
-/// How long a file may go on changing before that is said.
+/// How long a file may go on changing before that is said, and how long one stands still that its writer does not close.
 const RESTLESS: Duration = Duration::from_secs(120);
 /// How long what may be read waits for the others, so that many files that come together are read together.
 const TOGETHER: Duration = Duration::from_secs(3);
@@ -105,7 +110,8 @@ impl Settling {
         self.pending.retain(|path, _| changed.contains(path.as_path()));
         for path in changed {
             let stamp = now.stamp(path);
-            let shorter = match (self.taken.stamp(path), stamp) {
+            let before = self.taken.stamp(path);
+            let shorter = match (before, stamp) {
                 (Some(before), Some(now)) => now.length() < before.length() || !now.is_same_file(&before),
                 _ => false,
             };
@@ -114,6 +120,7 @@ impl Settling {
                 since: at,
                 first: at,
                 begun_anew: false,
+                former_length: before.map_or(0, |before| before.length()),
                 said: false,
             });
             pending.begun_anew |= shorter;
@@ -129,9 +136,11 @@ impl Pending {
         let Some(stamp) = self.stamp else { return at.duration_since(self.since) >= UNKNOWN };
         let arrival = std::path::absolute(path).ok().and_then(|path| arrivals.get(&path).copied());
         let is_unfinished = ends_within_a_line(path);
+        let is_a_beginning = self.begun_anew && stamp.length().saturating_mul(2) < self.former_length;
         let needed = match arrival {
             Some(Arrival::Moved) => MOVED,
-            _ if is_unfinished => UNFINISHED,
+            Some(Arrival::Written) => RESTLESS,
+            _ if is_unfinished || is_a_beginning => UNFINISHED,
             Some(Arrival::Closed) => CLOSED,
             None => UNKNOWN,
         };
@@ -147,10 +156,10 @@ impl Pending {
             let path = path.display();
             match self.begun_anew {
                 true => {
-                    tracing::warn!(%path, "the file does not stand still; what was read of it before stays in force")
+                    tracing::warn!(%path, "the file is still being written; what was read of it before stays in force")
                 }
                 false => {
-                    tracing::warn!(%path, "the file does not stand still; it is read as it is, up to a whole line")
+                    tracing::warn!(%path, "the file is still being written; it is read as it is, up to a whole line")
                 }
             }
         }
@@ -212,6 +221,47 @@ mod tests {
             assert!(world.ready(0.9 + needed).is_empty(), "{arrival:?}");
             assert_eq!(world.ready(1.0 + needed), ["a.csv"], "{arrival:?}");
             assert!(world.ready(100.0).is_empty(), "it is read once");
+        }
+    }
+
+    #[test]
+    fn what_is_written_and_not_closed_is_waited_for() {
+        let mut world = World::new("a\na\n");
+        // Begun anew, and a pause after some rows.
+        std::fs::write(world.path("a.csv"), "b\n").unwrap();
+        world.arrivals.insert(world.path("a.csv"), Arrival::Written);
+        assert!(world.ready(0.0).is_empty());
+        assert!(world.ready(60.0).is_empty(), "half of it would look like all");
+        std::fs::write(world.path("a.csv"), "b\nb\nb\n").unwrap();
+        assert!(world.ready(70.0).is_empty());
+        world.arrivals.insert(world.path("a.csv"), Arrival::Closed);
+        assert_eq!(world.ready(73.0), ["a.csv"]);
+        // A writer that never closes it: what has only grown is read, and so is what stands still for long.
+        std::fs::write(world.path("a.csv"), "b\nb\nb\nb\n").unwrap();
+        world.arrivals.insert(world.path("a.csv"), Arrival::Written);
+        assert!(world.ready(100.0).is_empty() && world.ready(219.0).is_empty());
+        assert_eq!(world.ready(220.0), ["a.csv"]);
+        std::fs::write(world.path("a.csv"), "c\n").unwrap();
+        assert!(world.ready(300.0).is_empty() && world.ready(419.0).is_empty());
+        assert_eq!(world.ready(420.0), ["a.csv"]);
+    }
+
+    #[test]
+    fn what_was_begun_anew_and_has_not_half_of_its_length_is_waited_for_unless_it_was_moved() {
+        let rows = "a\n".repeat(100);
+        for (arrival, length, needed) in [
+            (Some(Arrival::Closed), 49, 30.0),
+            (Some(Arrival::Closed), 50, 2.0),
+            (None, 49, 30.0),
+            (None, 50, 10.0),
+            (Some(Arrival::Moved), 1, 0.5),
+        ] {
+            let mut world = World::new(&rows);
+            std::fs::write(world.path("a.csv"), "b\n".repeat(length)).unwrap();
+            world.arrivals.extend(arrival.map(|arrival| (world.path("a.csv"), arrival)));
+            assert!(world.ready(0.0).is_empty());
+            assert!(world.ready(needed - 0.1).is_empty(), "{arrival:?} {length}");
+            assert_eq!(world.ready(needed), ["a.csv"], "{arrival:?} {length}");
         }
     }
 

@@ -5,7 +5,7 @@ use super::Checked;
 use super::section::Section;
 use crate::cli::summary::now;
 use crate::config::{Config, check_feeds, expand};
-use crate::enrich::checks;
+use crate::enrich::{checks, instead_of_check};
 use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
 use crate::knowledge::names::RankReport;
 use crate::knowledge::pem::PemReport;
@@ -48,7 +48,7 @@ pub(super) fn section(checked: &Checked) -> Section {
     section
 }
 
-/// Exceptions for signatures and checks that do not exist: they except nothing.
+/// Exceptions for signatures and checks that do not exist, or that cannot be excepted: they except nothing.
 fn unknown_exceptions(section: &mut Section, config: &Config) {
     let paths = &config.knowledge;
     let Some(path) = paths.allow.as_deref().and_then(|path| files_of(path).into_iter().next()) else { return };
@@ -63,9 +63,12 @@ fn unknown_exceptions(section: &mut Section, config: &Config) {
             AllowKind::Finding => checks().iter().any(|check| check.id == &*entry.value),
             _ => true,
         };
+        let place = format!("{}:{}", path.display(), entry.row);
+        let (kind, value) = (entry.kind.name(), &entry.value);
         if !is_known {
-            let (path, kind) = (path.display(), entry.kind.name());
-            section.warning(format!("{path}:{}: there is no {kind} `{}`: nothing is excepted", entry.row, entry.value));
+            section.warning(format!("{place}: there is no {kind} `{value}`: nothing is excepted"));
+        } else if let Some(instead) = instead_of_check(value).filter(|_| entry.kind == AllowKind::Finding) {
+            section.warning(format!("{place}: `{value}` cannot be excepted as a whole, nothing is: {instead}"));
         }
     }
 }

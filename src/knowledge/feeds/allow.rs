@@ -223,11 +223,12 @@ impl AllowEntry {
             AllowKind::Sha1 => Key::Sha1(Sha1Digest::parse(value).ok_or("the value is no SHA-1")?),
             AllowKind::Issuer => Key::Issuer(written_name::parse(value).ok_or("the value is no issuer")?.key()),
             AllowKind::Domain => {
+                let key = name(value)?.key;
                 let domain = value.trim_start_matches("*.").trim_start_matches('.');
                 if domain.is_ascii() && registrable_domain(domain).is_none() {
                     return Err("the value is a public suffix: below it are everybody's names");
                 }
-                Key::Name(name(value)?.key)
+                Key::Name(key)
             }
             AllowKind::Signature => Key::Signature(value.into()),
             AllowKind::Finding => Key::Finding(value.into()),
@@ -307,6 +308,21 @@ mod tests {
         certificate.issuer = written_name::parse("CN=Root,O=Our CA,C=DE");
         assert_eq!(list.of_certificate(&certificate, day("2026-12-31")).len(), 1);
         assert!(list.of_certificate(&certificate, day("2027-01-01")).is_empty());
+    }
+
+    #[test]
+    fn a_domain_that_is_none_is_not_called_a_public_suffix() {
+        let problem = |value: &str| {
+            let (list, tally, _) = AllowList::parse(&format!("domain,{value},x,\n"), EventTime(0));
+            let mut report = FeedReport::new(Path::new("allow.csv"), "allow");
+            report.set_tally(tally);
+            assert_eq!((list.len(), report.bad), (0, 1), "{value}");
+            report.first_bad[0].problem
+        };
+        for value in ["https://evil5.example/", "192.0.2.1", "evil example"] {
+            assert!(!problem(value).contains("public suffix"), "{value}: {}", problem(value));
+        }
+        assert!(problem("co.uk").contains("public suffix") && problem("*.co.uk").contains("public suffix"));
     }
 
     proptest! {

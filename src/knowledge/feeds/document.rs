@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -28,6 +28,22 @@ const MAX_KEYS: usize = 64;
 /// The elements of a list, each to be read by itself, so that an odd one costs itself only; `None` for what is no list.
 pub(super) fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).ok()
+}
+
+/// Objects that stand one on a line, as one list; `None` for what is no such text. A line that is no JSON is `null`.
+pub(super) fn list_of_lines(text: &str) -> Option<String> {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let is_json = |line: &str| serde_json::from_str::<&RawValue>(line).is_ok();
+    if !lines().next().is_some_and(|first| first.starts_with('{') && is_json(first)) || lines().nth(1).is_none() {
+        return None;
+    }
+    let mut list = String::with_capacity(text.len() + 2);
+    for line in lines() {
+        list.push(if list.is_empty() { '[' } else { ',' });
+        list.push_str(if is_json(line) { line } else { "null" });
+    }
+    list.push(']');
+    Some(list)
 }
 
 impl Shape {
@@ -121,9 +137,16 @@ impl Loose<'_> {
     }
 }
 
+/// Reads what Rust's text cannot hold as well: half a surrogate pair becomes U+FFFD and costs no more than itself.
 impl<'de: 'a, 'a> Deserialize<'de> for Loose<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LooseVisitor).map(Self)
+        let raw = <&'de RawValue>::deserialize(deserializer)?.get();
+        let mut value = serde_json::Deserializer::from_str(raw);
+        let read = match raw.starts_with('"') {
+            true => value.deserialize_bytes(LooseVisitor),
+            false => value.deserialize_any(LooseVisitor),
+        };
+        read.map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -142,6 +165,14 @@ impl<'de> Visitor<'de> for LooseVisitor {
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_borrowed_bytes<E>(self, text: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(String::from_utf8_lossy(text))
+    }
+
+    fn visit_bytes<E>(self, text: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(String::from_utf8_lossy(text).into_owned()))
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {

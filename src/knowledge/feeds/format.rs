@@ -33,10 +33,13 @@ pub(super) trait Lines: Send + Sync {
     /// Reads one line, or a row of several, without its end; `number` is that of the first, counted from 1.
     fn read(&self, number: u32, line: &str, rows: &mut Rows);
 
-    /// Whether a quoted column may hold line ends, so that a row goes on over several lines.
-    fn has_rows_of_several_lines(&self) -> bool {
-        false
+    /// Whether a row may go on over several lines.
+    fn row_end(&self) -> RowEnd {
+        RowEnd::Line
     }
+
+    /// Looks at all rows of the file together, after the last.
+    fn finish(&self, _rows: &mut Rows) {}
 
     /// Whether tabs stand between columns, so that one at the beginning of a line is behind an empty column.
     fn is_tabbed(&self) -> bool {
@@ -47,6 +50,17 @@ pub(super) trait Lines: Send + Sync {
     fn header_line(&self) -> Option<u32> {
         None
     }
+}
+
+/// Where a row ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RowEnd {
+    /// With its line.
+    Line,
+    /// With a line, and not within a quoted column.
+    Unquoted,
+    /// With a line that has no `\` at its end. A comment ends with its line in any case.
+    Uncontinued,
 }
 
 /// The formats of lines, in the order in which they are tried: what says so before what only looks so.
@@ -130,9 +144,14 @@ impl<'a> Head<'a> {
 
     /// Whether there are rows and two in three of them satisfy `test`.
     pub(super) fn most_rows(&self, test: impl Fn(&str) -> bool) -> bool {
-        let good = self.rows.iter().filter(|(_, line)| test(line)).count();
-        good > 0 && (self.rows.len() - good) * 2 <= good
+        are_most(self.rows.iter().map(|(_, line)| test(line)))
     }
+}
+
+/// Whether there are rows and two in three of them are good.
+pub(super) fn are_most(rows: impl Iterator<Item = bool>) -> bool {
+    let (good, all) = rows.fold((0_usize, 0_usize), |(good, all), is_good| (good + usize::from(is_good), all + 1));
+    good > 0 && (all - good) * 2 <= good
 }
 
 impl Header {

@@ -7,8 +7,8 @@ use std::time::UNIX_EPOCH;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::address::NetworkTable;
-use super::document::Shape;
-use super::format::{DOCUMENTS, DocumentFormat, Head, LINES, LineFormat, Lines};
+use super::document::{Shape, list_of_lines};
+use super::format::{DOCUMENTS, DocumentFormat, Head, LINES, LineFormat, Lines, RowEnd};
 use super::index::Table;
 use super::names::{distinguishing, feed_name};
 use super::report::FeedReport;
@@ -164,7 +164,14 @@ fn read(
     let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let broken = |error: serde_json::Error| format!("not JSON of that format: {error}");
-    let shape = Shape::of(text).map_err(broken)?;
+    let list;
+    let (text, shape) = match Shape::of(text) {
+        Ok(shape) => (text, shape),
+        Err(error) => {
+            list = list_of_lines(text).ok_or_else(|| broken(error))?;
+            (&*list, Shape::of(&list).map_err(broken)?)
+        }
+    };
     let format = document_format(&shape).ok_or("a JSON document of no format that certsift knows")?;
     *name = Some(format.name);
     (format.read)(text, rows).map_err(broken)
@@ -197,11 +204,12 @@ fn read_lines(
     rows: &mut Rows,
 ) -> Result<(), String> {
     let at_once = rayon::current_num_threads().max(1);
-    let whole_rows = lines.has_rows_of_several_lines();
-    let mut pieces = Pieces { reader, rest: head, line: 1, whole_rows, is_done: false, failed: None };
+    let row_end = lines.row_end();
+    let mut pieces = Pieces { reader, rest: head, line: 1, row_end, is_done: false, failed: None };
     loop {
         let batch: Vec<Piece> = std::iter::from_fn(|| pieces.next()).take(at_once).collect();
         if batch.is_empty() {
+            lines.finish(rows);
             let said = |error| format!("cannot be read to its end: {error}");
             return pieces.failed.map_or(Ok(()), |error| Err(said(error)));
         }
@@ -226,8 +234,8 @@ struct Pieces<'a> {
     reader: &'a mut dyn Read,
     rest: Vec<u8>,
     line: u32,
-    /// Whether pieces end with a row, which may be of several lines, and not with any line.
-    whole_rows: bool,
+    /// Pieces end with a row, which may be of several lines.
+    row_end: RowEnd,
     is_done: bool,
     failed: Option<io::Error>,
 }
@@ -243,7 +251,7 @@ impl Pieces<'_> {
             self.failed = read.err();
             if self.failed.is_some() || bytes.len() - before < wanted {
                 self.is_done = true;
-            } else if let Some(end) = last_end(&bytes, self.whole_rows) {
+            } else if let Some(end) = last_end(&bytes, self.row_end) {
                 self.rest = bytes[end + 1..].to_vec();
                 bytes.truncate(end + 1);
             } else {
@@ -265,8 +273,11 @@ fn parse_piece(piece: &Piece, lines: &dyn Lines, now: EventTime) -> Rows {
     let mut number = piece.line;
     let mut rest = Some(&*piece.bytes);
     while let Some(text) = rest {
-        let end = line_end(text);
-        let end = if lines.has_rows_of_several_lines() { row_end(text).unwrap_or(end) } else { end };
+        let end = match lines.row_end() {
+            RowEnd::Line => line_end(text),
+            RowEnd::Unquoted => row_end(text).unwrap_or_else(|| line_end(text)),
+            RowEnd::Uncontinued => uncontinued_end(text).unwrap_or(text.len()),
+        };
         let (line, following) = text.split_at(end);
         rest = following.get(1..);
         let count = memchr::memchr_iter(b'\n', line).count() as u32 + 1;
@@ -291,9 +302,28 @@ fn row_end(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// Where the first line ends that does not go on in the next one.
+fn uncontinued_end(text: &[u8]) -> Option<usize> {
+    let is_comment = text.iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b'#');
+    memchr::memchr_iter(b'\n', text).find(|&at| {
+        let line = text.get(..at).unwrap_or_default();
+        is_comment || line.iter().rev().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) != Some(&b'\\')
+    })
+}
+
 /// Where the last whole line ends, or the last whole row.
-fn last_end(bytes: &[u8], whole_rows: bool) -> Option<usize> {
-    let row = if whole_rows { RowEnds::of(bytes).last() } else { None };
+fn last_end(bytes: &[u8], row_end: RowEnd) -> Option<usize> {
+    let row = match row_end {
+        RowEnd::Line => None,
+        RowEnd::Unquoted => RowEnds::of(bytes).last(),
+        RowEnd::Uncontinued => {
+            let next = |after: Option<usize>| {
+                let from = after.map_or(0, |end| end + 1);
+                Some(from + uncontinued_end(bytes.get(from..)?)?)
+            };
+            std::iter::successors(next(None), |&end| next(Some(end))).last()
+        }
+    };
     row.or_else(|| memchr::memrchr(b'\n', bytes))
 }
 

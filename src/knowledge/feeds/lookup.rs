@@ -183,8 +183,9 @@ impl Feeds {
         for parent in parents.take_while(|parent| parent.contains('.')).take(MAX_PARENTS) {
             for entry in self.names.find(name_key(parent)) {
                 let Some(note) = self.note(entry.note) else { continue };
-                // Below a hosting provider's suffix are other people's names.
+                // Below a hosting provider's suffix are other people's names, of which none is popular with it.
                 match (note.below, controlling_domain(parent).is_some()) {
+                    (true, false) if note.standing == Standing::WellKnown => {}
                     (true, true) => push(MatchKind::Domain, entry.note, entry.row, format!("*.{parent}")),
                     (true, false) => push(MatchKind::ParentDomain, entry.note, entry.row, format!("*.{parent}")),
                     (false, true) => push(MatchKind::ParentDomain, entry.note, entry.row, parent.to_owned()),

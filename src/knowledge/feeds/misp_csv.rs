@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::columns::split;
 use super::document::Loose;
-use super::format::{Head, LineFormat, Lines};
+use super::format::{Head, LineFormat, Lines, RowEnd};
 use super::misp::{self, Attribute};
 use super::rows::Rows;
 
@@ -56,9 +56,9 @@ impl Lines for Attributes {
         misp::add(number, &attribute, "", rows);
     }
 
-    fn has_rows_of_several_lines(&self) -> bool {
+    fn row_end(&self) -> RowEnd {
         // Comments are free text.
-        true
+        RowEnd::Unquoted
     }
 
     fn header_line(&self) -> Option<u32> {

@@ -15,7 +15,7 @@
 //! | `suricata_dataset`, `suricata_dataset_json` | datasets and dataset reputation: base64, hexadecimal, addresses, JSON |
 //! | `misp`, `misp_csv` | MISP events, feeds and exports of attributes |
 //! | `misp_warninglist` | MISP warning lists: what is popular or of a kind, and said beside a hit only |
-//! | `stix` | STIX 2.1 bundles |
+//! | `stix` | STIX 2.1 bundles, and objects without one |
 //! | `threatfox`, `urlhaus` | abuse.ch ThreatFox and URLhaus |
 //! | `table` | any CSV whose header names its columns, C2IntelFeeds among them |
 //! | `bare_table` | CSV without a header, whose columns are told by what stands in them |

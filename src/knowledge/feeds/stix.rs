@@ -1,5 +1,5 @@
-//! STIX 2.1 bundles: indicators with a pattern, and `x509-certificate` objects by themselves, which describe what was
-//! observed and accuse nobody.
+//! STIX 2.1: indicators with a pattern, and `x509-certificate` objects by themselves, which describe what was observed and
+//! accuse nobody. They stand in a bundle, in the envelope of a TAXII server, in a list, or one on a line.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Standing;
 use super::address::Network;
-use super::document::{Loose, Shape};
+use super::document::{Loose, Shape, elements};
 use super::format::DocumentFormat;
 use super::indicator::{self, Reading};
 use super::rows::{Indicator, Row, Rows};
@@ -19,14 +19,19 @@ use crate::model::{Serial, Sha1Digest, Sha256Digest};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     name: "STIX bundle",
-    recognise: |shape: &Shape| shape.kind.as_deref() == Some("bundle") && shape.has("objects"),
+    recognise: |shape: &Shape| {
+        let is_envelope = shape.has("objects") && shape.kind.as_deref().is_none_or(|kind| kind == "bundle");
+        let is_said = shape.has("spec_version") || shape.has("pattern");
+        is_envelope || shape.kind.is_some() && (is_said || shape.has("created") && shape.has("modified"))
+    },
     read,
 };
 
+/// A bundle, or what a TAXII server answers.
 #[derive(Deserialize)]
-struct Bundle<'a> {
-    #[serde(borrow)]
-    objects: Vec<&'a RawValue>,
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    objects: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +59,7 @@ struct IndicatorObject<'a> {
     #[serde(borrow, default)]
     confidence: Option<Loose<'a>>,
     #[serde(borrow, default)]
-    indicator_types: Option<Vec<Loose<'a>>>,
+    indicator_types: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +75,12 @@ struct CertificateObject<'a> {
 const NOT_ONE: Reading = Reading::Bad("a value of the pattern is not of its type");
 
 fn read(text: &str, rows: &mut Rows) -> Result<(), serde_json::Error> {
-    let bundle: Bundle<'_> = serde_json::from_str(text)?;
-    for (number, object) in (1..).zip(bundle.objects) {
+    let document: &RawValue = serde_json::from_str(text)?;
+    let objects = match elements(document) {
+        Some(all) => all.into_iter().flat_map(|one| objects_in(one).unwrap_or_else(|_| vec![one])).collect(),
+        None => objects_in(document)?,
+    };
+    for (number, object) in (1..).zip(objects) {
         let Ok(Kind { kind }) = serde_json::from_str(object.get()) else {
             rows.bad(number, "an object without a type");
             continue;
@@ -92,6 +101,12 @@ fn read(text: &str, rows: &mut Rows) -> Result<(), serde_json::Error> {
     Ok(())
 }
 
+/// The objects of an envelope; any other object is one itself.
+fn objects_in(raw: &RawValue) -> Result<Vec<&RawValue>, serde_json::Error> {
+    let Envelope { objects } = serde_json::from_str(raw.get())?;
+    Ok(objects.unwrap_or_else(|| vec![raw]))
+}
+
 fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
     if object.revoked.as_ref().is_some_and(Loose::is_true) {
         return rows.expired();
@@ -101,7 +116,8 @@ fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
     }
     let time = |text: &Option<Loose<'_>>| text.as_ref().and_then(|text| when::parse(&text.0));
     let confidence: Option<u8> = object.confidence.as_ref().and_then(|percent| percent.0.parse().ok());
-    let is_said_to_be = |wanted: &str| object.indicator_types.iter().flatten().any(|kind| kind.0 == wanted);
+    let types = object.indicator_types.map(texts).unwrap_or_default();
+    let is_said_to_be = |wanted: &str| types.iter().any(|kind| kind.0 == wanted);
     let standing = if is_said_to_be("benign") {
         Standing::Informative
     } else if is_said_to_be("compromised") {
@@ -134,6 +150,12 @@ fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
             Reading::Bad(problem) => rows.bad(number, problem),
         }
     }
+}
+
+/// A list of texts, or one text in its place.
+fn texts(raw: &RawValue) -> Vec<Loose<'_>> {
+    let one = || serde_json::from_str(raw.get()).map(|text| vec![text]);
+    serde_json::from_str(raw.get()).or_else(|_| one()).unwrap_or_default()
 }
 
 /// What comparisons that hold together list, and how it is written where that has to be kept.

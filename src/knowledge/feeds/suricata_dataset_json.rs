@@ -75,7 +75,9 @@ fn read_object(number: u32, text: &str, rows: &mut Rows) {
 }
 
 fn has_value_key(shape: &Shape) -> bool {
-    !shape.has("Event") && VALUES.iter().any(|key| shape.has(key))
+    // Of MISP and of STIX.
+    let is_other = ["Event", "to_ids", "spec_version"].iter().any(|key| shape.has(key));
+    !is_other && VALUES.iter().any(|key| shape.has(key))
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {

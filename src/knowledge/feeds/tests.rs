@@ -46,6 +46,11 @@ fn by_sha1(text: &str) -> Certificate {
     certificate(|certificate| certificate.sha1 = Sha1Digest::parse(text))
 }
 
+fn colons(digits: &str) -> String {
+    let pairs: Vec<_> = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+    pairs.join(":")
+}
+
 fn by_serial(serial: &str, issuer: &str) -> Certificate {
     certificate(|certificate| {
         certificate.serial = Serial::parse_octets(serial);
@@ -655,13 +660,96 @@ fn one_odd_element_of_a_document_costs_itself_only() {
         {{"type":"x509-certificate","hashes":{{"MD5":7,"SHA-256":"{SHA256}"}},"issuer":4}}]}}"#
     );
     let (feeds, report) = one("bundle.json", &bundle);
-    assert_eq!((report.used_total(), report.context, report.bad, &report.error), (1, 1, 5, &None), "{report:?}");
-    assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len(), 1);
+    assert_eq!((report.used_total(), report.context, report.bad, &report.error), (2, 1, 4, &None), "{report:?}");
+    assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len(), 2);
     let set =
         format!("[1, null, {{\"sha256\": {{\"a\": 1}}}}, {{\"sha256\": \"{SHA256}\"}}, [], {{\"ip\": \"192.0.2.1\"}}]");
     let (_, report) = one("set.json", &set);
     assert_eq!((report.used_total(), report.bad, &report.error), (2, 4, &None), "{report:?}");
     assert_eq!(report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [1, 2, 3, 5]);
+}
+
+#[test]
+fn stix_and_misp_are_read_in_every_packing() {
+    let indicator = |name: &str, types: &str| {
+        format!(
+            r#"{{"type":"indicator","id":"indicator--{name}","spec_version":"2.1","created":"2024-01-01T00:00:00Z","modified":"2024-01-01T00:00:00Z","pattern":"[domain-name:value = '{name}.example']","pattern_type":"stix","indicator_types":{types}}}"#
+        )
+    };
+    let (a, b) = (indicator("a", r#""malicious-activity""#), indicator("b", r#""compromised""#));
+    let observed = r#"{"type":"domain-name","id":"domain-name--1","spec_version":"2.1","value":"observed.example"}"#;
+    for text in [
+        format!(r#"{{"more":true,"objects":[{observed},{a},{b}]}}"#),
+        format!("[{observed},{a},{b}]"),
+        format!("{observed}\n{a}\r\n\n{b}\n"),
+        format!("{{\"type\":\"bundle\",\"objects\":[{observed},{a}]}}\n{{\"type\":\"bundle\",\"objects\":[{b}]}}\n"),
+    ] {
+        let (feeds, report) = one("stix.json", &text);
+        assert_eq!((report.format, counts(&report)), (Some("STIX bundle"), (1, 1, 0, 0, 0)), "{text}\n{report:?}");
+        assert_eq!(kinds(&session(&feeds, "a.example", "")), [BAD_ONE]);
+        assert_eq!(session(&feeds, "b.example", "")[0].standing, Standing::Compromised);
+        assert!(session(&feeds, "observed.example", "").is_empty());
+    }
+    assert_eq!(counts(&one("one.json", &a).1), (1, 0, 0, 0, 0));
+    let (_, report) = one("stix.json", &format!("{a}\n{{\"type\":\n{b}\n"));
+    assert_eq!((counts(&report), report.first_bad[0].row), ((1, 1, 0, 0, 1), 2), "a broken line costs itself");
+
+    let event = |name: &str| {
+        format!(
+            r#"{{"Event":{{"info":"{name}","Attribute":[{{"type":"domain","value":"{name}.example","to_ids":true}}]}}}}"#
+        )
+    };
+    let attribute = r#"{"type":"domain","value":"c.example","to_ids":true}"#;
+    // Longer than a line of a text may be.
+    let long = event("b").replace("\"info\"", &format!("\"note\":\"{}\",\"info\"", "x".repeat(100_000)));
+    let (feeds, report) = one("events.json", &format!("{}\n{long}\n{attribute}\n", event("a")));
+    assert_eq!((report.format, counts(&report)), (Some("MISP"), (3, 0, 0, 0, 0)), "{report:?}");
+    assert!(["a", "b", "c"].iter().all(|name| session(&feeds, &format!("{name}.example"), "").len() == 1));
+    let (_, report) = one("attributes.json", &format!("{attribute}\n{attribute}\n"));
+    assert_eq!((report.format, counts(&report)), (Some("MISP"), (2, 0, 0, 0, 0)), "{report:?}");
+}
+
+#[test]
+fn half_a_character_costs_no_more_than_itself() {
+    let event = r#"{"Event":{"info":"cut \ud83d","Attribute":[{"type":"domain","value":"a.example","comment":"\udc00 x"},
+        {"type":"domain","value":"b\ud800.example"}],"Object":[{"name":"\ud800","Attribute":[{"type":"domain","value":"c.example"}]}]}}"#;
+    let (feeds, report) = one("event.json", event);
+    assert_eq!(counts(&report), (2, 0, 0, 0, 1), "{report:?}");
+    assert_eq!(session(&feeds, "c.example", "")[0].label.as_deref().map(|label| &label[..4]), Some("cut "));
+    assert!(session(&feeds, "a.example", "")[0].label.as_deref().unwrap().ends_with(" x"));
+    let bundle = r#"{"type":"bundle","objects":[{"type":"indicator","name":"x\ud800","pattern":"[domain-name:value = 'a.example']"}]}"#;
+    let (feeds, report) = one("bundle.json", bundle);
+    assert_eq!((counts(&report), session(&feeds, "a.example", "").len()), ((1, 0, 0, 0, 0), 1), "{report:?}");
+}
+
+#[test]
+fn a_rule_may_be_of_several_lines_and_its_latest_revision_counts() {
+    let rule = |name: &str, rest: &str| {
+        format!("alert tls any any -> any any \\\r\n  (msg:\"{name}\"; tls.sni; \\\n  content:\"{name}\"; {rest})\n")
+    };
+    let rules = [
+        "# switched off, with a path C:\\\n".to_owned(),
+        rule("a.example", "sid:1; rev:2;"),
+        rule("b.example", "sid:2;"),
+        "alert tls any any -> any any (msg:\"older\"; tls.sni; content:\"older.example\"; sid:1; rev:1;)\n".to_owned(),
+        "alert tls any any -> any any (msg:\"other\"; tls.sni; content:\"other.example\"; gid:7; sid:1; rev:1;)\n"
+            .to_owned(),
+        format!("alert tls any any -> any any (msg:\"x\"; tls.fingerprint:\"{}\"; sid:3; rev:1;)\n", colons(SHA1)),
+        rule("c.example", "sid:3; rev:10;"),
+        // The file ends within a rule.
+        "alert tls any any -> any any \\\n(msg:\"end\"; tls.sni; content:\"end.example\"; sid:4;) \\".to_owned(),
+    ];
+    let (feeds, report) = one("own.rules", &rules.concat());
+    assert_eq!((report.format, counts(&report)), (Some("Suricata rules"), (5, 0, 0, 2, 0)), "{report:?}");
+    let row = |name: &str| session(&feeds, name, "").first().map(|found| found.row);
+    assert_eq!((row("a.example"), row("b.example"), row("c.example")), (Some(2), Some(5), Some(11)));
+    assert_eq!((row("older.example"), row("other.example"), row("end.example")), (None, Some(9), Some(14)));
+    assert!(feeds.of_certificate(&by_sha1(SHA1)).is_empty(), "the later revision asks for something else");
+    // Rules that lie across the pieces in which a file is read, and one that never ends.
+    let many: String = (0..40_000).map(|number| rule(&format!("h{number}.example"), "")).collect();
+    let (feeds, report) = one("own.rules", &(many + &"alert tls \\\n".repeat(100_000)));
+    assert_eq!((report.used_total(), report.bad), (40_000, 1), "{report:?}");
+    assert_eq!(session(&feeds, "h39999.example", "")[0].row, 39_999 * 3 + 1);
 }
 
 #[test]

@@ -119,6 +119,10 @@ impl Expression {
     /// Compiles it and says what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
         let compiled = self.compile().map_err(|error| format!("the expression cannot be compiled: {error}"))?;
+        // What holds for nothing and for what nobody writes holds for all: `(evil)?`, but not `^[0-9]*$`.
+        if compiled.is_match("") && compiled.is_match("\u{10fffd}\u{1}\u{10fffd}") {
+            return Err("the expression matches every text, the empty one too".to_owned());
+        }
         self.compiled.get_or_init(|| Some(compiled));
         Ok(())
     }
@@ -418,19 +422,58 @@ fn render(parts: &[TemplatePart], facts: &Facts<'_>) -> Option<Option<String>> {
     Some(Some(text))
 }
 
+/// Names that OpenSSL prints for kinds without a name of their own here, and numbers that older versions and other tools
+/// print.
+const SPELLINGS: [[&str; 2]; 29] = [
+    ["SN", "2.5.4.4"],
+    ["surname", "2.5.4.4"],
+    ["street", "2.5.4.9"],
+    ["streetAddress", "2.5.4.9"],
+    ["title", "2.5.4.12"],
+    ["description", "2.5.4.13"],
+    ["businessCategory", "2.5.4.15"],
+    ["postalCode", "2.5.4.17"],
+    ["postOfficeBox", "2.5.4.18"],
+    ["telephoneNumber", "2.5.4.20"],
+    ["name", "2.5.4.41"],
+    ["GN", "2.5.4.42"],
+    ["givenName", "2.5.4.42"],
+    ["initials", "2.5.4.43"],
+    ["generationQualifier", "2.5.4.44"],
+    ["x500UniqueIdentifier", "2.5.4.45"],
+    ["dnQualifier", "2.5.4.46"],
+    ["houseIdentifier", "2.5.4.51"],
+    ["pseudonym", "2.5.4.65"],
+    ["role", "2.5.4.72"],
+    ["organizationIdentifier", "2.5.4.97"],
+    ["UID", "0.9.2342.19200300.100.1.1"],
+    ["userId", "0.9.2342.19200300.100.1.1"],
+    ["unstructuredName", "1.2.840.113549.1.9.2"],
+    ["challengePassword", "1.2.840.113549.1.9.7"],
+    ["unstructuredAddress", "1.2.840.113549.1.9.8"],
+    ["jurisdictionL", "1.3.6.1.4.1.311.60.2.1.1"],
+    ["jurisdictionST", "1.3.6.1.4.1.311.60.2.1.2"],
+    ["jurisdictionC", "1.3.6.1.4.1.311.60.2.1.3"],
+];
+
+/// The kind of attribute that a signature asks for; `None` for a name that no sensor prints. Any number is one.
+pub(super) fn attribute_kind(name: &str) -> Option<AttributeKind> {
+    let kind = AttributeKind::from_printed(name);
+    let is_number = |text: &str| {
+        let mut parts = text.split('.');
+        parts.clone().count() > 1 && parts.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let is_known = match &kind {
+        AttributeKind::Other(name) => {
+            is_number(name) || SPELLINGS.iter().any(|[known, _]| known.eq_ignore_ascii_case(name))
+        }
+        _ => true,
+    };
+    is_known.then_some(kind)
+}
+
 /// Whether an attribute is of a kind; of kinds without a name of their own, by any of the spellings in use.
 fn is_kind(attribute: &Attribute, wanted: &AttributeKind) -> bool {
-    /// Names that OpenSSL prints, and numbers that older versions and other tools print.
-    const SPELLINGS: [[&str; 2]; 8] = [
-        ["postalCode", "2.5.4.17"],
-        ["street", "2.5.4.9"],
-        ["streetAddress", "2.5.4.9"],
-        ["title", "2.5.4.12"],
-        ["GN", "2.5.4.42"],
-        ["SN", "2.5.4.4"],
-        ["name", "2.5.4.41"],
-        ["unstructuredName", "1.2.840.113549.1.9.2"],
-    ];
     let (AttributeKind::Other(printed), AttributeKind::Other(wanted)) = (&attribute.kind, wanted) else {
         return attribute.kind == *wanted;
     };

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use crate::model::{AttributeKind, EventTime, Serial, Sha1Digest, Sha256Digest, ValidityTime};
+use crate::model::{EventTime, Serial, Sha1Digest, Sha256Digest, ValidityTime};
 
 use super::evaluate::Matcher;
 use super::examples::{Example, RawExample};
 use super::field::{
-    Expression, FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest,
+    Expression, FlagField, Leaf, NumberField, NumberTest, Side, TemplatePart, Test, TextField, TextTest, attribute_kind,
 };
 use super::{Confidence, Place, Severity, Signature, SignatureError, Verdict, WithoutDefault};
 
@@ -222,9 +222,19 @@ fn compile_test(field: &str, op: &str, value: &Value) -> Result<Test, String> {
             }
             match text_field(field) {
                 Some(text) => Ok(Test::Text(text.clone(), compile_text(&text, field, op, value)?)),
-                None => Err(format!("there is no field `{field}`")),
+                None => Err(no_field(field)),
             }
         }
+    }
+}
+
+fn no_field(field: &str) -> String {
+    match field.split_once('.') {
+        Some(("subject" | "issuer", attribute)) => format!(
+            "there is no field `{field}`: `{attribute}` is no attribute that OpenSSL names; others are written as a \
+             number such as 2.5.4.3"
+        ),
+        _ => format!("there is no field `{field}`"),
     }
 }
 
@@ -325,7 +335,7 @@ fn text_field(field: &str) -> Option<TextField> {
         "dn_forward" => Some(TextField::Forward(side)),
         "dn_rfc2253" => Some(TextField::Rfc2253(side)),
         "" => None,
-        attribute => Some(TextField::Attribute(side, AttributeKind::from_printed(attribute))),
+        attribute => attribute_kind(attribute).map(|kind| TextField::Attribute(side, kind)),
     };
     match field {
         "any_dn" => Some(TextField::AnyDn),

@@ -41,7 +41,8 @@
 //! A field with several values matches when one of them does. Only the `dn_…` fields see the order of attributes.
 //! `template` compares with a text made of the same certificate, `"{subject.OU}@{subject.CN}"`, from the first value of
 //! each; an empty or missing value never matches. Regular expressions have no look-around, and match anywhere unless
-//! anchored. Serial numbers compare without sign, separators and leading zeros.
+//! anchored; one that matches every text is refused. An attribute that OpenSSL does not name is written as its number.
+//! Serial numbers compare without sign, separators and leading zeros.
 
 mod builtin;
 #[cfg(test)]

@@ -44,7 +44,9 @@ pub(crate) enum FileEvent {
     Moved,
     /// Somebody who could write it closed it.
     Closed,
-    /// It was made or written.
+    /// It was made.
+    Made,
+    /// It was written.
     Written,
 }
 
@@ -160,7 +162,8 @@ impl FileEvent {
         match kind {
             EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => Some(Self::Moved),
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Self::Closed),
-            EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Some(Self::Written),
+            EventKind::Create(_) => Some(Self::Made),
+            EventKind::Modify(ModifyKind::Data(_)) => Some(Self::Written),
             _ => None,
         }
     }

@@ -5,15 +5,19 @@
 //!
 //! What a rule asks for beyond is ignored only where that cannot make it match more than it should: see
 //! `options::IGNORED`. Any other keyword makes the rule unsupported; it is counted, with its `sid` and the keyword.
-//! Rules that are commented out are switched off, and are not read.
+//! Rules that are commented out are switched off, and are not read. A rule goes on in the next line where its line ends
+//! with `\`. Of several revisions of one rule in a file the latest counts.
 
 mod buffer;
 mod check;
 mod options;
 mod set;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use super::Standing;
-use super::format::{Head, LineFormat, Lines};
+use super::format::{Head, LineFormat, Lines, RowEnd, are_most};
 use super::rows::{Indicator, Row, Rows};
 use crate::model::Sha1Digest;
 use options::Unusable;
@@ -27,7 +31,8 @@ pub(super) const FORMAT: LineFormat = LineFormat {
             let action = line.split_whitespace().next().unwrap_or_default();
             options::ACTIONS.contains(&action) && line.contains("->") | line.contains("<>") && line.ends_with(')')
         };
-        head.most_rows(is_rule).then(|| Box::new(RuleLines) as Box<dyn Lines>)
+        let lines = head.rows.iter().map(|(_, line)| *line);
+        are_most(joined(lines).iter().map(|line| is_rule(line))).then(|| Box::new(RuleLines) as Box<dyn Lines>)
     },
 };
 
@@ -35,8 +40,10 @@ struct RuleLines;
 
 impl Lines for RuleLines {
     fn read(&self, number: u32, line: &str, rows: &mut Rows) {
-        match options::parse(number, line) {
-            Ok(rule) => add(number, rule, rows),
+        let whole = joined(line.lines());
+        match options::parse(number, whole.first().map_or("", |line| line.trim())) {
+            // What it is counted as is known when all revisions of it are.
+            Ok(rule) => rows.rules.push(rule),
             Err(Unusable::Bad(problem)) => rows.bad(number, problem),
             Err(Unusable::Unsupported { sid, keyword }) => {
                 let sid = sid.map_or_else(|| "rule without sid".to_owned(), |sid| format!("sid {sid}"));
@@ -44,9 +51,48 @@ impl Lines for RuleLines {
             }
         }
     }
+
+    fn row_end(&self) -> RowEnd {
+        RowEnd::Uncontinued
+    }
+
+    fn finish(&self, rows: &mut Rows) {
+        let rules = std::mem::take(&mut rows.rules);
+        let mut latest: HashMap<(u64, u64), u64> = HashMap::new();
+        for rule in &rules {
+            if let Some(sid) = rule.sid {
+                let revision = latest.entry((rule.gid, sid)).or_default();
+                *revision = rule.revision.max(*revision);
+            }
+        }
+        for rule in rules {
+            let latest = rule.sid.and_then(|sid| latest.get(&(rule.gid, sid)));
+            if latest.is_some_and(|latest| rule.revision < *latest) {
+                rows.expired();
+            } else {
+                add(rule, rows);
+            }
+        }
+    }
 }
 
-fn add(number: u32, rule: Rule, rows: &mut Rows) {
+/// Lines, each with those in which it goes on.
+fn joined<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Cow<'a, str>> {
+    let mut whole: Vec<Cow<'a, str>> = Vec::new();
+    let mut goes_on = false;
+    for line in lines {
+        let continued = line.trim_end().strip_suffix('\\');
+        let part = continued.unwrap_or(line);
+        match whole.last_mut() {
+            Some(last) if goes_on => last.to_mut().push_str(part),
+            _ => whole.push(part.into()),
+        }
+        goes_on = continued.is_some();
+    }
+    whole
+}
+
+fn add(rule: Rule, rows: &mut Rows) {
     let indicator = match &rule.tests[..] {
         [test] if rule.port.is_none() => {
             let fingerprint = || test.whole_fingerprint().and_then(Sha1Digest::parse).map(Indicator::Sha1);
@@ -57,7 +103,7 @@ fn add(number: u32, rule: Rule, rows: &mut Rows) {
     let Some(indicator) = indicator else { return rows.add_rule(rule) };
     let written = rule.indicator();
     rows.add_as(
-        number,
+        rule.row,
         Row {
             label: &rule.label,
             written: &written,

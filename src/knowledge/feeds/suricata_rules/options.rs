@@ -67,7 +67,10 @@ pub(super) fn parse(number: u32, line: &str) -> Result<Rule, Unusable> {
         return Err(bad);
     };
     let options = split_options(options).ok_or(Unusable::Bad("its options cannot be told apart"))?;
-    let sid = options.iter().find(|(keyword, _)| *keyword == "sid").and_then(|(_, value)| value.parse().ok());
+    let number_of = |wanted: &str| {
+        options.iter().find(|(keyword, _)| *keyword == wanted).and_then(|(_, value)| value.parse::<u64>().ok())
+    };
+    let sid = number_of("sid");
     let unsupported = |keyword: &str| Unusable::Unsupported { sid, keyword: keyword.to_owned() };
     let mut gathered = Gathered::default();
     for &(keyword, value) in &options {
@@ -96,6 +99,9 @@ pub(super) fn parse(number: u32, line: &str) -> Result<Rule, Unusable> {
         feed: 0,
         row: number,
         sid,
+        // What Suricata takes where nothing is said.
+        gid: number_of("gid").unwrap_or(1),
+        revision: number_of("rev").unwrap_or(0),
         label: label_of(gathered.message).into(),
         kind,
         standing: gathered.standing(),

@@ -18,6 +18,10 @@ pub(in super::super) struct Rule {
     pub(in super::super) row: u32,
     /// Its number.
     pub(in super::super) sid: Option<u64>,
+    /// The group that its number is of.
+    pub(in super::super) gid: u64,
+    /// Which revision it is.
+    pub(in super::super) revision: u64,
     /// Its message, or the family in it.
     pub(in super::super) label: Arc<str>,
     /// What it compares.
