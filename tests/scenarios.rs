@@ -346,7 +346,7 @@ fn an_inspection_of_tls_is_one_event() {
     for (round, number) in (0..3).flat_map(|round| (0..30).map(move |number| (round, number))) {
         let inspected = Certificate::new(&name(number), "CN=Gateway CA,O=Example Org", 300);
         let when = (20 + round as i64, number as i64 * 60);
-        let client = 2 + number % 3;
+        let client = 2 + (number % 3) as u8;
         world.session(&session(round, number), when, client, &server(number), &name(number), &inspected);
     }
     let (found, said) = world.judge_aloud();
