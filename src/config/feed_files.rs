@@ -507,9 +507,9 @@ mod tests {
     fn a_feed_that_loses_more_than_half_of_its_rows_is_taken_and_that_is_said() {
         let rows = |count: u32| (0..count).map(|row| format!("host{row}.example\n")).collect::<String>();
         let mut world = World::new(&["*"], &[("a.txt", &rows(10))]);
-        world.write("a.txt", &rows(5));
+        world.write("a.txt", rows(5));
         assert_eq!(world.reload_all(), ["", ""]);
-        world.write("a.txt", &rows(2));
+        world.write("a.txt", rows(2));
         let [kept, dropped] = world.reload_all();
         assert!(kept.is_empty() && dropped.contains("a.txt: more than half of its rows: 5 before, 2 now"), "{dropped}");
         assert!(world.listed("host1.example") == ["a"] && world.listed("host4.example").is_empty());
