@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::Value;
 
-use support::repository;
+use support::{certsift, repository};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap()
@@ -25,6 +25,20 @@ fn the_object_of_the_readme_is_that_of_the_output() {
     let object = written.as_object_mut().unwrap().remove("certsift").unwrap();
     assert_eq!(shown, object, "the README is to show: {object}");
     assert_eq!(written, record);
+}
+
+#[test]
+fn the_first_command_says_what_the_readme_shows() {
+    let readme = read("README.md");
+    let blocks = readme.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let shown = blocks.into_iter().find(|block| block.contains("records   ")).unwrap();
+    let arguments = ["replay", "--config", "sample_logs/certsift.toml", "sample_logs"];
+    let output = certsift(&repository(""), &arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    // How long it takes is another matter on each machine.
+    let lines =
+        |text: &str| text.lines().filter(|line| !line.starts_with("time")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&said), lines(shown));
 }
 
 #[test]
