@@ -43,6 +43,8 @@ pub struct SessionContext {
     pub seen: Seen,
     /// Where the name has come with another issuer of late: the certificate that it had before.
     pub former: Option<Arc<KnownCertificate>>,
+    /// Whether the client is a proxy or a NAT address: many clients behind one address.
+    pub shared_client: bool,
     /// Whether the server is a proxy or a NAT address: many servers behind one address.
     pub shared_server: bool,
     /// The clock.

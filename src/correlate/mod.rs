@@ -28,7 +28,7 @@ use held::{Held, Waiting};
 use crate::history::{History, Table};
 use crate::knowledge::Prefixes;
 use crate::model::{
-    Batch, Body, CertificateId, EventTime, Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey,
+    Address, Batch, Body, CertificateId, EventTime, Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey,
 };
 
 /// How sessions find their certificates.
@@ -340,7 +340,11 @@ impl Correlator {
         let clock = self.clock.now().unwrap_or(at);
         let leaf = self.of_flow(record.log, session, leaf);
         let leaf = self.carry_forward(record.log, session, leaf, at);
-        let observation = self.observation(session, &leaf, at, clock);
+        let direction = match (session.client, session.server) {
+            (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
+            _ => None,
+        };
+        let observation = self.observation(session, &leaf, direction, at, clock);
         // An alert tells of a flow that has a record of its own.
         let seen = if record.log == Log::SuricataAlert || self.history.is_whole() {
             self.history.look_up(&observation)
@@ -354,15 +358,23 @@ impl Correlator {
                 first.and_then(|reference| self.certificates.find(reference))
             }
         };
-        let direction = match (session.client, session.server) {
-            (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
-            _ => None,
-        };
         let former = self.former_certificate(batch, session, &observation, &seen);
-        let shared_server = session.server.is_some_and(|server| self.settings.shared.contains(server));
+        let is_shared =
+            |address: Option<Address>| address.is_some_and(|address| self.settings.shared.contains(address));
+        let (shared_client, shared_server) = (is_shared(session.client), is_shared(session.server));
         let at = record.time.unwrap_or(clock);
-        let context =
-            SessionContext { leaf, client_certificate, direction, observation, seen, former, shared_server, clock, at };
+        let context = SessionContext {
+            leaf,
+            client_certificate,
+            direction,
+            observation,
+            seen,
+            former,
+            shared_client,
+            shared_server,
+            clock,
+            at,
+        };
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
     }
 

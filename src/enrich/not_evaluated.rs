@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 51] = [
+const NOT_EVALUATED: [Reason; 54] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -127,6 +127,21 @@ const NOT_EVALUATED: [Reason; 51] = [
     reason(
         "rare_issuer:learning",
         "the history is too short to say what is usual here",
+        "let `run` learn, or replay more logs with --state; [history] learning sets how much is needed",
+    ),
+    reason(
+        "rare_issuer:not_outbound",
+        "the client is not one of the local networks, and what is usual here is asked of those that are",
+        "the right networks in network.local, where the client is one of yours",
+    ),
+    reason(
+        "rare_issuer:shared_client",
+        "the client is a shared address, behind which any number of clients may be",
+        "logs of a sensor that sees the clients themselves, before the proxy or the NAT",
+    ),
+    reason(
+        "changing_server:learning",
+        "the server shows many certificates, and the history is too short to say what is usual here",
         "let `run` learn, or replay more logs with --state; [history] learning sets how much is needed",
     ),
     reason(

@@ -76,8 +76,8 @@ impl Reading {
             let rows = self.rows(table as u8)?.map(|row| {
                 let (key, recency, value) = row?;
                 let current = match self.version {
-                    2 => migrate::from_format_2(table, &value).map_err(|_| self.damaged("rows"))?,
-                    _ => value,
+                    VERSION => value,
+                    older => migrate::from_format(older, table, &value).map_err(|_| self.damaged("rows"))?,
                 };
                 Ok((key, recency, current))
             });

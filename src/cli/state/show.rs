@@ -186,15 +186,18 @@ struct Judge<'a> {
 impl<'a> Judge<'a> {
     fn new(history: &'a History, config: &Config, clock: EventTime) -> Self {
         let active_clients = history.active_clients(clock);
-        let rarity = Rarity { clock, active_clients, new_days: config.encode_settings().enrich.new_days };
+        let new_days = config.encode_settings().enrich.new_days;
+        let rarity = Rarity { clock, active_clients, new_days, whole: false };
         let learning = history.learning_reason(clock).is_some();
         Self { history, rarity, from_day: history.from_day(clock), learning, public_cas: PublicCas::builtin() }
     }
 
-    /// `None` where that cannot be said: of organisations, of public CAs, of names that were cut, and while learning.
+    /// `None` where that cannot be said: of organisations, of public CAs, of names that were cut, of what was only met
+    /// within, and while learning.
     fn is_rare(&self, id: Id128, entry: &IssuerEntry) -> Option<bool> {
         let name = entry.label.as_deref().and_then(|label| name_of(id, label))?;
-        if self.learning || self.public_cas.find(&name).is_some() {
+        let only_within = entry.clients.observers().is_empty() && !entry.internal_clients.observers().is_empty();
+        if self.learning || only_within || self.public_cas.find(&name).is_some() {
             return None;
         }
         let organization = organization_id(&name).and_then(|id| self.history.issuers().peek(id));
