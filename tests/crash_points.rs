@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use support::oracle;
 use support::sidecar::{PATIENCE, World, compress, ssl, x509};
+use support::{certsift, oracle};
 
 /// Every place between two writes or syncs at which a process may end.
 const POINTS: [&str; 13] = [
@@ -226,4 +226,14 @@ fn without_its_journal_no_line_is_written_twice() {
     let last = records.iter().rfind(|record| record["certsift"]["certificate"]["state"] == "presented").unwrap();
     assert_eq!(last["certsift"]["issuer_history"]["certificates"], 2, "{last}");
     assert!(crash.world.said().contains("not written again"), "{}", crash.world.said());
+}
+
+#[test]
+fn nothing_is_forgotten_of_a_state_whose_journal_is_still_to_be_gone_through() {
+    let mut crash = Crash::new();
+    crash.run_into("output-written@2");
+    let output = certsift(crash.world.folder.path(), &["state", "prune", "--older-than", "1d", "--state", "state"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("not closed in order"), "{said}");
+    crash.check("after a prune that was refused");
 }
