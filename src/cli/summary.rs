@@ -59,6 +59,9 @@ fn report_feed(report: &FeedReport) {
         let first = first.collect::<Vec<_>>().join("; ");
         eprintln!("certsift: {path}: {} rows are left out: {first}", report.bad);
     }
+    if let Some(unused) = report.unused_words() {
+        eprintln!("certsift: {path}: {unused}");
+    }
     tracing::info!(
         feed = report.feed,
         format = report.format,

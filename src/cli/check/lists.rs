@@ -97,6 +97,12 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
              if these are registrations, a header `domain,registered` says so"
         ));
     }
+    for column in report.unused_columns.iter().filter(|column| column.is_meant).take(MAX_NAMED) {
+        section.fact(what, format!("{path}: {column}: {}", column.why));
+    }
+    if let Some(unused) = report.unused_words() {
+        section.warning(format!("{path}: {unused}"));
+    }
     for (reason, rows) in report.unsupported_by_reason.iter().take(MAX_NAMED) {
         section.fact("unsupported", format!("{path}: {reason}: {rows}"));
     }

@@ -55,6 +55,39 @@ pub(super) fn read(text: &str) -> Reading {
     }
 }
 
+/// Reads a cell that is not of [`several`], and says where that is what is wrong with it.
+pub(super) fn read_one(text: &str) -> Reading {
+    let is_several = || text.split([' ', ',', ';', '|']).any(|part| matches!(read(part), Reading::Row(_)));
+    match read(text) {
+        Reading::Bad(NOT_A_NAME) if is_several() => Reading::Bad("several values that are not of one kind"),
+        reading => reading,
+    }
+}
+
+/// Reads a cell with several indicators of one kind, with blanks, commas, semicolons or `|` between them; `None` for any
+/// other. What stands behind a URL's comma or `|` may belong to it.
+pub(super) fn several(text: &str) -> Option<Vec<Indicator>> {
+    /// Indicators of one cell; one with more is read as a whole, which it is not.
+    const MAX_SEVERAL: usize = 256;
+    let text = text.trim();
+    // This runs for every cell of a list.
+    if !text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b';' | b'|')) {
+        return None;
+    }
+    let are_urls = text.contains("://");
+    let is_between = |c: char| c.is_whitespace() || (!are_urls && matches!(c, ',' | ';' | '|'));
+    let parts = text.split(is_between).filter(|part| !part.is_empty());
+    let is_url = |part: &str| !are_urls || part.contains("://");
+    let read = |part: &str| match read(part) {
+        Reading::Row(found) if is_url(part) => Some(found),
+        _ => None,
+    };
+    let all: Vec<Indicator> = parts.take(MAX_SEVERAL + 1).map(read).collect::<Option<_>>()?;
+    let first = std::mem::discriminant(all.first()?);
+    let are_alike = all.iter().all(|found| std::mem::discriminant(found) == first);
+    (are_alike && (2..=MAX_SEVERAL).contains(&all.len())).then_some(all)
+}
+
 /// An indicator that was made unclickable, `evil[.]example` or `hxxps[:]//…`, as it is.
 fn sharp(text: &str) -> Cow<'_, str> {
     const BLUNT: [(&str, &str); 8] = [

@@ -105,8 +105,7 @@ fn load_file(path: &Path, now: EventTime) -> ReadFeed {
     report.modified = modified(path);
     match FeedFile::open(path) {
         Ok(mut file) => {
-            let read = read(&mut file, &report.feed, now, &mut rows, &mut report.format);
-            report.error = read.err();
+            report.error = read(&mut file, now, &mut rows, &mut report).err();
             report.bytes = file.length();
             report.version = Some(file.version());
         }
@@ -122,13 +121,7 @@ fn load_file(path: &Path, now: EventTime) -> ReadFeed {
     ReadFeed { rows, report }
 }
 
-fn read(
-    reader: &mut dyn Read,
-    feed: &str,
-    now: EventTime,
-    rows: &mut Rows,
-    name: &mut Option<&'static str>,
-) -> Result<(), String> {
+fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut FeedReport) -> Result<(), String> {
     let said = |error: io::Error| format!("cannot be read to its end: {error}");
     let (mut bytes, mut limit) = (Vec::new(), HEAD);
     loop {
@@ -142,15 +135,16 @@ fn read(
         limit *= 4;
     }
     let text = String::from_utf8_lossy(&bytes);
-    let head = Head::new(feed, &text, bytes.len() < limit);
+    let head = Head::new(&report.feed, &text, bytes.len() < limit);
     if let Some((format, lines)) = line_format(&head) {
-        *name = Some(format.name);
+        report.format = Some(format.name);
+        report.unused_columns = lines.unused_columns().to_vec();
         drop(text);
         return read_lines(reader, bytes, &*lines, now, rows);
     }
     if head.rows.is_empty() {
         // A feed on a day without entries.
-        *name = Some("nothing but comments");
+        report.format = Some("nothing but comments");
         return Ok(());
     }
     if !is_document(&head) {
@@ -173,7 +167,7 @@ fn read(
         }
     };
     let format = document_format(&shape).ok_or("a JSON document of no format that certsift knows")?;
-    *name = Some(format.name);
+    report.format = Some(format.name);
     (format.read)(text, rows).map_err(broken)
 }
 

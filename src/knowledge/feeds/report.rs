@@ -1,6 +1,7 @@
 //! What became of a feed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{MatchKind, Standing};
@@ -31,6 +32,8 @@ pub struct FeedReport {
     pub bad: u64,
     /// The first of them, at most [`FeedReport::MAX_BAD`].
     pub first_bad: Vec<BadFeedRow>,
+    /// Columns of a table that hold indicators and are not used.
+    pub unused_columns: Vec<UnusedColumn>,
     /// The earliest day on which a row was listed.
     pub oldest: Option<EventTime>,
     /// The latest.
@@ -54,6 +57,19 @@ pub struct Kept {
     pub why: String,
     /// Since when.
     pub since: EventTime,
+}
+
+/// A column that holds names, addresses or hashes of which it is not sure that they are what is listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnusedColumn {
+    /// Which one it is, counted from 1.
+    pub number: usize,
+    /// Its name in the header, folded.
+    pub name: Option<String>,
+    /// Why it is not used.
+    pub why: &'static str,
+    /// Whether its own name says so.
+    pub is_meant: bool,
 }
 
 /// A row that could not be read.
@@ -112,6 +128,7 @@ impl FeedReport {
             expired: 0,
             bad: 0,
             first_bad: Vec::new(),
+            unused_columns: Vec::new(),
             oldest: None,
             newest: None,
             modified: None,
@@ -128,6 +145,14 @@ impl FeedReport {
         self.error.is_none() && (rows > 0 || (self.bad == 0 && self.bytes > 0))
     }
 
+    /// What is said of the columns that are not used, but for those whose names say so themselves.
+    pub fn unused_words(&self) -> Option<String> {
+        let doubtful = || self.unused_columns.iter().filter(|column| !column.is_meant);
+        let words: Vec<_> = doubtful().map(|column| format!("{column}: {}", column.why)).collect();
+        let remedy = "what is meant is used with a header that calls it `domain`, `ip`, `sha256` or the like";
+        (!words.is_empty()).then(|| format!("{}; {remedy}", words.join("; ")))
+    }
+
     /// Rows that accuse, of all kinds.
     pub fn used_total(&self) -> u64 {
         self.used.values().sum()
@@ -139,6 +164,7 @@ impl FeedReport {
             format: self.format,
             bad: self.bad,
             first_bad: std::mem::take(&mut self.first_bad),
+            unused_columns: std::mem::take(&mut self.unused_columns),
             modified: self.modified,
             bytes: self.bytes,
             version: self.version,
@@ -162,6 +188,15 @@ impl FeedReport {
         self.expired = tally.expired;
         self.oldest = tally.oldest;
         self.newest = tally.newest;
+    }
+}
+
+impl fmt::Display for UnusedColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "column {} (`{name}`) is not used", self.number),
+            None => write!(f, "column {} is not used", self.number),
+        }
     }
 }
 

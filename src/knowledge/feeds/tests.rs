@@ -844,3 +844,149 @@ fn files_without_their_header_are_read_by_what_stands_in_them() {
     let found = &session(&feeds, "evil.example", "")[0];
     assert_eq!((found.label.as_deref(), found.standing), (Some("ClearFake"), Standing::Doubtful));
 }
+
+/// Which of some names and addresses a feed accuses.
+fn accused<'a>(feeds: &Feeds, asked: &[&'a str]) -> Vec<&'a str> {
+    let is_accused = |text: &&&str| match Address::parse(text) {
+        Some(_) => !session(feeds, "", text).is_empty(),
+        None => !session(feeds, text, "").is_empty(),
+    };
+    asked.iter().filter(is_accused).copied().collect()
+}
+
+/// The columns that a report says are not used, and whether they are said to be of something else by their names.
+fn unused(report: &FeedReport) -> Vec<(usize, bool)> {
+    report.unused_columns.iter().map(|column| (column.number, column.is_meant)).collect()
+}
+
+const ASKED: [&str; 6] = ["evil.example", "worse.example", "good.example", "fine.example", "192.0.2.1", "198.51.100.7"];
+
+#[test]
+fn columns_about_what_is_listed_accuse_nobody() {
+    for name in [
+        "reference",
+        "Reference URL",
+        "source",
+        "link",
+        "nameserver",
+        "ns1",
+        "mx",
+        "registrar",
+        "report_url",
+        "sandbox",
+        "vt",
+        "cname",
+        "whois",
+        "abuse contact",
+        "as_owner",
+        "isp",
+        "something",
+        "label",
+        "comment",
+    ] {
+        for (listed, is_known) in [("domain", true), ("c2", false)] {
+            let rows = "evil.example,good.example\nworse.example,fine.example\n";
+            for text in [format!("{listed},{name}\n{rows}"), format!("# {listed},{name}\n{rows}")] {
+                // Words that nobody knows are a remark in a comment, and otherwise as good as each other.
+                if !is_known && name == "something" {
+                    continue;
+                }
+                let (feeds, report) = one("list.csv", &text);
+                assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{text}{report:?}");
+                assert_eq!(report.bad, 0, "{text}{report:?}");
+            }
+            let swapped = format!("{name},{listed}\ngood.example,evil.example\nfine.example,worse.example\n");
+            if is_known || name != "something" {
+                let (feeds, report) = one("list.csv", &swapped);
+                assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{swapped}{report:?}");
+            }
+        }
+    }
+    let (feeds, report) = one("list.csv", "c2,parked\nevil.example,good.example\nworse.example,fine.example\n");
+    assert!(feeds.is_empty() && report.error.is_some(), "nobody can tell which: {report:?}");
+    assert_eq!(unused(&report), [(1, false), (2, false)]);
+    assert!(report.unused_words().unwrap().contains("column 1 (`c2`) is not used"), "{report:?}");
+    let (feeds, report) = one("list.csv", "reference,nameserver\ngood.example,fine.example\n");
+    assert!(feeds.is_empty() && report.error.is_some(), "{report:?}");
+    let (_, report) = one("list.csv", "domain,reference,parked\nevil.example,https://good.example/,fine.example\n");
+    assert_eq!(unused(&report), [(2, true), (3, false)], "{report:?}");
+    assert!(!report.unused_words().unwrap().contains("reference"), "its name says enough");
+}
+
+#[test]
+fn without_a_header_only_the_first_column_that_lists_something_is_used() {
+    let both = format!("{SHA1},{SHA256}");
+    for (text, expected, left_out) in [
+        (
+            "evil.example,good.example,x\nworse.example,fine.example,x\n",
+            &["evil.example", "worse.example"][..],
+            &[2][..],
+        ),
+        ("evil.example,https://good.example/r\n", &["evil.example"], &[2]),
+        ("https://good.example/r,evil.example\n", &["evil.example"], &[1]),
+        ("https://evil.example/r,x\nhttps://worse.example/r,x\n", &["evil.example", "worse.example"], &[]),
+        ("192.0.2.1,8443,good.example\n", &["192.0.2.1"], &[3]),
+        ("evil.example,192.0.2.1\n", &["evil.example"], &[2]),
+        ("2026-01-01,192.0.2.1,198.51.100.7\n", &["192.0.2.1"], &[3]),
+        // Whose list it is.
+        (
+            "good.example,evil.example,a\ngood.example,worse.example,b\ngood.example,other.example,c\n",
+            &["evil.example", "worse.example"],
+            &[1],
+        ),
+        (&format!("{both},good.example,https://fine.example/\n"), &[], &[3, 4]),
+        (&format!("{},good.example,https://fine.example/\n", &SHA1[..32]), &[], &[2, 3]),
+        ("0.0.0.0\tevil.example\n0.0.0.0\tworse.example\n", &["evil.example", "worse.example"], &[]),
+    ] {
+        let (feeds, report) = one("list.csv", text);
+        assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
+        assert_eq!(unused(&report).iter().map(|(number, _)| *number).collect::<Vec<_>>(), left_out, "{text}{report:?}");
+        assert_eq!(report.unused_words().is_some(), !left_out.is_empty());
+    }
+    let (feeds, report) = one("list.csv", &format!("{both},good.example\n"));
+    assert_eq!((report.used_total(), feeds.of_certificate(&by_sha1(SHA1)).len()), (2, 1), "{report:?}");
+}
+
+#[test]
+fn what_describes_a_row_beside_what_it_lists_is_not_used() {
+    for (text, expected, left_out) in [
+        ("domain,url\nevil.example,https://good.example/r\n", &["evil.example"][..], &[2][..]),
+        ("domain,url\nevil.example,https://evil.example/r\n", &["evil.example"], &[]),
+        ("url,tags\nhttps://evil.example/r,x\n", &["evil.example"], &[]),
+        ("md5,url\nx,https://good.example/r\n", &[], &[2]),
+        ("domain,ip\nevil.example,192.0.2.1\n", &["evil.example"], &[2]),
+        ("domain,ip,port\nevil.example,192.0.2.1,443\n", &["evil.example", "192.0.2.1"], &[]),
+        ("ip,country\n192.0.2.1,DE\n", &["192.0.2.1"], &[]),
+        ("ip,hostname\n192.0.2.1,good.example\n", &["192.0.2.1"], &[2]),
+        ("hostname,ip\nevil.example,192.0.2.1\n", &["evil.example"], &[2]),
+        ("url,ip,host\nhttps://evil.example/x,192.0.2.1,good.example\n", &["192.0.2.1"], &[1, 3]),
+        ("serial,hostname,label\n0A,good.example,x\n", &[], &[2]),
+        (&format!("sha1,ip,hostname\n{SHA1},192.0.2.1,good.example\n"), &[], &[2, 3]),
+        (&format!("sha1,domain,label\n{SHA1},evil.example,x\n"), &["evil.example"], &[]),
+    ] {
+        let (feeds, report) = one("list.csv", text);
+        assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
+        assert_eq!(unused(&report).iter().map(|(number, _)| *number).collect::<Vec<_>>(), left_out, "{text}{report:?}");
+    }
+    // The names of a certificate do not take the place of what is left out.
+    let text = format!("sha1,ip,issuer,label\n{SHA1},192.0.2.1,CN=R3,x\n,192.0.2.1,CN=R3,x\n");
+    let (_, report) = one("list.csv", &text);
+    assert_eq!((report.used_total(), report.bad), (1, 1), "{report:?}");
+}
+
+#[test]
+fn a_cell_may_hold_several_indicators_of_one_kind() {
+    let (feeds, report) = one(
+        "list.csv",
+        "domain,label\nevil.example|worse.example,x\n\"a.example b.example, c.example\",x\nevil.example|192.0.2.1,x\n\
+         good.example or fine.example,x\nhttps://d.example/?a|b.example,x\nhttps://e.example/x https://f.example/,x\n",
+    );
+    assert_eq!((report.used_total(), report.bad), (8, 2), "{report:?}");
+    assert_eq!(report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(report.first_bad[0].problem, "several values that are not of one kind");
+    let asked = ["evil.example", "worse.example", "a.example", "b.example", "c.example", "d.example", "e.example"];
+    assert_eq!(accused(&feeds, &asked), asked);
+    assert_eq!(accused(&feeds, &["f.example", "good.example", "fine.example", "192.0.2.1"]), ["f.example"]);
+    let many = format!("domain,label\n\"{}\",x\n", "evil.example ".repeat(300));
+    assert_eq!(counts(&one("list.csv", &many).1), (0, 0, 0, 0, 1), "a cell is bounded");
+}
