@@ -745,6 +745,17 @@ fn a_rule_may_be_of_several_lines_and_its_latest_revision_counts() {
     assert_eq!((row("a.example"), row("b.example"), row("c.example")), (Some(2), Some(5), Some(11)));
     assert_eq!((row("older.example"), row("other.example"), row("end.example")), (None, Some(9), Some(14)));
     assert!(feeds.of_certificate(&by_sha1(SHA1)).is_empty(), "the later revision asks for something else");
+    // A later revision that cannot be told takes the earlier one out of force all the same, in any order.
+    let old = rule("old.example", "sid:5; rev:1;");
+    let new = rule("new.example", "flowbits:isset,x; sid:5; rev:2;");
+    for rules in [format!("{old}{new}"), format!("{new}{old}")] {
+        let (feeds, report) = one("own.rules", &rules);
+        assert_eq!((counts(&report), session(&feeds, "old.example", "").len()), ((0, 0, 2, 0, 0), 0), "{report:?}");
+        let said: Vec<_> = report.unsupported_by_reason.keys().map(String::as_str).collect();
+        assert_eq!(said, ["a later revision that is not supported", "flowbits"]);
+    }
+    let (feeds, _) = one("own.rules", &format!("{}{old}", new.replace("rev:2", "rev:0")));
+    assert_eq!(session(&feeds, "old.example", "").len(), 1, "an earlier one says nothing of it");
     // Rules that lie across the pieces in which a file is read, and one that never ends.
     let many: String = (0..40_000).map(|number| rule(&format!("h{number}.example"), "")).collect();
     let (feeds, report) = one("own.rules", &(many + &"alert tls \\\n".repeat(100_000)));
