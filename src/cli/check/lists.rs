@@ -69,6 +69,9 @@ fn unknown_exceptions(section: &mut Section, config: &Config) {
             section.warning(format!("{place}: there is no {kind} `{value}`: nothing is excepted"));
         } else if let Some(instead) = instead_of_check(value).filter(|_| entry.kind == AllowKind::Finding) {
             section.warning(format!("{place}: `{value}` cannot be excepted as a whole, nothing is: {instead}"));
+        } else if entry.is_for_everybody() {
+            section
+                .warning(format!("{place}: everybody can have a name below `{value}`, and all of them are excepted"));
         }
     }
 }
@@ -87,7 +90,7 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
         section.problem(format!("{path}: {error}"));
     }
     if report.bad > 0 {
-        let first = report.first_bad.iter().map(|row| format!("line {}: {}", row.row, row.problem));
+        let first = report.first_bad.iter().map(|row| format!("{} {}: {}", report.unit, row.row, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad));
     }
@@ -107,7 +110,7 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
         section.fact("unsupported", format!("{path}: {reason}: {rows}"));
     }
     for row in report.first_unsupported.iter().take(MAX_NAMED) {
-        section.fact("unsupported", format!("{path}:{}: {}", row.row, row.what));
+        section.fact("unsupported", format!("{path}: {} {}: {}", report.unit, row.row, row.what));
     }
 }
 
@@ -156,7 +159,7 @@ fn list(section: &mut Section, what: &str, report: &ListReport) {
         section.warning(format!("{path}: holds no entry that can be used"));
     }
     if report.bad_rows > 0 {
-        let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
+        let first = report.first_bad_rows.iter().map(|row| format!("{} {}: {}", report.unit, row.line, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad_rows));
     }

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::hash::BuildHasher as _;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::address::Network;
 use super::rows::{Indicator, NameKey};
 use crate::knowledge::suffix::controlling_domain;
@@ -51,9 +54,25 @@ pub(super) fn read(text: &str) -> Reading {
     }
     match name(text) {
         Ok(name) => Reading::Row(Indicator::Name(name)),
+        Err(problem) if text.starts_with(PIN) => {
+            spki(text).map_or(Reading::Bad(problem), |digest| Reading::Row(Indicator::Spki(digest)))
+        }
         Err(problem) => Reading::Bad(problem),
     }
 }
+
+/// Reads the SHA-256 of a key: hexadecimal, or base64 by itself, as RFC 7469 writes a pin, or as curl does.
+pub(super) fn spki(text: &str) -> Option<Sha256Digest> {
+    let bare = |text: &str| {
+        let bytes = STANDARD.decode(text).ok()?;
+        bytes.try_into().ok().map(Sha256Digest)
+    };
+    let pin = text.strip_prefix(PIN).or_else(|| text.strip_prefix("sha256//")).or_else(|| text.strip_prefix("sha256/"));
+    Sha256Digest::parse(text).or_else(|| bare(pin.unwrap_or(text).trim_matches('"')))
+}
+
+/// What stands before the hash of a key (RFC 7469 §2.1).
+const PIN: &str = "pin-sha256=";
 
 /// Reads a cell that is not of [`several`], and says where that is what is wrong with it.
 pub(super) fn read_one(text: &str) -> Reading {

@@ -14,7 +14,7 @@ use super::names::{distinguishing, feed_name};
 use super::report::FeedReport;
 use super::rows::{MAX_ROWS, Rows};
 use super::suricata_rules::RuleSet;
-use super::{FeedFile, Feeds, Origin};
+use super::{FeedFile, Feeds, Origin, UTF16, is_utf16};
 use crate::model::EventTime;
 
 /// What the head of a file looks like.
@@ -134,6 +134,9 @@ fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut Fee
         }
         limit *= 4;
     }
+    if is_utf16(&bytes) {
+        return Err(UTF16.to_owned());
+    }
     let text = String::from_utf8_lossy(&bytes);
     let head = Head::new(&report.feed, &text, bytes.len() < limit);
     if let Some((format, lines)) = line_format(&head) {
@@ -168,6 +171,7 @@ fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut Fee
     };
     let format = document_format(&shape).ok_or("a JSON document of no format that certsift knows")?;
     report.format = Some(format.name);
+    report.unit = "element";
     (format.read)(text, rows).map_err(broken)
 }
 

@@ -77,6 +77,7 @@ pub use allow::{AllowEntry, AllowKind, AllowList};
 pub use load::{ReadFeed, Recognised};
 pub use lookup::SessionNames;
 pub(super) use opened::FeedFile;
+pub(crate) use opened::{UTF16, is_utf16};
 pub(super) use own_list::read_own_list;
 pub use report::{BadFeedRow, FeedReport, Kept, UnsupportedRow, UnusedColumn};
 

@@ -16,6 +16,8 @@ pub struct FeedReport {
     pub feed: String,
     /// Its format, for people; `None` when none was recognised.
     pub format: Option<&'static str>,
+    /// What rows are counted by: `line`, or in a document `element`.
+    pub unit: &'static str,
     /// Rows that accuse, by what they list.
     pub used: BTreeMap<MatchKind, u64>,
     /// Rows that only explain.
@@ -120,6 +122,7 @@ impl FeedReport {
             path: path.to_owned(),
             feed: feed.to_owned(),
             format: None,
+            unit: "line",
             used: BTreeMap::new(),
             context: 0,
             unsupported: 0,
@@ -162,6 +165,7 @@ impl FeedReport {
     pub(super) fn fail(&mut self, why: String) {
         *self = Self {
             format: self.format,
+            unit: self.unit,
             bad: self.bad,
             first_bad: std::mem::take(&mut self.first_bad),
             unused_columns: std::mem::take(&mut self.unused_columns),

@@ -11,7 +11,7 @@ use super::report::UnusedColumn;
 use super::rows::{Indicator, Row, Rows};
 use super::threatfox::MIN_CONFIDENCE;
 use super::{when, written_name};
-use crate::model::{Serial, Sha256Digest};
+use crate::model::Serial;
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "CSV with named columns",
@@ -36,7 +36,8 @@ pub(super) const WITH_OTHER_NAMES: LineFormat = LineFormat {
     },
 };
 
-const SPKI: [&str; 3] = ["spkisha256", "spki", "pubkeysha256"];
+const SPKI: [&str; 8] =
+    ["spkisha256", "spki", "spkihash", "pin", "pinsha256", "spkipin", "pubkeysha256", "publickeysha256"];
 const SERIAL: [&str; 2] = ["serial", "serialnumber"];
 const SUBJECT: [&str; 2] = ["subject", "subjectdn"];
 const ISSUER: [&str; 2] = ["issuer", "issuerdn"];
@@ -183,7 +184,7 @@ impl Table {
         }
         let spki = column(self.spki);
         if !spki.is_empty() {
-            let digest = Sha256Digest::parse(spki).map(Indicator::Spki);
+            let digest = indicator::spki(spki).map(Indicator::Spki);
             listed.take(digest.map_or(Reading::Bad("the hash of the key is not one"), Reading::Row), String::new());
         }
         let (serial, issuer, subject) = (column(self.serial), column(self.issuer), column(self.subject));

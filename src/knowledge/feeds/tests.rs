@@ -261,6 +261,8 @@ fn misp_events_exports_and_warning_lists_are_read() {
     for text in [&event, &wrapped, &listed] {
         let (feeds, report) = one("event.json", text);
         assert_eq!(counts(&report), (4, 4, 1, 1, 1), "{report:?}");
+        let client = feeds.of_fingerprint(crate::model::Ja3::parse("b386946a5a44d1ddcc843bc75336dfce").unwrap());
+        assert_eq!(kinds(&client), [(MatchKind::Ja3, Standing::Informative)]);
         let found = feeds.of_certificate(&by_sha1(SHA1));
         assert_eq!((found[0].label.as_deref(), found[0].row), (Some("Cobalt Strike"), 1));
         assert_eq!(kinds(&session(&feeds, "evil.example", "")), [(MatchKind::Domain, Standing::Informative)]);
@@ -396,6 +398,24 @@ fn tables_are_read_by_the_names_of_their_columns() {
     let key = format!("spki_sha256,label\n{SHA256},reused key\n");
     let with_key = certificate(|certificate| certificate.spki_sha256 = Sha256Digest::parse(SHA256));
     assert_eq!(one("keys.csv", &key).0.of_certificate(&with_key)[0].kind, MatchKind::SpkiSha256);
+    // As those write it who pin keys (RFC 7469), and curl.
+    let base64 = "h/IIXDK2osybcJ82XFU+Bye8qhC//s8v0WPPnZTTkMw=";
+    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, base64).unwrap();
+    let with_key = certificate(|certificate| certificate.spki_sha256 = Some(Sha256Digest(bytes.try_into().unwrap())));
+    let pin = format!("pin-sha256=\"{base64}\"");
+    for text in [
+        format!("spki,label\n{base64},x\n"),
+        format!("pin,label\n\"pin-sha256=\"\"{base64}\"\"\",x\n"),
+        format!("indicator,label\n{pin},x\n"),
+        format!("spki_sha256,label\nsha256//{base64},x\n"),
+        format!("{pin}\n"),
+    ] {
+        let (feeds, report) = one("keys.csv", &text);
+        assert_eq!(report.used.get(&MatchKind::SpkiSha256), Some(&1), "{text}{report:?}");
+        assert_eq!(feeds.of_certificate(&with_key)[0].kind, MatchKind::SpkiSha256);
+    }
+    let (_, report) = one("keys.csv", "spki,label\nAAAA,x\n");
+    assert_eq!(report.first_bad[0].problem, "the hash of the key is not one");
 }
 
 #[test]
@@ -467,6 +487,8 @@ fn a_file_of_no_known_kind_costs_itself_only() {
     let errors: Vec<_> = reports.iter().map(|report| report.error.is_some()).collect();
     assert_eq!(errors, [true, true, true, true, false, false], "{reports:#?}");
     assert_eq!(kinds(&session(&feeds, "evil.example", "")), [BAD_ONE]);
+    let wide: Vec<u8> = "\u{feff}evil.example\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(load(&[("wide.txt", &wide)]).1[0].error.as_deref(), Some("it is UTF-16; write it as UTF-8"));
     let (_, reports) = Feeds::load(&[PathBuf::from("no-such-feed")], now());
     assert!(reports[0].error.as_ref().unwrap().contains("cannot open"));
 }
@@ -667,6 +689,7 @@ fn one_odd_element_of_a_document_costs_itself_only() {
     let (_, report) = one("set.json", &set);
     assert_eq!((report.used_total(), report.bad, &report.error), (2, 4, &None), "{report:?}");
     assert_eq!(report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [1, 2, 3, 5]);
+    assert_eq!((report.unit, one("list.txt", "a.example\n").1.unit), ("element", "line"));
 }
 
 #[test]

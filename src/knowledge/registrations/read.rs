@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::list::{Head, RegistrationList};
 use super::report::{ListDays, ListReport};
 use super::{Precision, names, rdap, table};
-use crate::knowledge::feeds::FeedFile;
+use crate::knowledge::feeds::{FeedFile, UTF16, is_utf16};
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::Id128;
 
@@ -142,6 +142,9 @@ fn read_rows(
     let said = |error: io::Error| error.to_string();
     let mut bytes = Vec::new();
     Read::take(&mut *reader, HEAD).read_to_end(&mut bytes).map_err(said)?;
+    if is_utf16(&bytes) {
+        return Err(UTF16.to_owned());
+    }
     let text = String::from_utf8_lossy(&bytes);
     let head = Head::new(list, &text, (bytes.len() as u64) < HEAD);
     if head.rows.is_empty() {
@@ -233,6 +236,7 @@ impl Rows<'_> {
         if bytes.len() as u64 >= MAX_DOCUMENT {
             return Err("a document of more than 256 MiB; write one object on each line".to_owned());
         }
+        self.report.unit = "element";
         let text = std::str::from_utf8(bytes).map_err(|_| "the document is not UTF-8")?;
         let text = text.trim_start_matches('\u{feff}').trim();
         let broken = |error: serde_json::Error| format!("not JSON: {error}");

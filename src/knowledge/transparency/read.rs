@@ -143,7 +143,9 @@ impl Collector {
 
     fn read(&mut self, reader: &mut dyn Read, report: &mut ListReport) -> io::Result<()> {
         let mut reader = BufReader::with_capacity(256 * 1024, reader);
-        if reader.fill_buf()?.trim_ascii_start().starts_with(b"[") {
+        let begins = reader.fill_buf()?;
+        if begins.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begins).trim_ascii_start().starts_with(b"[") {
+            report.unit = "element";
             let mut text = String::new();
             Read::take(&mut reader, MAX_DOCUMENT).read_to_string(&mut text)?;
             let elements: Vec<&RawValue> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?;
