@@ -174,6 +174,7 @@ fn columns_that_are_not_used_and_elements_are_named() {
     world.file("a.feed", b"domain,reference,parked\nevil.example,https://good.example/,fine.example\n");
     world.file("b.feed", b"evil.example,https://good.example/\n");
     world.file("c.feed", br#"[{"sha1": 1}, {"domain": "evil.example"}, 7]"#);
+    world.file("d.feed", b"");
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
     assert_said(
@@ -185,6 +186,7 @@ fn columns_that_are_not_used_and_elements_are_named() {
             "with a header that calls it `domain`",
             "warning: c.feed: 2 rows are left out: element 1: ",
             "; element 3: ",
+            "warning: d.feed: the file is empty",
         ],
     );
 }

@@ -48,6 +48,9 @@ fn report_feed(report: &FeedReport) {
     if let Some(error) = &report.error {
         eprintln!("certsift: {path}: {}", super::printable(error));
     }
+    if report.is_empty() {
+        eprintln!("certsift: {path}: the file is empty");
+    }
     if report.unsupported > 0 {
         let reasons = report.unsupported_by_reason.iter().take(MAX_NAMED);
         let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();

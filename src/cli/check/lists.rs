@@ -86,8 +86,10 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
         let rows = if rows.is_empty() { "no row that can be used".to_owned() } else { rows.join(", ") };
         section.fact(what, format!("{path}: {format}: {rows}{}", age(report)));
     }
-    if let Some(error) = &report.error {
-        section.problem(format!("{path}: {error}"));
+    match &report.error {
+        Some(error) => section.problem(format!("{path}: {error}")),
+        None if report.is_empty() => section.warning(format!("{path}: the file is empty")),
+        None => {}
     }
     if report.bad > 0 {
         let first = report.first_bad.iter().map(|row| format!("{} {}: {}", report.unit, row.row, row.problem));

@@ -36,7 +36,10 @@ fn table(head: &Head<'_>, separator: char) -> Option<Table> {
         return None;
     }
     let rows = head.cells(separator, None);
-    // A hosts file with tabs.
+    // Rules that are spoilt: their keywords look like names. And a hosts file with tabs.
+    if head.most_rows(|line| line.contains("(msg:")) {
+        return None;
+    }
     if format::are_most(rows.iter().map(|row| row.first().is_some_and(|first| plain::SINKS.contains(&&**first)))) {
         return None;
     }

@@ -74,10 +74,15 @@ pub(super) fn spki(text: &str) -> Option<Sha256Digest> {
 /// What stands before the hash of a key (RFC 7469 §2.1).
 const PIN: &str = "pin-sha256=";
 
+/// Indicators of one cell; one with more is read as a whole.
+const MAX_SEVERAL: usize = 256;
+
 /// Reads a cell that is not of [`several`], and says where that is what is wrong with it.
 pub(super) fn read_one(text: &str) -> Reading {
-    let is_several = || text.split([' ', ',', ';', '|']).any(|part| matches!(read(part), Reading::Row(_)));
+    let parts = || text.split([' ', ',', ';', '|']);
+    let is_several = || parts().any(|part| matches!(read(part), Reading::Row(_)));
     match read(text) {
+        Reading::Bad(_) if parts().count() > MAX_SEVERAL => Reading::Bad("more values in one cell than are read"),
         Reading::Bad(NOT_A_NAME) if is_several() => Reading::Bad("several values that are not of one kind"),
         reading => reading,
     }
@@ -86,8 +91,6 @@ pub(super) fn read_one(text: &str) -> Reading {
 /// Reads a cell with several indicators of one kind, with blanks, commas, semicolons or `|` between them; `None` for any
 /// other. What stands behind a URL's comma or `|` may belong to it.
 pub(super) fn several(text: &str) -> Option<Vec<Indicator>> {
-    /// Indicators of one cell; one with more is read as a whole, which it is not.
-    const MAX_SEVERAL: usize = 256;
     let text = text.trim();
     // This runs for every cell of a list.
     if !text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b';' | b'|')) {

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::address::NetworkTable;
-use super::document::{Shape, list_of_lines};
+use super::document::{Shape, list_of_lines, text_of};
 use super::format::{DOCUMENTS, DocumentFormat, Head, LINES, LineFormat, Lines, RowEnd};
 use super::index::Table;
 use super::names::{distinguishing, feed_name};
@@ -137,6 +137,9 @@ fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut Fee
     if is_utf16(&bytes) {
         return Err(UTF16.to_owned());
     }
+    if has_returns_alone(&bytes) {
+        return Err("its lines end with carriage returns alone; let them end with line feeds".to_owned());
+    }
     let text = String::from_utf8_lossy(&bytes);
     let head = Head::new(&report.feed, &text, bytes.len() < limit);
     if let Some((format, lines)) = line_format(&head) {
@@ -147,7 +150,7 @@ fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut Fee
     }
     if head.rows.is_empty() {
         // A feed on a day without entries.
-        report.format = Some("nothing but comments");
+        report.format = Some(FeedReport::NOTHING);
         return Ok(());
     }
     if !is_document(&head) {
@@ -158,14 +161,14 @@ fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut Fee
     if bytes.len() as u64 > MAX_DOCUMENT {
         return Err("larger than 256 MiB, which is too much for one document".to_owned());
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text_of(bytes)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let broken = |error: serde_json::Error| format!("not JSON of that format: {error}");
     let list;
     let (text, shape) = match Shape::of(text) {
         Ok(shape) => (text, shape),
         Err(error) => {
-            list = list_of_lines(text).ok_or_else(|| broken(error))?;
+            list = text_of(list_of_lines(text).ok_or_else(|| broken(error))?.into_bytes())?;
             (&*list, Shape::of(&list).map_err(broken)?)
         }
     };
@@ -173,6 +176,15 @@ fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut Fee
     report.format = Some(format.name);
     report.unit = "element";
     (format.read)(text, rows).map_err(broken)
+}
+
+/// Whether lines end as they did on a Macintosh: all of them would be one. JSON may have any blanks between its values.
+fn has_returns_alone(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii();
+    memchr::memchr(b'\n', bytes).is_none()
+        && text.contains(&b'\r')
+        && !text.starts_with(b"{")
+        && !text.starts_with(b"[")
 }
 
 /// Whether a whole line is neither blank nor a comment.

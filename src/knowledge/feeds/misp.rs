@@ -118,8 +118,13 @@ impl<'a> Reader<'_> {
         if let Some(event) = wrapped.event {
             self.event(event);
         }
-        if let Some(export) = wrapped.response.filter(|_| depth < MAX_DEPTH) {
-            self.export(export, depth + 1);
+        match wrapped.response {
+            Some(export) if depth < MAX_DEPTH => self.export(export, depth + 1),
+            Some(_) => {
+                self.number = self.number.saturating_add(1);
+                self.rows.bad(self.number, "a response within too many others");
+            }
+            None => {}
         }
         match wrapped {
             Wrapped { event: None, response: None, attributes: None } => self.attribute(raw, ""),

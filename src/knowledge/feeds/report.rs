@@ -111,6 +111,8 @@ pub(super) struct Tally {
 const MAX_REASONS: usize = 64;
 
 impl FeedReport {
+    /// What a file without rows is called.
+    pub(super) const NOTHING: &str = "nothing but comments";
     /// How many bad rows are kept for messages.
     pub const MAX_BAD: usize = 5;
     /// How many unsupported rows are kept for messages.
@@ -154,6 +156,11 @@ impl FeedReport {
         let words: Vec<_> = doubtful().map(|column| format!("{column}: {}", column.why)).collect();
         let remedy = "what is meant is used with a header that calls it `domain`, `ip`, `sha256` or the like";
         (!words.is_empty()).then(|| format!("{}; {remedy}", words.join("; ")))
+    }
+
+    /// Whether a feed was read and holds nothing whatever, which is no day without entries.
+    pub fn is_empty(&self) -> bool {
+        self.error.is_none() && self.format == Some(Self::NOTHING) && self.bytes == 0
     }
 
     /// Rows that accuse, of all kinds.

@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::document::{Loose, Shape};
+use super::document::{Loose, Shape, for_each};
 use super::format::{DocumentFormat, Head, LineFormat, Lines};
 use super::indicator::{self, Reading};
 use super::rows::Rows;
@@ -25,11 +24,7 @@ pub(super) const LINES: LineFormat = LineFormat {
 pub(super) const DOCUMENT: DocumentFormat = DocumentFormat {
     name: "Suricata dataset, JSON",
     recognise: |shape: &Shape| shape.is_list && has_value_key(shape),
-    read: |text: &str, rows: &mut Rows| {
-        let objects: Vec<&RawValue> = serde_json::from_str(text)?;
-        (1..).zip(objects).for_each(|(number, object)| read_object(number, object.get(), rows));
-        Ok(())
-    },
+    read: |text: &str, rows: &mut Rows| for_each(text, |number, object| read_object(number, object.get(), rows)),
 };
 
 /// Keys under which values stand.

@@ -494,6 +494,33 @@ fn a_file_of_no_known_kind_costs_itself_only() {
 }
 
 #[test]
+fn what_spoils_a_feed_is_said_and_lists_nothing() {
+    let returns = format!("# Listingdate,SHA1,Listingreason\r2024-09-02 06:17:52,{SHA1},X\r");
+    let (_, report) = one("mac.csv", &returns);
+    assert!(report.error.as_ref().unwrap().contains("carriage returns alone"), "{report:?}");
+    let attribute = r#"{"type":"domain","value":"a.example"}"#;
+    let json = format!("{{\"Event\":\r{{\"Attribute\":[{attribute}]}}}}\r");
+    assert_eq!(one("mac.json", &json).1.used_total(), 1, "JSON may have blanks of any kind");
+    let rule = |start: &str| {
+        format!("{start} tls any any -> any any (msg:\"a\"; tls.sni; content:\"evil.example\"; endswith; sid:1;)\n")
+    };
+    let (feeds, report) = one("spoilt.rules", &rule("alrt").repeat(3));
+    assert!(report.error.is_some() && feeds.is_empty(), "a keyword is no name: {report:?}");
+    let deep = format!("{}[{attribute}]{}", "{\"response\":".repeat(9), "}".repeat(9));
+    let (_, report) = one("deep.json", &deep);
+    assert_eq!((counts(&report), report.error.is_some()), ((0, 0, 0, 0, 1), true), "{report:?}");
+    let latin = [
+        b"{\"Event\":{\"info\":\"M\xfcller\",\"Attribute\":[".as_slice(),
+        attribute.as_bytes(),
+        b",{\"type\":\"domain\",\"value\":\"\xfc.example\"}]}}",
+    ]
+    .concat();
+    let (feeds, reports) = load(&[("latin.json", &latin)]);
+    assert_eq!((counts(&reports[0]), reports[0].first_bad[0].row), ((1, 0, 0, 0, 1), 2), "{reports:?}");
+    assert_eq!(session(&feeds, "a.example", "")[0].label.as_deref(), Some("M?ller"));
+}
+
+#[test]
 fn long_lines_and_long_files_are_read_in_pieces() {
     let mut text = String::new();
     let long = "x".repeat(3 << 20);

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::list::{Head, RegistrationList};
 use super::report::{ListDays, ListReport};
 use super::{Precision, names, rdap, table};
-use crate::knowledge::feeds::{FeedFile, UTF16, is_utf16};
+use crate::knowledge::feeds::{FeedFile, UTF16, is_utf16, text_of};
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::Id128;
 
@@ -161,7 +161,7 @@ fn read_rows(
     drop(text);
     if is_document {
         Read::take(&mut *reader, MAX_DOCUMENT).read_to_end(&mut bytes).map_err(said)?;
-        return rows.document(&bytes);
+        return rows.document(bytes);
     }
     rows.lines(&mut BufReader::with_capacity(64 * 1024, Cursor::new(bytes).chain(reader))).map_err(said)
 }
@@ -232,12 +232,12 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn document(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn document(&mut self, bytes: Vec<u8>) -> Result<(), String> {
         if bytes.len() as u64 >= MAX_DOCUMENT {
             return Err("a document of more than 256 MiB; write one object on each line".to_owned());
         }
         self.report.unit = "element";
-        let text = std::str::from_utf8(bytes).map_err(|_| "the document is not UTF-8")?;
+        let text = text_of(bytes)?;
         let text = text.trim_start_matches('\u{feff}').trim();
         let broken = |error: serde_json::Error| format!("not JSON: {error}");
         if !text.starts_with('[') {
