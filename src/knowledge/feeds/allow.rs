@@ -91,7 +91,7 @@ impl AllowList {
             Ok(_) => {}
         }
         report.version = Some(Id128::of(&bytes));
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8_lossy(if report.error.is_none() { &bytes[..] } else { &[] });
         let (list, tally, taken) = Self::parse(&text, now);
         report.set_tally(tally);
         report.context = taken;

@@ -151,7 +151,9 @@ impl<'a> Head<'a> {
             line,
         };
         let comments = self.comments.iter().rev().map(move |text| header(None, text));
-        comments.chain(self.rows.first().map(|&(number, text)| header(Some(number), text)))
+        // The keys of JSON on a line are quoted as columns may be.
+        let first = self.rows.first().filter(|(_, text)| !text.starts_with(['{', '[']));
+        comments.chain(first.map(|&(number, text)| header(Some(number), text)))
     }
 
     /// The rows without the one that is the header, taken apart.

@@ -35,7 +35,7 @@ pub(in crate::knowledge) fn read_own_list(
     }
     report.version = Some(Id128::of(&bytes));
     let mut tally = Tally::default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(if report.error.is_none() { &bytes[..] } else { &[] });
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut is_first = true;
     for (row, line) in (1..).zip(text.lines()) {

@@ -175,6 +175,11 @@ fn suricata_datasets_are_read_in_base64_and_in_json() {
         "[{{\"x\": [1], \"sha256\": \"{SHA256}\"}}, {{\"ip\": \"192.0.2.1\"}}, {{\"serial\": \"08:BB:00:EE\"}}, {{}}]"
     );
     assert_eq!(counts(&one("set.json", &list).1), (2, 1, 0, 0, 1));
+    let described =
+        r#"{"url":"https://good.example/r","host":"fine.example","domain":"evil.example","ip":"192.0.2.1"}"#;
+    let by_host = r#"{"url":"https://good.example/r","host":"worse.example"}"#;
+    let (feeds, report) = one("set.ndjson", &format!("{described}\n{by_host}\n"));
+    assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{report:?}");
 }
 
 #[test]
