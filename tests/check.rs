@@ -147,7 +147,7 @@ fn what_the_lists_say_and_cannot_mean_is_a_warning() {
     world.file(
         "allow.csv",
         b"signature,cobalt-strike-default-serial,x,\nsignature,no-such,x,\nfinding,self_signed,x,\nfinding,selfsigned,x,\n\
-          domain,co.uk,x,\nfinding,feed,x,\nfinding,signature,x,\n",
+          domain,co.uk,x,\nfinding,feed,x,\nfinding,signature,x,\ndomain,github.io,x,\n",
     );
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
@@ -161,10 +161,34 @@ fn what_the_lists_say_and_cannot_mean_is_a_warning() {
             "warning: allow.csv:4: there is no finding `selfsigned`",
             "warning: allow.csv:6: `feed` cannot be excepted as a whole, nothing is: except what is listed",
             "warning: allow.csv:7: `signature` cannot be excepted as a whole, nothing is: except signatures by their own ids",
-            "errors 0, warnings 6",
+            "warning: allow.csv:8: everybody can have a name below `github.io`",
+            "errors 0, warnings 7",
         ],
     );
     assert_eq!(out.matches("domains 2").count(), 1, "a file is one feed, however often it is named: {out}");
+}
+
+#[test]
+fn columns_that_are_not_used_and_elements_are_named() {
+    let world = World::new("[knowledge]\nfeeds = [\"*.feed\"]\n");
+    world.file("a.feed", b"domain,reference,parked\nevil.example,https://good.example/,fine.example\n");
+    world.file("b.feed", b"evil.example,https://good.example/\n");
+    world.file("c.feed", br#"[{"sha1": 1}, {"domain": "evil.example"}, 7]"#);
+    world.file("d.feed", b"");
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(
+        &out,
+        &[
+            "a.feed: column 2 (`reference`) is not used: its name says",
+            "warning: a.feed: column 3 (`parked`) is not used: the header does not say",
+            "warning: b.feed: column 2 is not used: without a header only",
+            "with a header that calls it `domain`",
+            "warning: c.feed: 2 rows are left out: element 1: ",
+            "; element 3: ",
+            "warning: d.feed: the file is empty",
+        ],
+    );
 }
 
 #[test]

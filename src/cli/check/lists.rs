@@ -69,6 +69,9 @@ fn unknown_exceptions(section: &mut Section, config: &Config) {
             section.warning(format!("{place}: there is no {kind} `{value}`: nothing is excepted"));
         } else if let Some(instead) = instead_of_check(value).filter(|_| entry.kind == AllowKind::Finding) {
             section.warning(format!("{place}: `{value}` cannot be excepted as a whole, nothing is: {instead}"));
+        } else if entry.is_for_everybody() {
+            section
+                .warning(format!("{place}: everybody can have a name below `{value}`, and all of them are excepted"));
         }
     }
 }
@@ -83,11 +86,13 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
         let rows = if rows.is_empty() { "no row that can be used".to_owned() } else { rows.join(", ") };
         section.fact(what, format!("{path}: {format}: {rows}{}", age(report)));
     }
-    if let Some(error) = &report.error {
-        section.problem(format!("{path}: {error}"));
+    match &report.error {
+        Some(error) => section.problem(format!("{path}: {error}")),
+        None if report.is_empty() => section.warning(format!("{path}: the file is empty")),
+        None => {}
     }
     if report.bad > 0 {
-        let first = report.first_bad.iter().map(|row| format!("line {}: {}", row.row, row.problem));
+        let first = report.first_bad.iter().map(|row| format!("{} {}: {}", report.unit, row.row, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad));
     }
@@ -97,11 +102,17 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
              if these are registrations, a header `domain,registered` says so"
         ));
     }
+    for column in report.unused_columns.iter().filter(|column| column.is_meant).take(MAX_NAMED) {
+        section.fact(what, format!("{path}: {column}: {}", column.why));
+    }
+    if let Some(unused) = report.unused_words() {
+        section.warning(format!("{path}: {unused}"));
+    }
     for (reason, rows) in report.unsupported_by_reason.iter().take(MAX_NAMED) {
         section.fact("unsupported", format!("{path}: {reason}: {rows}"));
     }
     for row in report.first_unsupported.iter().take(MAX_NAMED) {
-        section.fact("unsupported", format!("{path}:{}: {}", row.row, row.what));
+        section.fact("unsupported", format!("{path}: {} {}: {}", report.unit, row.row, row.what));
     }
 }
 
@@ -150,7 +161,7 @@ fn list(section: &mut Section, what: &str, report: &ListReport) {
         section.warning(format!("{path}: holds no entry that can be used"));
     }
     if report.bad_rows > 0 {
-        let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
+        let first = report.first_bad_rows.iter().map(|row| format!("{} {}: {}", report.unit, row.line, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad_rows));
     }

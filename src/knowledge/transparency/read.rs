@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{MAX_ENTRIES, Transparency, certificate_key};
 use crate::decode::{certificate_from_der, registrable};
-use crate::knowledge::feeds::FeedFile;
+use crate::knowledge::feeds::{FeedFile, text_of};
 use crate::knowledge::registrations::ListReport;
 use crate::model::{Attribute, AttributeKind, DistinguishedName, EventTime, Id128, Serial};
 
@@ -143,9 +143,12 @@ impl Collector {
 
     fn read(&mut self, reader: &mut dyn Read, report: &mut ListReport) -> io::Result<()> {
         let mut reader = BufReader::with_capacity(256 * 1024, reader);
-        if reader.fill_buf()?.trim_ascii_start().starts_with(b"[") {
-            let mut text = String::new();
-            Read::take(&mut reader, MAX_DOCUMENT).read_to_string(&mut text)?;
+        let begins = reader.fill_buf()?;
+        if begins.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begins).trim_ascii_start().starts_with(b"[") {
+            report.unit = "element";
+            let mut bytes = Vec::new();
+            Read::take(&mut reader, MAX_DOCUMENT).read_to_end(&mut bytes)?;
+            let text = text_of(bytes).map_err(io::Error::other)?;
             let elements: Vec<&RawValue> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?;
             for (number, element) in (1..).zip(elements) {
                 self.entry(number, element.get(), report);
