@@ -237,7 +237,7 @@ fn looking_at_output_and_state_changes_nothing() {
     let (before, store) = (world.files(), std::fs::read(world.path("state/certsift.redb")).unwrap());
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
-    assert_said(&out, &["store                free, format 4"]);
+    assert_said(&out, &["store                free, format 5"]);
     assert_eq!(world.files(), before);
     assert_eq!(std::fs::read(world.path("state/certsift.redb")).unwrap(), store);
     std::fs::write(world.path("state/certsift.redb"), "no store").unwrap();

@@ -55,7 +55,7 @@ type RowKey = (u8, [u8; 16]);
 type RowValue<'a> = (u64, bool, &'a [u8]);
 
 /// Version of the format that this program reads and writes.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const FILE_NAME: &str = "certsift.redb";
 /// The store's own cache; certificates that are in use are cached in front of it.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -67,6 +67,7 @@ const TABLE_PRESENTED: u8 = 18;
 const TABLE_FLOWS: u8 = 19;
 const TABLE_VALIDATING: u8 = 20;
 const TABLE_ALERTS: u8 = 21;
+const TABLE_SENSOR_CLOCKS: u8 = 22;
 
 /// The state of one certsift.
 pub struct StateStore {
