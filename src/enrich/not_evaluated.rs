@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 54] = [
+const NOT_EVALUATED: [Reason; 55] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -79,6 +79,11 @@ const NOT_EVALUATED: [Reason; 54] = [
     ),
     reason("forged_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("forged_ca:not_logged", "the issuer is not logged", LOG_DER),
+    reason(
+        "forged_ca:table_too_old",
+        "something of the issuer is not in the table of public CAs, which is older than the certificate",
+        "name CCADB's report of today in [trust] public_cas",
+    ),
     reason("free_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("origin_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("origin_ca:not_logged", "the issuer is not logged", LOG_DER),

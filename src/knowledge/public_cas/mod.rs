@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-pub use forgery::Forgery;
+pub use forgery::{Forgery, TableTooOld};
 pub use table::TableBuilder;
 
 use super::pem::{self, PemReport};
