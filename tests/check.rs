@@ -199,7 +199,7 @@ fn wrong_lists_and_names_are_errors_and_bad_rows_warnings() {
             "warning: list.csv: 1 rows are left out: line 22",
             "error: c.toml: not JSON of that format",
             "error: knowledge.feeds: gone.csv",
-            "error: knowledge.watch_names: `abc`",
+            "error: knowledge.watch_names: number 1, `abc`, is too short",
         ],
     );
 }
