@@ -238,6 +238,43 @@ fn a_watched_name_imitated_is_quiet_a_year_later() {
     // What it imitates it imitates still: that is said, and without company it is no alert.
     let year = [session("2026-03-10", 1), session("2027-03-10", 40)];
     judge(&year, &knowledge).is("low", &["lookalike"]);
+    // The very same certificate, which has expired: not valid is what every certificate becomes.
+    let year = [session("2026-03-10", 1), session("2027-03-10", 366)];
+    judge(&year, &knowledge).is("low", &["lookalike", "out_of_validity"]);
+}
+
+#[test]
+fn all_three_are_said_of_a_watched_name_imitated_and_each_is_as_old_as_it_was_then() {
+    let session = |day: &'static str, age| Session::new(day, "www.c0llege.com", LETS_ENCRYPT, age, 90);
+    let knowledge = Knowledge::of_domain("c0llege.com", "2026-03-07").watching("college.com");
+    let found = judge(&[session("2026-03-10", 1)], &knowledge);
+    found.is("high", &["lookalike", "new_domain", "fresh_certificate", "free_ca"]);
+    let notes: String = found.object["findings"].as_array().unwrap().iter().map(|it| it["note"].to_string()).collect();
+    for said in [
+        "www.c0llege.com imitates the watched name college.com",
+        "c0llege.com was registered 3 days before it was used",
+        "the certificate is one day old",
+        "Let's Encrypt gives certificates to programs",
+    ] {
+        assert!(notes.contains(said), "{said}: {notes}");
+    }
+    let reason = found.object["reason"].as_str().unwrap();
+    assert!(reason.contains("imitates the watched name college.com"), "{reason}");
+    for said in ["new domain", "fresh certificate"] {
+        assert!(reason.contains(said), "{said}: {reason}");
+    }
+    let ages = |found: &Found| {
+        [&found.object["registration"][0]["age_days"], &found.object["certificate"]["age_days"]].map(Value::clone)
+    };
+    // The sessions are at noon, and the registration is known to the day.
+    assert_eq!(ages(&found), [json!(3), json!(1.0)]);
+    let later = judge(&[session("2027-03-10", 366)], &knowledge);
+    assert_eq!(ages(&later), [json!(368), json!(366.0)]);
+    later.is("low", &["lookalike", "out_of_validity"]);
+    // The same of a popular name that nobody watches, the same certificate a year later included.
+    let knowledge = Knowledge { watch: "", popular: "1,college.com\n", ..knowledge };
+    judge(&[session("2026-03-10", 1)], &knowledge).is("medium", &["lookalike", "new_domain", "fresh_certificate"]);
+    judge(&[session("2027-03-10", 366)], &knowledge).is("low", &["lookalike", "out_of_validity"]);
 }
 
 #[test]
