@@ -389,10 +389,11 @@ impl Correlator {
     /// of a flow that has a record of its own.
     fn sensor_clock_is_wrong(&mut self, batch: &Batch, record: &Record, leaf: &Leaf) -> bool {
         let named = record.sensor.map(|span| span.of(&batch.text));
-        let sensor = batch.source.sensor.as_deref().or(named).unwrap_or_default();
+        let name = batch.source.sensor.as_deref().or(named).unwrap_or_default();
+        let sensor = self.sensor_clocks.id(name);
         if let (Leaf::Presented(known), Some(at)) = (leaf, record.time)
             && record.log != Log::SuricataAlert
-            && let Some(shown) = self.sensor_clocks.show(sensor, known, at)
+            && let Some(shown) = self.sensor_clocks.show((sensor, name), known, at)
             && let Some(effects) = &mut self.effects
         {
             effects.shown.push(shown);

@@ -4,7 +4,7 @@
 //! Certificates count and not sessions, each once: a beacon that shows one certificate thousands of times must not be able
 //! to switch off what depends on age. The latest ones count, so that a clock that was mended is believed again.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ use crate::model::{CertificateId, EventTime, Id128};
 pub struct SensorClocks {
     sensors: Table<SensorClock>,
     public_cas: Option<Arc<PublicCas>>,
+    /// The identities of the names that came last.
+    ids: HashMap<Box<str>, Id128>,
 }
 
 /// The latest certificates of public CAs that a sensor showed, oldest first, and what follows from them.
@@ -51,7 +53,7 @@ const RIGHT_ONE_IN: usize = 20;
 
 impl SensorClocks {
     pub(super) fn new(tracking: bool) -> Self {
-        Self { sensors: Table::new(MAX_SENSORS, tracking), public_cas: None }
+        Self { sensors: Table::new(MAX_SENSORS, tracking), public_cas: None, ids: HashMap::new() }
     }
 
     pub(super) fn set_public_cas(&mut self, public_cas: &Arc<PublicCas>) {
@@ -63,14 +65,31 @@ impl SensorClocks {
         &mut self.sensors
     }
 
-    /// Whether the clock of a sensor is wrong, as far as that is known.
-    pub(super) fn is_wrong(&self, name: &str) -> bool {
-        self.sensors.peek(sensor_id(name)).is_some_and(|clock| clock.wrong)
+    /// The identity of a sensor; an empty name is that of inputs without one.
+    pub(super) fn id(&mut self, name: &str) -> Id128 {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        let id = Id128::of(name.as_bytes());
+        if self.ids.len() >= MAX_SENSORS as usize {
+            self.ids.clear();
+        }
+        self.ids.insert(name.into(), id);
+        id
     }
 
-    /// Takes a certificate that a sensor, of this name, showed at a time; gives what is new of it.
-    pub(super) fn show(&mut self, name: &str, known: &KnownCertificate, at: EventTime) -> Option<(Id128, Mark)> {
-        let sensor = sensor_id(name);
+    /// Whether the clock of a sensor is wrong, as far as that is known.
+    pub(super) fn is_wrong(&self, sensor: Id128) -> bool {
+        self.sensors.peek(sensor).is_some_and(|clock| clock.wrong)
+    }
+
+    /// Takes a certificate that a sensor showed at a time; gives what is new of it.
+    pub(super) fn show(
+        &mut self,
+        (sensor, name): (Id128, &str),
+        known: &KnownCertificate,
+        at: EventTime,
+    ) -> Option<(Id128, Mark)> {
         let certificate = &known.certificate;
         let not_before = certificate.not_before?;
         let earliest = not_before.0.saturating_sub(certificate.validity_slack());
@@ -82,7 +101,7 @@ impl SensorClocks {
             // The dearer question comes last.
             None => {
                 let issuer = certificate.issuer.as_ref().filter(|_| !certificate.is_self_issued())?;
-                self.public_cas.as_ref()?.find(issuer)?;
+                self.public_cas.as_ref().filter(|public_cas| public_cas.contains(issuer))?;
             }
         }
         match self.put(sensor, mark) {
@@ -111,11 +130,6 @@ impl SensorClocks {
         let put = self.sensors.update(sensor, || Some(SensorClock::default()), |clock, _| (false, clock.put(mark)));
         put.unwrap_or(Turn::None)
     }
-}
-
-/// The identity of a sensor; an empty name is that of inputs without one.
-fn sensor_id(name: &str) -> Id128 {
-    Id128::of(name.as_bytes())
 }
 
 impl Mark {
@@ -164,6 +178,9 @@ impl Weighted for SensorClock {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Certificate, CertificateSource, DistinguishedName, ValidityTime};
+
+    const R11: &str = "CN=R11,O=Let's Encrypt,C=US";
 
     /// Lets a clock see certificates by their numbers.
     fn put(clock: &mut SensorClock, numbers: impl Iterator<Item = u64>, not_yet_valid: bool) -> Vec<Turn> {
@@ -190,6 +207,37 @@ mod tests {
         }
         assert!(!clock.wrong);
         assert_eq!(put(&mut clock, 9..10, true), [Turn::Wrong]);
+    }
+
+    #[test]
+    fn public_certificates_count_and_what_they_did_can_be_done_again() {
+        let known = |issuer: &str, number: i64| {
+            let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+            certificate.issuer = Some(DistinguishedName::from_rfc2253(issuer));
+            certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=host{number}.example")));
+            certificate.not_before = Some(ValidityTime(1_780_000_000 + number));
+            let certificate = Arc::new(certificate.with_id());
+            KnownCertificate { certificate, host: None, analysis: std::sync::OnceLock::new() }
+        };
+        let (mut clocks, mut again) = (SensorClocks::new(true), SensorClocks::new(true));
+        clocks.set_public_cas(&Arc::new(PublicCas::builtin()));
+        let at = |seconds: i64| EventTime::from_seconds(1_780_000_000 + seconds);
+        let mut show = |sensor: &str, issuer: &str, number: i64, at: EventTime| {
+            let sensor = (clocks.id(sensor), sensor);
+            let shown = clocks.show(sensor, &known(issuer, number), at);
+            shown.into_iter().for_each(|shown| again.apply(shown));
+            assert_eq!(again.is_wrong(sensor.0), clocks.is_wrong(sensor.0));
+            (shown.is_some(), clocks.is_wrong(sensor.0))
+        };
+        // Private CAs date as they like; and a zone may lie 14 hours from UTC.
+        (0..50)
+            .for_each(|number| assert_eq!(show("a", "CN=Kestrel CA,O=Kestrel", number, at(-100_000)), (false, false)));
+        (0..50).for_each(|number| assert_eq!(show("a", R11, number, at(-50_000)), (true, false)));
+        for number in 0..50 {
+            assert_eq!(show("a", R11, number, at(-50_000)), (false, false), "it has been shown");
+            assert_eq!(show("b", R11, number, at(-100_000)), (true, number >= 9), "{number}");
+        }
+        assert_eq!(show("a", R11, 0, at(-100_000)), (true, false), "another sensor's clock is none of its");
     }
 
     #[test]
