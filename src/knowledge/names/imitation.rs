@@ -69,6 +69,8 @@ struct Targets {
     labels: HashMap<Box<str>, u32>,
     skeletons: HashMap<Box<str>, u32>,
     neighbours: Neighbours,
+    /// Whether they are so many that some are met by chance.
+    are_many: bool,
 }
 
 /// A name that is asked about.
@@ -121,7 +123,8 @@ impl Imitated {
         let watched_targets =
             Targets::new(watched.iter().map(|name| (name.domain.as_deref(), &*name.skeleton)), watched_edits);
         let popular = popular.imitated().map(|name| (Some(&*name.domain), &*name.skeleton));
-        Self { watched: watched_targets, contained, contained_numbers, popular: Targets::new(popular, popular_edits) }
+        let popular = Targets { are_many: true, ..Targets::new(popular, popular_edits) };
+        Self { watched: watched_targets, contained, contained_numbers, popular }
     }
 
     /// Whether a domain is a watched one.
@@ -264,6 +267,7 @@ impl Targets {
             for last in heads(last) {
                 let domain = spelt(first, last);
                 if domain.len() >= MIN_BETWEEN_HYPHENS
+                    && self.may_end_at_hyphen(last)
                     && let Some(number) = self.domains.get(&*domain)
                 {
                     return Some(*number);
@@ -278,7 +282,19 @@ impl Targets {
         if !label.contains('-') {
             return None;
         }
-        tails(label).find_map(|tail| heads(tail).find_map(|part| self.hyphenated.get(part))).copied()
+        tails(label)
+            .find_map(|tail| {
+                let may_be = |part: &&str| part.len() == tail.len() || self.may_end_at_hyphen(part);
+                heads(tail).filter(may_be).find_map(|part| self.hyphenated.get(part))
+            })
+            .copied()
+    }
+
+    /// Whether what ends like this may be followed by a hyphen: many words are the end of some popular domain, and few
+    /// that of most.
+    fn may_end_at_hyphen(&self, text: &str) -> bool {
+        let end = text.rsplit('-').next().unwrap_or(text);
+        !self.are_many || WELL_KNOWN_ENDS.contains(&end)
     }
 }
 
@@ -309,8 +325,8 @@ mod tests {
     use super::super::Names;
     use super::*;
 
-    const LIST: &str =
-        "1,bigsearch.example\n2,paperclips.example\n3,webmailer.example\n900,pay.example\n5000,gardenshed.example\n";
+    const LIST: &str = "1,bigsearch.example\n2,paperclips.example\n3,webmailer.example\n900,pay.example\n\
+        5000,gardenshed.example\n6000,parcelpost.com\n6001,web.de\n";
 
     fn names() -> Names {
         let watched = WatchNames::new(&["riverton-library.example", "Oakwood Trust"]).unwrap();
@@ -351,8 +367,10 @@ mod tests {
             ("paperc1lps.example", (How::Confusable, 2)),
             ("paperclisp.example", (How::Misspelt, 2)),
             ("webmailer-login.example", (How::Contained, 3)),
-            ("bigsearch.example-account.com", (How::LeftLabels, 1)),
-            ("www.my-bigsearch.example-x.evil.example", (How::LeftLabels, 1)),
+            ("parcelpost.com-account.example", (How::LeftLabels, 6000)),
+            ("www.my-parcelpost.com-x.evil.example", (How::LeftLabels, 6000)),
+            ("parcelpost-com-x.evil.example", (How::LeftLabels, 6000)),
+            ("login-web-de.evil.example", (How::LeftLabels, 6001)),
         ] {
             assert_eq!(how(name), Some((expected.0, Target::Popular(expected.1))), "{name}");
         }
@@ -375,6 +393,9 @@ mod tests {
             "my-gardenshed-blog.example",
             "pays.example",
             "com.example",
+            // Hosts of somebody's own.
+            "web.de-cix.example",
+            "web-de-prod.evil.example",
             "mail.com.example.paperclips.example",
             "localhost",
             "192.0.2.1",
