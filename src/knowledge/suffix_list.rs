@@ -267,7 +267,7 @@ pub(super) mod tests {
             assert_eq!(SuffixList::parse(part.as_bytes()).is_ok(), is_whole, "{part}");
         }
         let within = whole.find("*.kobe.jp").unwrap();
-        let error = SuffixList::parse(whole[..within].as_bytes()).err().unwrap().to_string();
+        let error = SuffixList::parse(&whole.as_bytes()[..within]).err().unwrap().to_string();
         assert!(error.contains("cut off") && error.contains("ICANN"), "{error}");
     }
 
