@@ -33,10 +33,12 @@ fn replay(folder: &Path, learning: &str, sessions: &[(Session, &[(&str, &str)])]
     std::fs::write(folder.join("certsift.toml"), config).unwrap();
     let all: Vec<_> = sessions.iter().map(|(session, _)| *session).collect();
     history_logs::write(&folder.join("logs"), &all, 1);
-    let line = |(number, (session, changes)): (usize, &(Session, &[(&str, &str)]))| {
-        changes.iter().fold(history_logs::ssl(number, session), |line, (field, address)| with(line, field, address))
-    };
-    let lines: Vec<_> = sessions.iter().enumerate().map(line).collect();
+    let lines: Vec<_> = (0..)
+        .zip(sessions)
+        .map(|(number, (session, changes))| {
+            changes.iter().fold(history_logs::ssl(number, session), |line, (field, address)| with(line, field, address))
+        })
+        .collect();
     std::fs::write(folder.join("logs/ssl-0.log"), lines.join("\n") + "\n").unwrap();
     let output = certsift(folder, &["replay", "--config", "certsift.toml", "--detail", "full", "logs"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -51,6 +51,8 @@ pub struct SessionContext {
     pub clock: EventTime,
     /// The record's own time, which ages are computed at; the clock where it has none.
     pub at: EventTime,
+    /// Whether the sensor's own clock is wrong, so that no age can be told.
+    pub sensor_clock_is_wrong: bool,
 }
 
 /// The certificate that a session's server presented.

@@ -157,7 +157,7 @@ impl Run {
         let history = History::new(self.config.history, true);
         let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
-        correlator.set_prefixes(&self.knowledge.prefixes);
+        correlator.set_knowledge(&self.knowledge);
         let mut stopping = Stopping::new(Arc::clone(&self.stop));
         let patience = stopping.patience();
         let output = self.config.output.path.clone();
@@ -285,7 +285,7 @@ impl Running {
             return Ok(());
         }
         let version = knowledge.version;
-        self.correlator.set_prefixes(&knowledge.prefixes);
+        self.correlator.set_knowledge(&knowledge);
         self.workers.renew(knowledge, config.encode_settings());
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();

@@ -88,8 +88,6 @@ struct Head {
 }
 
 const MAGIC: &[u8] = b"certsift journal 5\n";
-/// As it was before callers were told apart; what it says is read all the same.
-const MAGIC_4: &[u8] = b"certsift journal 4\n";
 const PREFIX: &str = "journal-";
 
 impl Journal {
@@ -189,7 +187,7 @@ impl JournalReader {
         let length = file.metadata()?.len();
         let mut magic = Vec::new();
         (&mut file).take(MAGIC.len() as u64).read_to_end(&mut magic)?;
-        if magic != MAGIC && magic != MAGIC_4 {
+        if magic != MAGIC {
             return Ok(());
         }
         self.read = MAGIC.len() as u64;

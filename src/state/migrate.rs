@@ -22,6 +22,7 @@ pub(super) fn from_format(
 ) -> Result<(), StateError> {
     renew_rows(version, transaction, path)?;
     let store_error = |error| StateError::of_store(path, error);
+    // Format 5 has a table more, which is empty.
     if version < 4 {
         lengthen_held(transaction).map_err(store_error)?;
     }

@@ -68,6 +68,7 @@ const TABLE_PRESENTED: u8 = 18;
 const TABLE_FLOWS: u8 = 19;
 const TABLE_VALIDATING: u8 = 20;
 const TABLE_ALERTS: u8 = 21;
+const TABLE_SENSOR_CLOCKS: u8 = 22;
 
 /// The state of one certsift.
 pub struct StateStore {

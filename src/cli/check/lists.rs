@@ -9,7 +9,7 @@ use crate::enrich::{checks, instead_of_check};
 use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
 use crate::knowledge::names::RankReport;
 use crate::knowledge::pem::PemReport;
-use crate::knowledge::registrations::ListReport;
+use crate::knowledge::registrations::{ListReport, index};
 use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of, suffix};
 use crate::model::EventTime;
 
@@ -18,8 +18,12 @@ const MAX_NAMED: usize = 10;
 
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("lists");
-    section.fact("public CAs", format!("{} names, built in", PublicCas::builtin().len()));
     let (reports, errors) = check_feeds(&checked.config, now());
+    let cas = match reports.public_cas {
+        Some(names) => format!("{names} names, from trust.public_cas"),
+        None => format!("{} names, built in", PublicCas::builtin().len()),
+    };
+    section.fact("public CAs", cas);
     if checked.config.knowledge.feeds.is_empty() {
         section.fact("feeds", "none; name threat feeds in knowledge.feeds");
     }
@@ -152,7 +156,13 @@ fn list(section: &mut Section, what: &str, report: &ListReport) {
         });
         let bytes = report.index_bytes.map(|bytes| format!("{bytes} bytes"));
         let more: String = [without_date, days, bytes].into_iter().flatten().map(|part| format!("; {part}")).collect();
-        section.fact(what, format!("{path}: {shape}: {} rows{more}", report.rows));
+        // Opening it looks at its beginning alone.
+        let whole = report.index_bytes.filter(|_| report.error.is_none()).map(|_| index::verify(&report.path));
+        let compared = if matches!(whole, Some(Ok(()))) { "; all of it is as it was built, by SHA-256" } else { "" };
+        section.fact(what, format!("{path}: {shape}: {} rows{more}{compared}", report.rows));
+        if let Some(Err(error)) = whole {
+            section.problem(format!("{path}: {error}"));
+        }
     }
     if let Some(error) = &report.error {
         section.warning(format!("{path}: cannot be used: {error}"));

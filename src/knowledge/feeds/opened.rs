@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::knowledge::files::require_file;
 use crate::model::Id128;
 use crate::source::Reader;
 
@@ -42,13 +43,7 @@ impl FeedFile {
     /// # Errors
     /// It is no regular file, or cannot be opened.
     pub(in crate::knowledge) fn open(path: &Path) -> io::Result<Self> {
-        let kind = std::fs::metadata(path)?.file_type();
-        // Opening a pipe that nobody writes to would wait for ever.
-        if !kind.is_file() {
-            let what =
-                if kind.is_dir() { "it is a folder, not a file; name its files with /*" } else { "it is no file" };
-            return Err(io::Error::other(what));
-        }
+        require_file(path)?;
         let reader = crate::source::open(path, Arc::default()).map_err(|error| error.source)?;
         Ok(Self::of(reader, MAX_BYTES))
     }

@@ -86,7 +86,7 @@ const MAX_DOCUMENT: u64 = 256 * 1024 * 1024;
 /// Longest source that is kept, in characters.
 const MAX_SOURCE: usize = 128;
 const NO_SHAPE: &str = "not a list of registrations of a shape that certsift knows";
-const TOO_MANY: &str = "more rows than are kept";
+const TOO_MANY: &str = "more rows, or more sources, than are kept";
 
 /// Whether the head of a list, decompressed, is of a known shape; `Some(true)` where the list says so of itself: by its
 /// header or its name, or by being an answer of RDAP.
@@ -293,6 +293,11 @@ fn domain_of(name: &str) -> Result<Id128, &'static str> {
     let lower = match name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         true => Cow::Borrowed(name),
         false => Cow::Owned(name.to_lowercase()),
+    };
+    // Clients ask for names in ASCII.
+    let lower = match lower.is_ascii() {
+        true => lower,
+        false => Cow::Owned(idna::domain_to_ascii(&lower).map_err(|_| NONE)?),
     };
     let domain = registrable_domain(&lower).ok_or(NONE)?;
     match lower.strip_suffix(domain) {

@@ -63,6 +63,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::files::require_file;
 use crate::model::{Certificate, Id128};
 use evaluate::{Anchor, Matcher, Truth};
 use examples::Example;
@@ -446,7 +447,8 @@ impl Place {
 
 fn read_file(path: &Path) -> Result<String, SignatureError> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    let opened = require_file(path).and_then(|()| File::open(path));
+    let read = opened.and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
     let read = match read {
         Ok(length) if length as u64 > MAX_FILE_BYTES => Err(io::Error::other("it is larger than 16 MiB")),
         other => other,
