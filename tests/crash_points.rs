@@ -34,6 +34,10 @@ const POINTS: [&str; 13] = [
 
 const FIRST: u32 = 1_760_000_000;
 
+fn lines_in(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
 struct Crash {
     world: World,
     sessions: u32,
@@ -93,6 +97,26 @@ impl Crash {
             text.extend(bytes);
         }
         support::records(&text)
+    }
+
+    /// Waits until so many lines were written, into whichever file: the output may be moved away at once.
+    fn wait_for(&self, lines: usize) {
+        let started = Instant::now();
+        let written = |path: &PathBuf| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            let mut text = Vec::new();
+            match path.extension().is_some_and(|extension| extension == "gz") {
+                // One that is gone by now is found under its other name the next time.
+                true => {
+                    flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut text).map_or(0, |_| lines_in(&text))
+                }
+                false => lines_in(&bytes),
+            }
+        };
+        while self.outputs().iter().map(written).sum::<usize>() < lines {
+            assert!(started.elapsed() < PATIENCE, "{}", self.world.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn outputs(&self) -> Vec<PathBuf> {
@@ -174,7 +198,7 @@ fn a_crash_within_an_archive_goes_on_at_the_right_line() {
     let mut crash = Crash::new();
     crash.world.start();
     crash.feed();
-    crash.world.wait_for(11);
+    crash.wait_for(11);
     crash.world.stop();
     // It began and was archived while nobody followed it, and is written in several chunks.
     let first = crash.sessions;
