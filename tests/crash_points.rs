@@ -34,6 +34,10 @@ const POINTS: [&str; 13] = [
 
 const FIRST: u32 = 1_760_000_000;
 
+fn lines_in(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
+}
+
 struct Crash {
     world: World,
     sessions: u32,
@@ -103,6 +107,26 @@ impl Crash {
         // The last line may be on its way.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         support::records(&text[..whole])
+    }
+
+    /// Waits until so many lines were written, into whichever file: the output may be moved away at once.
+    fn wait_for(&self, lines: usize) {
+        let started = Instant::now();
+        let written = |path: &PathBuf| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            let mut text = Vec::new();
+            match path.extension().is_some_and(|extension| extension == "gz") {
+                // One that is gone by now is found under its other name the next time.
+                true => {
+                    flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut text).map_or(0, |_| lines_in(&text))
+                }
+                false => lines_in(&bytes),
+            }
+        };
+        while self.outputs().iter().map(written).sum::<usize>() < lines {
+            assert!(started.elapsed() < PATIENCE, "{}", self.world.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn outputs(&self) -> Vec<PathBuf> {
