@@ -85,14 +85,6 @@ impl Crash {
         }
     }
 
-    /// Waits for so many records, and not for ever.
-    fn wait_for(&self, records: usize) {
-        let started = Instant::now();
-        while self.records().len() < records && started.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Everything that was ever written, oldest first.
     fn records(&self) -> Vec<Value> {
         let mut text = Vec::new();
