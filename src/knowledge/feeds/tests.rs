@@ -316,6 +316,13 @@ fn what_is_well_known_is_said_beside_other_rows_only() {
     let (feeds, report) = one("top-1m.csv", "1,google.com\n2,youtube.com\n3,com\n");
     assert_eq!((report.format, counts(&report)), (Some("popular names"), (0, 3, 0, 0, 0)));
     assert!(session(&feeds, "google.com", "").is_empty());
+    for (header, is_popular) in
+        [("rank,domain\n", true), ("# GlobalRank,Domain\n", true), ("id,domain\n", false), ("# no,domain\n", false)]
+    {
+        let (feeds, report) = one("list.csv", &format!("{header}1,evil.example\n2,worse.example\n3,other.example\n"));
+        assert_eq!(report.format == Some("popular names"), is_popular, "{header}{report:?}");
+        assert_eq!(accused(&feeds, &["evil.example"]).is_empty(), is_popular, "{header}");
+    }
 }
 
 #[test]
