@@ -246,7 +246,7 @@ impl Lines for Table {
         let Listed { found, unsupported, bad } = self.listed(column);
         match (found.is_empty(), unsupported.first(), bad.first()) {
             (true, Some(what), _) => return rows.unsupported(number, what),
-            (true, None, None) if self.lists_in_unused(&column) => {
+            (true, None, None) if self.lists_in_unused(column) => {
                 return rows.unsupported(number, "nothing but what stands in columns that are not used");
             }
             (true, None, problem) => return rows.bad(number, problem.unwrap_or(&"there is no indicator")),
