@@ -184,7 +184,7 @@ fn columns_that_are_not_used_and_elements_are_named() {
             "a.feed: column 2 (`reference`) is not used: its name says",
             "warning: a.feed: column 3 (`parked`) is not used: the header does not say",
             "warning: b.feed: column 2 is not used: without a header only",
-            "with a header that calls it `domain`",
+            "where a header calls it `domain`",
             "warning: c.feed: 2 rows are left out: element 1: ",
             "; element 3: ",
             "warning: d.feed: the file is empty",

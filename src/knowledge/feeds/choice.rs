@@ -49,9 +49,11 @@ pub(super) struct Choice {
 /// The rows by which columns are told, taken apart.
 pub(super) type Cells<'a> = [Vec<std::borrow::Cow<'a, str>>];
 
-const HASH: [&str; 11] = [
+const HASH: [&str; 13] = [
     "sha256",
     "sha1",
+    "sha256hash",
+    "sha1hash",
     "hash",
     "sslhash",
     "fingerprint",
@@ -68,8 +70,8 @@ const ADDRESS: [&str; 7] = ["ip", "ipaddress", "ipaddr", "dstip", "destip", "cid
 const URL: [&str; 1] = ["url"];
 
 /// Names of columns with indicators that certsift does not look at. Beside them a URL or an address only describes.
-const OTHER_INDICATOR: [&str; 10] =
-    ["md5", "ja3", "ja3s", "ja4", "jarm", "imphash", "ssdeep", "filehash", "filename", "email"];
+const OTHER_INDICATOR: [&str; 11] =
+    ["md5", "md5hash", "ja3", "ja3s", "ja4", "jarm", "imphash", "ssdeep", "filehash", "filename", "email"];
 
 /// Names of columns that say something about what is listed.
 const OTHER: [&str; 44] = [
@@ -227,11 +229,17 @@ pub(super) fn by_names(
     let width = rows.iter().map(Vec::len).max().unwrap_or_default().max(header.names.len());
     let holding = (0..width).filter(|&at| !is_named(at) && !is_known(name(at)));
     let holding: Vec<(usize, Content)> = holding.filter_map(|at| Some((at, content(rows, at)?))).collect();
-    let (about, unknown): (Vec<_>, Vec<_>) = holding.into_iter().partition(|(at, _)| is_other(name(*at)));
+    let is_of_other_kind = |at: usize| OTHER_INDICATOR.contains(&name(at));
+    let (about, unknown): (Vec<_>, Vec<_>) =
+        holding.into_iter().partition(|(at, _)| is_other(name(*at)) || is_of_other_kind(*at));
     let has_other = header.names.iter().any(|name| OTHER_INDICATOR.contains(&name.as_str()));
     let mut choice = Choice::default();
     for (at, _) in about {
-        choice.leave_out(at, name(at), "its name says that it is about what is listed", true);
+        let why = match is_of_other_kind(at) {
+            true => "certsift does not look at what its name says",
+            false => "its name says that it is about what is listed",
+        };
+        choice.leave_out(at, name(at), why, true);
     }
     if named.is_empty() && !lists_more {
         // Beside a hash that certsift does not look at a name is what that file asked for, as may be whoever is asked.
@@ -257,6 +265,8 @@ pub(super) fn by_names(
     let is_firm = lists_more || has_other || named.iter().any(|(_, class)| firmly(*class));
     let first_address = named.iter().find(|(_, class)| *class == Class::Address).map(|(at, _)| *at);
     let host_is_first = named.iter().any(|&(at, class)| class == Class::Host && Some(at) == first);
+    // Other URLs are about the one that is called so: PhishTank's `phish_detail_url`.
+    let lists_otherwise = unknown.iter().any(|(_, content)| *content != Content::Url);
     for &(at, class) in &named {
         let problem = match class {
             Class::Hash | Class::Listed => None,
@@ -265,7 +275,7 @@ pub(super) fn by_names(
             Class::Address if Some(at) != first_address => Some("one address is listed in a row"),
             Class::Address if has_port || !(is_firm || host_is_first) => None,
             Class::Address => Some("others may share the address; a column `port` says which server is meant"),
-            Class::Url if named.len() == 1 && !is_firm && unknown.is_empty() => None,
+            Class::Url if named.len() == 1 && !is_firm && !lists_otherwise => None,
             Class::Url => Some("beside something else it may be where that is reported"),
         };
         match problem {
@@ -275,6 +285,7 @@ pub(super) fn by_names(
         }
     }
     choice.used.sort_unstable();
+    choice.unused.sort_unstable_by_key(|column| column.number);
     choice
 }
 

@@ -154,7 +154,7 @@ impl FeedReport {
     pub fn unused_words(&self) -> Option<String> {
         let doubtful = || self.unused_columns.iter().filter(|column| !column.is_meant);
         let words: Vec<_> = doubtful().map(|column| format!("{column}: {}", column.why)).collect();
-        let remedy = "what is meant is used with a header that calls it `domain`, `ip`, `sha256` or the like";
+        let remedy = "what is meant is used where a header calls it `domain`, `sha256` or the like";
         (!words.is_empty()).then(|| format!("{}; {remedy}", words.join("; ")))
     }
 

@@ -169,6 +169,17 @@ impl Table {
         }
     }
 
+    /// Whether something stands in a column that may list it and is not used.
+    fn has_unused<'a>(&self, column: impl Fn(Option<usize>) -> &'a str) -> bool {
+        let mut doubtful = self.unused.iter().filter(|unused| !unused.is_meant);
+        doubtful.any(|unused| !column(unused.number.checked_sub(1)).is_empty())
+    }
+
+    /// The same where others are used: in a table in which each row has a column of its own, that is no mistake of the row.
+    fn lists_in_unused<'a>(&self, column: impl Fn(Option<usize>) -> &'a str) -> bool {
+        !self.any.is_empty() && self.has_unused(column)
+    }
+
     /// What a row lists.
     fn listed<'a>(&self, column: impl Fn(Option<usize>) -> &'a str) -> Listed {
         let mut listed = Listed::default();
@@ -196,7 +207,7 @@ impl Table {
         } else if !serial.is_empty() {
             let alone = Serial::parse(serial).map(Indicator::Serial);
             listed.take(of(alone, "the serial number is not one"), serial.to_owned());
-        } else if !listed.is_empty() || self.unused.iter().any(|unused| !column(Some(unused.number - 1)).is_empty()) {
+        } else if !listed.is_empty() || self.has_unused(&column) {
             // Beside something else names of the certificate only describe it.
         } else if !subject.is_empty() {
             let name = written_name::parse(subject).map(Indicator::Subject);
@@ -235,6 +246,9 @@ impl Lines for Table {
         let Listed { found, unsupported, bad } = self.listed(column);
         match (found.is_empty(), unsupported.first(), bad.first()) {
             (true, Some(what), _) => return rows.unsupported(number, what),
+            (true, None, None) if self.lists_in_unused(column) => {
+                return rows.unsupported(number, "nothing but what stands in columns that are not used");
+            }
             (true, None, problem) => return rows.bad(number, problem.unwrap_or(&"there is no indicator")),
             // A column that cannot be used costs itself only.
             (false, _, _) => {

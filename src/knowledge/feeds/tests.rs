@@ -316,6 +316,13 @@ fn what_is_well_known_is_said_beside_other_rows_only() {
     let (feeds, report) = one("top-1m.csv", "1,google.com\n2,youtube.com\n3,com\n");
     assert_eq!((report.format, counts(&report)), (Some("popular names"), (0, 3, 0, 0, 0)));
     assert!(session(&feeds, "google.com", "").is_empty());
+    for (header, is_popular) in
+        [("rank,domain\n", true), ("# GlobalRank,Domain\n", true), ("id,domain\n", false), ("# no,domain\n", false)]
+    {
+        let (feeds, report) = one("list.csv", &format!("{header}1,evil.example\n2,worse.example\n3,other.example\n"));
+        assert_eq!(report.format == Some("popular names"), is_popular, "{header}{report:?}");
+        assert_eq!(accused(&feeds, &["evil.example"]).is_empty(), is_popular, "{header}");
+    }
 }
 
 #[test]
@@ -1020,6 +1027,8 @@ fn what_describes_a_row_beside_what_it_lists_is_not_used() {
         ("domain,url\nevil.example,https://evil.example/r\n", &["evil.example"], &[]),
         ("url,tags\nhttps://evil.example/r,x\n", &["evil.example"], &[]),
         ("md5,url\nx,https://good.example/r\n", &[], &[2]),
+        ("id,url,detail_url,online\n1,https://evil.example/,https://good.example/r,yes\n", &["evil.example"], &[3]),
+        ("url,c2\nhttps://good.example/r,evil.example\n", &[], &[1, 2]),
         ("domain,ip\nevil.example,192.0.2.1\n", &["evil.example"], &[2]),
         ("domain,ip,port\nevil.example,192.0.2.1,443\n", &["evil.example", "192.0.2.1"], &[]),
         ("ip,country\n192.0.2.1,DE\n", &["192.0.2.1"], &[]),
@@ -1037,7 +1046,12 @@ fn what_describes_a_row_beside_what_it_lists_is_not_used() {
     // The names of a certificate do not take the place of what is left out.
     let text = format!("sha1,ip,issuer,label\n{SHA1},192.0.2.1,CN=R3,x\n,192.0.2.1,CN=R3,x\n");
     let (_, report) = one("list.csv", &text);
-    assert_eq!((report.used_total(), report.bad), (1, 1), "{report:?}");
+    assert_eq!((counts(&report), report.error.is_none()), ((1, 0, 1, 0, 0), true), "{report:?}");
+    let (_, report) = one("list.csv", "domain,reference,label\nevil.example,,x\n,https://good.example/,x\n");
+    assert_eq!(counts(&report), (1, 0, 0, 0, 1), "a row without what the list is of is a bad one: {report:?}");
+    // Where all columns are left out there is nothing to be used, and that is an error.
+    let (_, report) = one("list.csv", "md5,url,md5_hash\nx,https://good.example/r,y\n");
+    assert_eq!((report.bad, report.error.is_some()), (1, true), "{report:?}");
 }
 
 #[test]
