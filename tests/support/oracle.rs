@@ -89,6 +89,8 @@ pub(crate) fn assert_repeats(records: &[Value]) {
 
 /// What a session shows to the history, read from its line and from what its object says of the certificate.
 struct Session {
+    /// It stays inside.
+    internal: bool,
     micros: i64,
     client: Option<String>,
     server: Option<String>,
@@ -115,6 +117,7 @@ struct Issuer {
     first_seen: i64,
     last_seen: i64,
     clients: HashSet<String>,
+    internal_clients: HashSet<String>,
     domains: HashSet<String>,
     servers: HashSet<String>,
     certificates: HashSet<String>,
@@ -182,11 +185,15 @@ impl Session {
         let address = |text: &str| text.parse::<IpAddr>().unwrap().to_canonical();
         let name = record["server_name"].as_str().or_else(|| record["tls"]["sni"].as_str());
         let name = name.or_else(|| record["quic"]["sni"].as_str()).map(str::to_lowercase);
+        let direction = &record["certsift"]["direction"];
+        // Who is outside is nobody's client, and asks for any name.
+        let outside = direction == "inbound" || direction == "transit";
         Self {
+            internal: direction == "internal",
             micros: time_of(record),
-            client: one_of(["id.orig_h", "src_ip"]).map(|text| client_of(address(text))),
+            client: one_of(["id.orig_h", "src_ip"]).filter(|_| !outside).map(|text| client_of(address(text))),
             server: one_of(["id.resp_h", "dest_ip"]).map(|text| address(text).to_string()),
-            domain: name.map(|name| registrable_domain(&name).unwrap_or(&name).to_owned()),
+            domain: name.filter(|_| !outside).map(|name| registrable_domain(&name).unwrap_or(&name).to_owned()),
             certificate: Certificate::of(&record["certsift"]["certificate"]),
         }
     }
@@ -243,6 +250,7 @@ impl Pass {
         let number = |set: &HashSet<String>| set.len().min(MOST);
         json!({
             "clients": issuer.map(|issuer| number(&issuer.clients)),
+            "internal_clients": issuer.filter(|_| session.internal).map(|issuer| number(&issuer.internal_clients)),
             "domains": issuer.map(|issuer| number(&issuer.domains)),
             "servers": issuer.map(|issuer| number(&issuer.servers)),
             "certificates": issuer.map(|issuer| number(&issuer.certificates)),
@@ -258,8 +266,8 @@ impl Pass {
 impl Issuer {
     fn first_seen(at: i64) -> Self {
         let none = HashSet::new;
-        let (clients, domains, servers, certificates) = (none(), none(), none(), none());
-        Self { first_seen: at, last_seen: at, clients, domains, servers, certificates }
+        let (clients, internal_clients, domains, servers, certificates) = (none(), none(), none(), none(), none());
+        Self { first_seen: at, last_seen: at, clients, internal_clients, domains, servers, certificates }
     }
 
     fn count(&mut self, session: &Session, certificate: &Certificate) {
@@ -267,7 +275,8 @@ impl Issuer {
         if !certificate.recalled {
             self.first_seen = self.first_seen.min(session.micros);
         }
-        self.clients.extend(session.client.clone());
+        let clients = if session.internal { &mut self.internal_clients } else { &mut self.clients };
+        clients.extend(session.client.clone());
         self.domains.extend(session.domain.clone());
         self.servers.extend(session.server.clone());
         self.certificates.insert(certificate.key.clone());
@@ -280,6 +289,7 @@ pub(crate) fn stated(object: &Value) -> Value {
     let time = |value: &Value| value.as_str().map(micros);
     json!({
         "clients": issuer["clients"],
+        "internal_clients": issuer["internal_clients"],
         "domains": issuer["domains"],
         "servers": issuer["servers"],
         "certificates": issuer["certificates"],

@@ -49,7 +49,7 @@ fn table(head: &Head<'_>, separator: char) -> Option<Table> {
         rows.iter().filter(|row| row.get(at).is_some_and(|column| test(column))).count() * 3 >= rows.len() * 2
     };
     let columns = |test: &dyn Fn(&str) -> bool| (0..width).filter(|&at| most(at, test)).collect::<Vec<_>>();
-    let Choice { used: any, unused } = choice::by_content(&rows, width);
+    let Choice { used: any, unused, .. } = choice::by_content(&rows, width);
     let address = |text: &str| matches!(indicator::read(text), Reading::Row(Indicator::Network(_, None)));
     let is_free = |at: &usize| !any.contains(at) && unused.iter().all(|column| column.number != at + 1);
     let port = any.iter().find(|&&at| most(at, &address)).map(|at| at + 1);

@@ -43,6 +43,8 @@ pub(super) enum Content {
 #[derive(Default, Debug)]
 pub(super) struct Choice {
     pub(super) used: Vec<usize>,
+    /// Columns that are named as what is listed, and count in rows where nothing stands in the ones that are used.
+    pub(super) instead: Vec<usize>,
     pub(super) unused: Vec<UnusedColumn>,
 }
 
@@ -281,9 +283,20 @@ pub(super) fn by_names(
         match problem {
             None => choice.used.push(at),
             Some(_) if class == Class::Url && says_the_same(rows, at, &named) => {}
-            Some(why) => choice.leave_out(at, name(at), why, false),
+            Some(why) => {
+                if matches!(class, Class::Address | Class::Url) {
+                    choice.instead.push(at);
+                }
+                choice.leave_out(at, name(at), why, false);
+            }
         }
     }
+    // Beside what certsift does not look at they describe it in any row.
+    if choice.used.is_empty() {
+        choice.instead.clear();
+    }
+    // An address before a URL, which may be where it is reported.
+    choice.instead.sort_by_key(|at| named.iter().find(|(known, _)| known == at).map(|(at, class)| (*class, *at)));
     choice.used.sort_unstable();
     choice.unused.sort_unstable_by_key(|column| column.number);
     choice

@@ -71,6 +71,8 @@ pub(super) struct Table {
     pub(super) separator: char,
     /// Columns that list hashes, names, addresses or URLs.
     pub(super) any: Vec<usize>,
+    /// Columns that do so in rows where nothing stands in those.
+    pub(super) instead: Vec<usize>,
     /// Columns that hold the like and are not used.
     pub(super) unused: Vec<UnusedColumn>,
     pub(super) spki: Option<usize>,
@@ -151,9 +153,11 @@ impl Table {
         let port = column(&PORT);
         let lists_more = column(&SPKI).is_some() || column(&SERIAL).is_some();
         let rows = head.cells(separator, header.line);
-        let Choice { used: any, unused } = choice::by_names(header, &rows, port.is_some(), lists_more, is_known);
+        let Choice { used: any, instead, unused } =
+            choice::by_names(header, &rows, port.is_some(), lists_more, is_known);
         Self {
             separator,
+            instead,
             unused,
             spki: column(&SPKI),
             serial: column(&SERIAL),
@@ -192,6 +196,11 @@ impl Table {
                 Some(all) => all.into_iter().for_each(|found| listed.take(Reading::Row(found), String::new())),
                 None => listed.take(indicator::read_one(text), String::new()),
             }
+        }
+        if listed.is_empty()
+            && let Some(text) = self.instead.iter().map(|at| column(Some(*at))).find(|text| !text.is_empty())
+        {
+            listed.take(indicator::read_one(text), String::new());
         }
         let spki = column(self.spki);
         if !spki.is_empty() {

@@ -1043,8 +1043,16 @@ fn what_describes_a_row_beside_what_it_lists_is_not_used() {
         assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
         assert_eq!(unused(&report).iter().map(|(number, _)| *number).collect::<Vec<_>>(), left_out, "{text}{report:?}");
     }
+    // In a row of its own an address or a URL lists itself.
+    let text = "domain,ip,url,label\nevil.example,192.0.2.9,,x\n,192.0.2.1,https://good.example/r,x\n,,https://worse.example/x,x\n";
+    let (feeds, report) = one("list.csv", text);
+    assert_eq!(
+        accused(&feeds, &["evil.example", "192.0.2.9", "192.0.2.1", "good.example", "worse.example"]),
+        ["evil.example", "192.0.2.1", "worse.example"]
+    );
+    assert_eq!(report.used_total(), 3, "{report:?}");
     // The names of a certificate do not take the place of what is left out.
-    let text = format!("sha1,ip,issuer,label\n{SHA1},192.0.2.1,CN=R3,x\n,192.0.2.1,CN=R3,x\n");
+    let text = format!("sha1,hostname,issuer,label\n{SHA1},good.example,CN=R3,x\n,good.example,CN=R3,x\n");
     let (_, report) = one("list.csv", &text);
     assert_eq!((counts(&report), report.error.is_none()), ((1, 0, 1, 0, 0), true), "{report:?}");
     let (_, report) = one("list.csv", "domain,reference,label\nevil.example,,x\n,https://good.example/,x\n");
