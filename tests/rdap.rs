@@ -268,6 +268,23 @@ fn an_answer_judges_later_records_and_is_asked_for_once_over_restarts_too() {
 }
 
 #[test]
+fn what_has_judged_a_record_is_known_after_a_kill() {
+    let registry = Registry::start(|domain, _| good(domain));
+    let mut asking = Asking::start(registry.port, "");
+    for name in ["one.com", "two.com", "three.com"] {
+        let known = asking.write_until_known(name);
+        asking.world.kill();
+        asking.go_on();
+        let next = asking.write([name]).pop().unwrap();
+        assert_eq!(registration(&next), registration(&known));
+        assert_eq!(registry.asked(name), 1);
+    }
+    asking.world.stop();
+    let uids = support::sidecar::uids(&asking.world.output());
+    assert_eq!(uids, (1..=asking.sessions).map(|number| format!("C{number}")).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_server_that_is_asked_too_much_is_asked_again_when_it_says() {
     let registry = Registry::start(|domain, before| match before {
         0 if domain == "first.com" => Action::Reply(429, "Retry-After: 2\r\n", String::new()),

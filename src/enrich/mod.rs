@@ -233,9 +233,9 @@ pub struct DomainRegistration {
     pub age_days: i64,
     /// How exactly it is known.
     pub precision: Precision,
-    /// The list that says so.
+    /// Who says so: a list, or a registry that was asked and on which day, `rdap:HOST:DAY`.
     pub source: String,
-    /// The day of the list's data; of a window, its last day.
+    /// The day of the data; of a window, its last day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
     /// The least age that it may have.

@@ -144,6 +144,8 @@ struct Registries {
     /// What is known without them.
     knowledge: Arc<Knowledge>,
     answers: Arc<Answers>,
+    /// Answers that a commit is making durable: its number, how many they are, and what is known with them.
+    stored: Option<(u64, usize, Arc<Answers>)>,
     asking: Option<Asking>,
 }
 
@@ -581,11 +583,7 @@ impl Running {
         changes.inputs = streams.iter().filter_map(|stream| self.positions.get(stream).cloned()).collect();
         changes.forgotten = std::mem::take(&mut self.commits.forgotten);
         changes.newest = Some(self.newest.clone());
-        if let Some(knowledge) = self.registries.take(&mut changes) {
-            // Everything before is on its way with what was known then.
-            self.workers.know(knowledge);
-            self.encoder.renew(&self.workers);
-        }
+        self.registries.store(&mut changes);
         let done = std::mem::take(&mut self.commits.done);
         self.commits.in_flight.push_back((self.commits.number, done));
         let (tail, stopping) = (&mut self.tail, &mut self.stopping);
@@ -595,9 +593,13 @@ impl Running {
         })
     }
 
-    /// Lets the tail forget what commits have made durable.
+    /// Lets the tail forget what commits have made durable, and what comes next be judged by answers that are.
     fn note_committed(&mut self) {
         let committed = self.sink.committed();
+        if let Some(knowledge) = self.registries.adopt(committed) {
+            self.workers.know(knowledge);
+            self.encoder.renew(&self.workers);
+        }
         self.correlator.parts_mut().certificates.committed(committed);
         while self.commits.in_flight.front().is_some_and(|(number, _)| *number <= committed) {
             for (file, offset) in self.commits.in_flight.pop_front().into_iter().flat_map(|(_, done)| done) {
@@ -619,7 +621,7 @@ impl Registries {
         let answers = Arc::new(if servers.is_some() { answers.that_ask() } else { answers });
         let start = |servers| Asking::start(config.rdap.clone(), servers, Arc::clone(&answers));
         let asking = servers.map(start).transpose().map_err(PipelineError::Thread)?;
-        Ok(Self { knowledge: Arc::clone(knowledge), answers, asking })
+        Ok(Self { knowledge: Arc::clone(knowledge), answers, stored: None, asking })
     }
 
     /// What is known with their answers.
@@ -627,22 +629,30 @@ impl Registries {
         Arc::new(self.knowledge.with_answers(Arc::clone(&self.answers)))
     }
 
-    /// Whether there are answers that judge nothing yet.
+    /// Whether there are answers that are in no commit yet.
     fn is_ready(&self) -> bool {
-        self.asking.as_ref().is_some_and(|asking| asking.queue().is_ready())
+        self.stored.is_none() && self.asking.as_ref().is_some_and(|asking| asking.queue().is_ready())
     }
 
-    /// Lets a commit hold new answers; the knowledge from then on, if there are any.
-    fn take(&mut self, changes: &mut StateChanges) -> Option<Arc<Knowledge>> {
-        let queue = self.asking.as_ref()?.queue();
-        let answered = queue.ready();
+    /// Lets a commit hold the answers that are not in force, those of a commit that is under way among them.
+    fn store(&mut self, changes: &mut StateChanges) {
+        let Some(asking) = &self.asking else { return };
+        let answered = asking.queue().ready();
         if answered.is_empty() {
-            return None;
+            return;
         }
         let (answers, forgotten) = self.answers.with(&answered);
         changes.add_answers(&answered, &forgotten);
-        self.answers = Arc::new(answers);
-        queue.adopt(answered.len(), Arc::clone(&self.answers));
+        self.stored = Some((changes.number, answered.len(), Arc::new(answers)));
+    }
+
+    /// Uses answers from now on that are durable, so that a restart knows all that records were judged by; the knowledge
+    /// with them, if there are any.
+    fn adopt(&mut self, committed: u64) -> Option<Arc<Knowledge>> {
+        let (_, count, answers) = self.stored.take_if(|(number, ..)| *number <= committed)?;
+        self.answers = answers;
+        let queue = self.asking.as_ref()?.queue();
+        queue.adopt(count, Arc::clone(&self.answers));
         Some(self.knowledge())
     }
 }
