@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -236,6 +236,11 @@ fn an_answer_judges_later_records_and_is_asked_for_once_over_restarts_too() {
     assert_eq!((&found["age_days"], &found["precision"]), (&json!(3), &json!("exact")));
     assert_eq!(found["source"], format!("rdap:127.0.0.1:{day}"));
     assert_eq!(known["certsift"]["finding_ids"], json!(["new_domain"]));
+    // What is read anew takes no answer away.
+    asking.world.signal("-HUP");
+    asking.wait_until("read anew", || asking.world.said().contains("read inputs, knowledge"));
+    let after = asking.write(["evil.com"]).pop().unwrap();
+    assert_eq!((registration(&after), &after["certsift"]["knowledge"]), (found, &known["certsift"]["knowledge"]));
     // What nobody is to be told of.
     asking.write(["printer.local", "a.test", "www.mine.com", "evil.de", "192.0.2.7", "db"]);
     asking.write_to("10.0.0.7", ["intranet-name.com"]);
@@ -349,6 +354,45 @@ fn a_server_that_dies_costs_the_domain_its_answer_and_nothing_else() {
     let counts = asking.counts();
     assert_eq!((registry.asked("deadly.com"), registry.asked("broken.com")), (1, 1));
     assert!(counts.contains("failed=2 ") && counts.contains("dated=1 "), "{counts}");
+}
+
+#[test]
+fn a_server_that_cannot_show_who_it_is_is_told_nothing() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (met, told) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let (shared_met, shared_told) = (Arc::clone(&met), Arc::clone(&told));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut request = [0; 512];
+            // The other side breaks off, and that is an error.
+            let read = rustls::Stream::new(&mut connection, &mut stream).read(&mut request).unwrap_or(0);
+            shared_told.lock().unwrap().extend_from_slice(&request[..read]);
+            *shared_met.lock().unwrap() += 1;
+        }
+    });
+    let mut asking = Asking::start(port, "");
+    let config = std::fs::read_to_string(asking.world.path("certsift.toml")).unwrap();
+    asking.world.stop();
+    std::fs::write(asking.world.path("certsift.toml"), config.replace("http://", "https://")).unwrap();
+    asking.go_on();
+    let before = *met.lock().unwrap();
+    let records = asking.write(["www.evil.com", "www.other.com"]);
+    assert!(records.iter().all(|record| registration(record).is_null()));
+    // The second time it is known what came of the first.
+    asking.wait_until("met", || *met.lock().unwrap() > before + 1);
+    let counts = asking.counts();
+    assert!(counts.contains("dated=0 ") && !counts.contains("failed=0 "), "{counts}");
+    assert_eq!(String::from_utf8_lossy(&told.lock().unwrap()), "");
 }
 
 #[test]

@@ -113,6 +113,8 @@ fn failed(error: &Error) -> Reply {
                     | ErrorKind::NetworkUnreachable
                     | ErrorKind::AddrNotAvailable
                     | ErrorKind::NetworkDown
+                    // What TLS says of a certificate that nobody vouches for comes as an error of the connection.
+                    | ErrorKind::InvalidData
             )
         }
         _ => false,
@@ -123,6 +125,7 @@ fn failed(error: &Error) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// 2026-11-30, 12:00 UTC.
     const NOON: i64 = 1_796_040_000;
@@ -151,6 +154,31 @@ mod tests {
         }
         for status in [301, 302, 307] {
             assert!(matches!(reply(status, None), Some(Reply::Refused(_))), "{status}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_makes_a_domain_younger_than_tomorrow_or_belongs_to_another(
+            name in "evil\\.com|EVIL\\.COM\\.?|[a-z.]{0,12}|\\PC{0,8}",
+            date in "[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z?)?|\\PC{0,12}",
+            action in "registration|reregistration|last update of RDAP database|\\PC{0,8}",
+        ) {
+            let text = serde_json::json!({ "ldhName": name, "events": [{ "eventAction": action, "eventDate": date }] });
+            if let Reply::Registered(found) = read(text.to_string().as_bytes(), "evil.com", NOON) {
+                prop_assert!(found.day <= 20_788 && found.as_of >= found.day);
+                prop_assert!(name.trim_end_matches('.').eq_ignore_ascii_case("evil.com"));
+            }
+        }
+
+        #[test]
+        fn any_bytes_give_a_reply(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert!(!matches!(read(&bytes, "evil.com", NOON), Reply::Registered(_)));
+        }
+
+        #[test]
+        fn any_time_to_wait_is_bounded(text in "\\PC{0,30}|[0-9]{0,25}|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} 00:00:00 GMT") {
+            prop_assert!(parse_retry_after(&text, NOON).is_none_or(|wait| wait <= MAX_RETRY_AFTER));
         }
     }
 
