@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use certsift::state::StateStore;
 use support::{certsift, repository};
@@ -147,7 +148,7 @@ fn what_the_lists_say_and_cannot_mean_is_a_warning() {
     world.file(
         "allow.csv",
         b"signature,cobalt-strike-default-serial,x,\nsignature,no-such,x,\nfinding,self_signed,x,\nfinding,selfsigned,x,\n\
-          domain,co.uk,x,\nfinding,feed,x,\nfinding,signature,x,\n",
+          domain,co.uk,x,\nfinding,feed,x,\nfinding,signature,x,\ndomain,github.io,x,\n",
     );
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
@@ -161,10 +162,34 @@ fn what_the_lists_say_and_cannot_mean_is_a_warning() {
             "warning: allow.csv:4: there is no finding `selfsigned`",
             "warning: allow.csv:6: `feed` cannot be excepted as a whole, nothing is: except what is listed",
             "warning: allow.csv:7: `signature` cannot be excepted as a whole, nothing is: except signatures by their own ids",
-            "errors 0, warnings 6",
+            "warning: allow.csv:8: everybody can have a name below `github.io`",
+            "errors 0, warnings 7",
         ],
     );
     assert_eq!(out.matches("domains 2").count(), 1, "a file is one feed, however often it is named: {out}");
+}
+
+#[test]
+fn columns_that_are_not_used_and_elements_are_named() {
+    let world = World::new("[knowledge]\nfeeds = [\"*.feed\"]\n");
+    world.file("a.feed", b"domain,reference,parked\nevil.example,https://good.example/,fine.example\n");
+    world.file("b.feed", b"evil.example,https://good.example/\n");
+    world.file("c.feed", br#"[{"sha1": 1}, {"domain": "evil.example"}, 7]"#);
+    world.file("d.feed", b"");
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(
+        &out,
+        &[
+            "a.feed: column 2 (`reference`) is not used: its name says",
+            "warning: a.feed: column 3 (`parked`) is not used: the header does not say",
+            "warning: b.feed: column 2 is not used: without a header only",
+            "with a header that calls it `domain`",
+            "warning: c.feed: 2 rows are left out: element 1: ",
+            "; element 3: ",
+            "warning: d.feed: the file is empty",
+        ],
+    );
 }
 
 #[test]
@@ -175,6 +200,71 @@ fn a_folder_or_a_pipe_is_no_feed_and_that_is_said() {
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(1), "{out}");
     assert_said(&out, &["folder: a folder, not a file", "null: no regular file"]);
+}
+
+#[test]
+fn no_key_of_the_configuration_waits_at_a_pipe_or_reads_a_folder() {
+    const LISTS: [&str; 7] =
+        ["feeds", "signatures", "registered", "popular", "trust.roots", "trust.intermediates", "trust.public_cas"];
+    const FILES: [&str; 4] = ["allow", "own_certificates", "prefixes", "public_suffix_list"];
+    for (place, why) in [("folder", "folder"), ("pipe", "pipe or a device"), ("gone", "no such file")] {
+        let lists = LISTS.map(|key| (key, format!("[\"{place}\"]")));
+        for (key, value) in lists.into_iter().chain(FILES.map(|key| (key, format!("\"{place}\"")))) {
+            let (table, key) = key.split_once('.').unwrap_or(("knowledge", key));
+            let world = World::new(&format!("[{table}]\n{key} = {value}\n"));
+            std::fs::create_dir(world.path("folder")).unwrap();
+            assert!(Command::new("mkfifo").arg(world.path("pipe")).status().unwrap().success());
+            let (code, out) = world.check(&["-c", "c.toml"]);
+            assert_eq!(code, Some(1), "{key} {place}: {out}");
+            assert!(out.contains(&format!("error: {table}.{key}: ")) && out.contains(why), "{key} {place}: {out}");
+        }
+    }
+}
+
+#[test]
+fn a_public_suffix_list_that_was_cut_off_is_refused() {
+    let world = World::new("[knowledge]\npublic_suffix_list = \"list.dat\"\n");
+    world.file("list.dat", b"// ===BEGIN ICANN DOMAINS===\ncom\nco.u");
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(
+        &out,
+        &["error: knowledge.public_suffix_list: list.dat: a public suffix list that is cut off", ", built in"],
+    );
+}
+
+#[test]
+fn the_table_of_public_cas_that_is_in_force_is_counted() {
+    let ca = |name: &str| {
+        let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    let world = World::new("[trust]\npublic_cas = [\"ccadb.csv\"]\n");
+    world.file("ccadb.csv", [ca("One CA"), ca("Another CA"), ca("One CA")].concat().as_bytes());
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["2 names, from trust.public_cas"]);
+    assert!(!out.contains("names, built in"), "{out}");
+}
+
+#[test]
+fn an_index_is_compared_with_what_was_built() {
+    let world = World::new("[knowledge]\nregistered = [\"all.index\"]\n");
+    world.file("list.csv", b"good.com,2026-01-01\nfine.org,2026-01-02\n");
+    let built = certsift(&world.path(""), &["feeds", "build", "all.index", "list.csv"]);
+    let built = String::from_utf8(built.stdout).unwrap();
+    let bytes = std::fs::read(world.path("all.index")).unwrap();
+    assert_said(&built, &[&format!("2 registrations, {} bytes", bytes.len()), "\nlook-up  "]);
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(0), "{out}");
+    assert_said(&out, &["all.index: index: 2 rows; ", "all of it is as it was built, by SHA-256"]);
+    let (last, rest) = bytes.split_last().unwrap();
+    world.file("all.index", &[rest, &[last ^ 1]].concat());
+    let (code, out) = world.check(&["-c", "c.toml"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_said(&out, &["error: all.index: the index is damaged; build it again"]);
 }
 
 #[test]
@@ -199,7 +289,7 @@ fn wrong_lists_and_names_are_errors_and_bad_rows_warnings() {
             "warning: list.csv: 1 rows are left out: line 22",
             "error: c.toml: not JSON of that format",
             "error: knowledge.feeds: gone.csv",
-            "error: knowledge.watch_names: `abc`",
+            "error: knowledge.watch_names: number 1, `abc`, is too short",
         ],
     );
 }
@@ -237,7 +327,7 @@ fn looking_at_output_and_state_changes_nothing() {
     let (before, store) = (world.files(), std::fs::read(world.path("state/certsift.redb")).unwrap());
     let (code, out) = world.check(&["-c", "c.toml"]);
     assert_eq!(code, Some(0), "{out}");
-    assert_said(&out, &["store                free, format 4"]);
+    assert_said(&out, &["store                free, format 5"]);
     assert_eq!(world.files(), before);
     assert_eq!(std::fs::read(world.path("state/certsift.redb")).unwrap(), store);
     std::fs::write(world.path("state/certsift.redb"), "no store").unwrap();

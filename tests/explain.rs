@@ -147,6 +147,7 @@ fn what_cannot_be_explained_is_an_error_that_says_what_to_give() {
     let garbage: Vec<u8> = (0..100_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for (name, content, expected) in [
         ("garbage", &garbage[..], "binary data"),
+        ("wide", b"\xff\xfe-\0-\0B\0", "is UTF-16; write it as UTF-8"),
         ("empty", b"", "is empty"),
         ("blank", b"\n \n", "is empty"),
         ("text", b"hello\nworld\n", "neither a certificate nor a log"),
@@ -169,6 +170,27 @@ fn what_cannot_be_explained_is_an_error_that_says_what_to_give() {
         assert!(answer.said.contains(path), "{}", answer.said);
     }
     assert_eq!(call(folder.path(), &["--unknown"], b"").code, Some(2));
+}
+
+#[test]
+fn pem_is_found_behind_whatever_stands_before_it() {
+    let plain = pem(&der(FINGERPRINT));
+    let expected = of_file("plain.pem", plain.as_bytes(), &[]).out;
+    assert!(expected.contains("PEM"), "{expected}");
+    let crlf = plain.replace('\n', "\r\n");
+    for text in [
+        crlf.clone(),
+        format!("\u{feff}{plain}"),
+        format!("\u{feff}{crlf}"),
+        format!("# Issuer: CN=x\n# Serial: 1\n{plain}"),
+        format!("\u{feff}# Issuer: CN=x\r\n\r\nsubject=CN = x\r\n{crlf}"),
+        format!("CONNECTED(00000003)\ndepth=0 CN = x\n---\n 0 s:CN = x\n{plain}---\n"),
+    ] {
+        let answer = of_file("plain.pem", text.as_bytes(), &[]);
+        assert_eq!((answer.code, &answer.out), (Some(0), &expected), "{text}\n{}", answer.said);
+    }
+    let latin = [&b"M\xfcller's\n"[..], plain.as_bytes(), b"caf\xe9\n"].concat();
+    assert_eq!(of_file("plain.pem", &latin, &[]).out, expected);
 }
 
 #[test]

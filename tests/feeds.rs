@@ -164,6 +164,9 @@ fn a_listed_name_is_high_and_a_name_below_a_listed_one_is_a_hint() {
     let [eve, zeek, x509] = scene.judge(&[("names.txt", "login.evil.example\n")]);
     assert_eq!((&eve["verdict"], &zeek["verdict"], &x509["verdict"]), (&json!("high"), &json!("high"), &json!("info")));
     assert_eq!(feeds(&zeek)[0]["kind"], "domain");
+    let certified = Scene { name: "evil.example", subject: &[("CN", "evil.example")], ..Scene::default() };
+    let [eve, ..] = certified.judge(&[("names.txt", "evil.example\n")]);
+    assert_eq!(finding(&eve, "feed")["evidence"], "names row 1", "asked for and certified, and listed once: {eve:#}");
     let below = scene.judge(&[("names.txt", "evil.example\n")]);
     // Zeek logs the names of the certificate, which is not for that one: together they are just medium.
     assert_eq!(verdicts(&below), ["low", "medium", "info"]);

@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use certsift::history::{
-    BadRow, Entry, History, HistorySettings, HistoryTable, LearningThresholds, Observation, Recency, Seen, Table,
-    Weighted, merge,
+    BadRow, Caller, Entry, History, HistorySettings, HistoryTable, LearningThresholds, Observation, Recency, Seen,
+    Table, Weighted, merge,
 };
 use certsift::model::Id128;
 use model::{Kind, Known, Model, certificate};
@@ -47,6 +47,7 @@ fn said(seen: &Seen) -> [Option<Known>; 7] {
     let issuer = |issuer: &certsift::history::IssuerSeen| {
         let counts = [
             ("clients", issuer.clients),
+            ("internal_clients", issuer.internal_clients),
             ("domains", issuer.domains),
             ("servers", issuer.servers),
             ("certificates", issuer.certificates),
@@ -292,7 +293,7 @@ fn one_hostile_client_cannot_make_what_is_established_new_again() {
     let session = |client: u64, kind: &str, number: u64| Observation {
         at: clock.plus(number as i64),
         clock: clock.plus(number as i64),
-        client: Some(id("client", client)),
+        client: Caller::Outgoing(id("client", client)),
         server: Some(id(kind, number)),
         network: Some(id("network", number % 100)),
         domain: Some(id(kind, number)),

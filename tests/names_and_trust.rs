@@ -238,6 +238,43 @@ fn a_watched_name_imitated_is_quiet_a_year_later() {
     // What it imitates it imitates still: that is said, and without company it is no alert.
     let year = [session("2026-03-10", 1), session("2027-03-10", 40)];
     judge(&year, &knowledge).is("low", &["lookalike"]);
+    // The very same certificate, which has expired: not valid is what every certificate becomes.
+    let year = [session("2026-03-10", 1), session("2027-03-10", 366)];
+    judge(&year, &knowledge).is("low", &["lookalike", "out_of_validity"]);
+}
+
+#[test]
+fn all_three_are_said_of_a_watched_name_imitated_and_each_is_as_old_as_it_was_then() {
+    let session = |day: &'static str, age| Session::new(day, "www.c0llege.com", LETS_ENCRYPT, age, 90);
+    let knowledge = Knowledge::of_domain("c0llege.com", "2026-03-07").watching("college.com");
+    let found = judge(&[session("2026-03-10", 1)], &knowledge);
+    found.is("high", &["lookalike", "new_domain", "fresh_certificate", "free_ca"]);
+    let notes: String = found.object["findings"].as_array().unwrap().iter().map(|it| it["note"].to_string()).collect();
+    for said in [
+        "www.c0llege.com imitates the watched name college.com",
+        "c0llege.com was registered 3 days before it was used",
+        "the certificate is one day old",
+        "Let's Encrypt gives certificates to programs",
+    ] {
+        assert!(notes.contains(said), "{said}: {notes}");
+    }
+    let reason = found.object["reason"].as_str().unwrap();
+    assert!(reason.contains("imitates the watched name college.com"), "{reason}");
+    for said in ["new domain", "fresh certificate"] {
+        assert!(reason.contains(said), "{said}: {reason}");
+    }
+    let ages = |found: &Found| {
+        [&found.object["registration"][0]["age_days"], &found.object["certificate"]["age_days"]].map(Value::clone)
+    };
+    // The sessions are at noon, and the registration is known to the day.
+    assert_eq!(ages(&found), [json!(3), json!(1.0)]);
+    let later = judge(&[session("2027-03-10", 366)], &knowledge);
+    assert_eq!(ages(&later), [json!(368), json!(366.0)]);
+    later.is("low", &["lookalike", "out_of_validity"]);
+    // The same of a popular name that nobody watches, the same certificate a year later included.
+    let knowledge = Knowledge { watch: "", popular: "1,college.com\n", ..knowledge };
+    judge(&[session("2026-03-10", 1)], &knowledge).is("medium", &["lookalike", "new_domain", "fresh_certificate"]);
+    judge(&[session("2027-03-10", 366)], &knowledge).is("low", &["lookalike", "out_of_validity"]);
 }
 
 #[test]
@@ -342,4 +379,86 @@ fn zeek_before_8_writes_validity_in_its_own_zone() {
         assert_eq!(found.has("out_of_validity"), said, "{hours}: {:#}", found.object);
         found.is_info(&[]);
     }
+}
+
+/// A session of a sensor at a time, with a certificate of a number and of a public CA.
+fn row_of(sensor: &str, number: i64, at: i64, (name, from): (&str, i64)) -> (String, String) {
+    let sha256 = Sha256Digest::of(format!("{sensor} {number} {from}").as_bytes()).to_string();
+    let x509 = json!({
+        "ts": at, "_system_name": sensor, "fingerprint": sha256, "certificate.serial": "0A",
+        "certificate.subject": format!("CN={name}"), "certificate.issuer": LETS_ENCRYPT,
+        "certificate.not_valid_before": from, "certificate.not_valid_after": from + 90 * DAY, "host_cert": true,
+        "client_cert": false, "san.dns": [name],
+    });
+    let ssl = json!({
+        "ts": at, "_system_name": sensor, "uid": format!("C{sensor}{number}"), "id.orig_h": "10.0.0.1",
+        "id.orig_p": 40_000, "id.resp_h": SERVER, "id.resp_p": 443, "version": "TLSv12", "resumed": false,
+        "established": true, "cert_chain_fps": [sha256], "server_name": name,
+    });
+    (x509.to_string() + "\n", ssl.to_string() + "\n")
+}
+
+#[test]
+fn a_sensor_whose_clock_is_wrong_is_told_of_once_and_nothing_there_depends_on_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let noon = |day: &str| i64::from(EventTime::parse_date(day).unwrap()) * DAY + DAY / 2;
+    let (at, ahead, expired) = (noon("2026-03-10"), noon("2026-06-01"), noon("2025-10-01"));
+    let (mut x509, mut ssl) = (String::new(), String::new());
+    let mut add = |sensor: &str, number: i64, from: i64| {
+        let row = row_of(sensor, number, at + number, ("www.kettle.com", from));
+        x509.push_str(&row.0);
+        ssl.push_str(&row.1);
+    };
+    // One sensor is months behind, the other one shows the same domain by a clock that is right.
+    for number in 0..30 {
+        add("behind", number, if number % 2 == 0 { ahead } else { expired });
+        add("right", number, if number % 2 == 0 { at - DAY } else { expired });
+    }
+    write("ssl.log", &ssl);
+    write("x509.log", &x509);
+    let (x509, ssl) = row_of("behind", 100, at + DAY, ("www.kettle.com", at));
+    write("later-x509.log", &x509);
+    write("later-ssl.log", &ssl);
+    write("registered.csv", "domain,registered\nkettle.com,2026-03-08\n");
+    write("certsift.toml", "[knowledge]\nregistered = [\"registered.csv\"]\n");
+    let replay = |options: &[&str], paths: &[&str]| {
+        let arguments = [&["replay", "--config", "certsift.toml", "--detail", "full"], options, paths].concat();
+        let output = certsift(folder.path(), &arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (records(&output.stdout), String::from_utf8_lossy(&output.stderr).into_owned(), output.stdout)
+    };
+    let (all, said, bytes) = replay(&["--state", "state", "--threads", "1"], &["ssl.log", "x509.log"]);
+    assert_valid(&all);
+    assert_eq!(said.matches("its clock is behind").count(), 1, "{said}");
+    let age_of = |records: &[Value], uid: &str| {
+        let object = &records.iter().find(|record| record["uid"] == uid).unwrap()["certsift"];
+        let is_age = |id: &&str| {
+            ["new_domain", "fresh_certificate", "out_of_validity"].iter().any(|check| id.starts_with(check))
+        };
+        let texts = |key: &str| -> Vec<String> {
+            let texts = object[key].as_array().into_iter().flatten();
+            texts.map(|id| id.as_str().unwrap()).filter(is_age).map(str::to_owned).collect()
+        };
+        (texts("finding_ids"), texts("not_evaluated"))
+    };
+    let found = |ids: &[&str]| (ids.iter().map(|id| (*id).to_owned()).collect(), Vec::new());
+    let silent = ["new_domain", "fresh_certificate", "out_of_validity"].map(|id| format!("{id}:sensor_clock"));
+    let silent = (Vec::new(), silent.to_vec());
+    // The tenth certificate that is ahead of its time is that of session 18.
+    for number in 0..30 {
+        let (behind, right) = (age_of(&all, &format!("Cbehind{number}")), age_of(&all, &format!("Cright{number}")));
+        let is_ahead = number % 2 == 0;
+        match number {
+            18.. => assert_eq!(behind, silent, "{number}"),
+            _ => assert_eq!(behind, found(&["new_domain", "out_of_validity"]), "{number}"),
+        }
+        let fresh = if is_ahead { "fresh_certificate" } else { "out_of_validity" };
+        assert_eq!(right, found(&["new_domain", fresh]), "{number}");
+    }
+    let (.., again) = replay(&["--threads", "4"], &["x509.log", "ssl.log"]);
+    assert_eq!(bytes, again, "it is decided in the order of the records, whatever the threads");
+    let (later, said, _) = replay(&["--state", "state"], &["later-ssl.log", "later-x509.log"]);
+    assert_eq!(age_of(&later, "Cbehind100"), silent, "the state knows it");
+    assert_eq!(said.matches("its clock is behind").count(), 0, "{said}");
 }

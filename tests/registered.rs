@@ -180,6 +180,33 @@ fn another_list_of_public_suffixes_decides_what_was_registered() {
 }
 
 #[test]
+fn a_list_of_public_suffixes_that_is_cut_off_while_lines_flow_changes_nothing() {
+    const FIRST: u32 = 1_760_000_000;
+    const CUT: &str = "// ===BEGIN ICANN DOMAINS===\nexample\n";
+    let mut world = World::new();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let own = "[knowledge]\nregistered = [\"list.csv\"]\npublic_suffix_list = \"suffixes.dat\"\n";
+    std::fs::write(world.path("certsift.toml"), format!("{config}{own}")).unwrap();
+    std::fs::write(world.path("list.csv"), "host1.example,2025-10-01\n").unwrap();
+    std::fs::write(world.path("suffixes.dat"), format!("{CUT}// ===END ICANN DOMAINS===\n")).unwrap();
+    world.append("logs/x509.log", &[x509(FIRST, 1)]);
+    world.start();
+    for session in 1..3 {
+        world.append("logs/ssl.log", &[ssl(FIRST + session, 1)]);
+        let records = world.wait_for(session as usize + 1);
+        assert_eq!(records.last().unwrap()["certsift"]["registration"][0]["registered"], "2025-10-01");
+        std::fs::write(world.path("suffixes.dat"), CUT).unwrap();
+        world.signal("-HUP");
+        let started = Instant::now();
+        while !world.said().contains("suffixes.dat: a public suffix list that is cut off") {
+            assert!(started.elapsed() < PATIENCE, "{}", world.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    world.stop();
+}
+
+#[test]
 fn transparency_logs_tell_what_they_knew_at_the_time_of_the_record() {
     let folder = tempfile::tempdir().unwrap();
     let entry = |serial: &str, seen: u32| {

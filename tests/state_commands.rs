@@ -94,6 +94,27 @@ fn issuers_certificates_names_and_servers_are_shown_few_clients_first() {
 }
 
 #[test]
+fn an_issuer_is_shown_as_rare_by_the_public_cas_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    state_of(folder.path(), "state", &usual());
+    let rare = || {
+        let issuers = show(folder.path(), &["issuers", "--state", "state"]);
+        let issuer = issuers.iter().find(|issuer| issuer["label"] == "CN=CA 2,O=Organisation 2").unwrap();
+        issuer["rare"].clone()
+    };
+    assert_eq!(rare(), true);
+    let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "CA 2");
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Organisation 2");
+    let pem = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+    std::fs::write(folder.path().join("cas.pem"), pem).unwrap();
+    std::fs::write(folder.path().join("certsift.toml"), format!("{EAGER}[trust]\npublic_cas = [\"cas.pem\"]\n"))
+        .unwrap();
+    assert_eq!(rare(), Value::Null, "of a public CA nobody can say that");
+}
+
+#[test]
 fn what_attackers_write_does_not_move_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let logs = folder.path().join("logs");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use certsift::config::Config;
 use certsift::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use certsift::decode::{DecodeContext, Detected, RawBatch, decode, detect};
-use certsift::history::{History, Labelled, Observation, ObservedCertificate};
+use certsift::history::{Caller, History, Labelled, Observation, ObservedCertificate};
 use certsift::model::{Batch, DAY_NANOS, EventTime, Id128, SourceInfo, StreamKey};
 use certsift::state::CertificateSpill;
 
@@ -31,7 +31,7 @@ fn history_alone(sessions: usize, certificates: usize) -> f64 {
         Observation {
             at,
             clock: at,
-            client: Some(id(0, number * 31 % 500)),
+            client: Caller::Outgoing(id(0, number * 31 % 500)),
             server: Some(id(1, certificate)),
             network: Some(id(2, certificate / 16)),
             domain: Some(id(3, certificate)),

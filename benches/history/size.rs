@@ -5,8 +5,8 @@ use std::time::Instant;
 use certsift::config::Config;
 use certsift::correlate::{Backing, CertificateStore, Clock, Correlator};
 use certsift::history::{
-    BadRow, CertificateEntry, Entry, FirstSeen, History, HistorySettings, HistoryTable, IssuerEntry, Observation,
-    ObservedCertificate, Recency, Times,
+    BadRow, Caller, CertificateEntry, Entry, FirstSeen, History, HistorySettings, HistoryTable, IssuerEntry,
+    Observation, ObservedCertificate, Recency, Times,
 };
 use certsift::model::{DAY_NANOS, EventTime, Id128};
 use certsift::state::StateStore;
@@ -134,7 +134,7 @@ pub(super) fn flood(number: u64) {
         let observation = Observation {
             at,
             clock: at,
-            client: Some(client),
+            client: Caller::Outgoing(client),
             server: Some(numbers.id()),
             network: Some(numbers.id()),
             domain: Some(numbers.id()),

@@ -66,12 +66,15 @@ fn build(arguments: &Build) -> anyhow::Result<ExitCode> {
     summary::report_lists(built.reports.iter());
     let rows: u64 = built.reports.iter().map(|report| report.rows).sum();
     let bad: u64 = built.reports.iter().map(|report| report.bad_rows).sum();
+    let took = started.elapsed();
+    let look_up = index::look_up_time(&arguments.out).map_err(|error| anyhow::anyhow!("{error}"))?;
     let text = format!(
-        "lists    {}\nrows     {rows}, left out {bad}\nindex    {} registrations, {} bytes\ntime     {:.1} s\n",
+        "lists    {}\nrows     {rows}, left out {bad}\nindex    {} registrations, {} bytes\nlook-up  {:.2} µs\ntime     {:.1} s\n",
         lists.len(),
         built.entries,
         built.bytes,
-        started.elapsed().as_secs_f64(),
+        look_up.as_secs_f64() * 1e6,
+        took.as_secs_f64(),
     );
     write_stdout(&text)?;
     Ok(ExitCode::Success)

@@ -48,6 +48,9 @@ fn report_feed(report: &FeedReport) {
     if let Some(error) = &report.error {
         eprintln!("certsift: {path}: {}", super::printable(error));
     }
+    if report.is_empty() {
+        eprintln!("certsift: {path}: the file is empty");
+    }
     if report.unsupported > 0 {
         let reasons = report.unsupported_by_reason.iter().take(MAX_NAMED);
         let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();
@@ -55,9 +58,12 @@ fn report_feed(report: &FeedReport) {
         eprintln!("certsift: {path}: {} rows ask for what is not looked at: {reasons}", report.unsupported);
     }
     if report.bad > 0 {
-        let first = report.first_bad.iter().map(|row| format!("line {}: {}", row.row, row.problem));
+        let first = report.first_bad.iter().map(|row| format!("{} {}: {}", report.unit, row.row, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         eprintln!("certsift: {path}: {} rows are left out: {first}", report.bad);
+    }
+    if let Some(unused) = report.unused_words() {
+        eprintln!("certsift: {path}: {unused}");
     }
     tracing::info!(
         feed = report.feed,
@@ -79,7 +85,8 @@ pub(super) fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
             eprintln!("certsift: {}: holds no entry that can be used", shown(&report.path));
         }
         if report.bad_rows > 0 {
-            let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
+            let first =
+                report.first_bad_rows.iter().map(|row| format!("{} {}: {}", report.unit, row.line, row.problem));
             let first = first.collect::<Vec<_>>().join("; ");
             eprintln!("certsift: {}: {} rows are left out: {first}", shown(&report.path), report.bad_rows);
         }

@@ -14,6 +14,7 @@ use super::KnowledgePaths;
 use super::knowledge::{KnowledgeError, KnowledgeReports, distinct, registered};
 use crate::knowledge::feeds::{FeedReport, Kept, ReadFeed, Recognised};
 use crate::knowledge::registrations::{ListReport, is_registration_list};
+use crate::knowledge::require_file;
 use crate::knowledge::{
     Feeds, FileChanges, Knowledge, RegistrationList, Registrations, Stamp, Transparency, files_of, matches,
 };
@@ -333,10 +334,11 @@ fn kind_of(path: &Path) -> FileKind {
     use std::io::Read as _;
     const HEAD: u64 = 64 * 1024;
     let mut head = Vec::new();
-    let read = crate::source::open(path, Arc::default())
-        .map_err(|error| error.source)
+    let read = require_file(path)
+        .and_then(|()| crate::source::open(path, Arc::default()).map_err(|error| error.source))
         .and_then(|reader| reader.take(HEAD).read_to_end(&mut head));
-    let is_json = head.trim_ascii_start().starts_with(b"{") || head.trim_ascii_start().starts_with(b"[");
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start();
+    let is_json = text.starts_with(b"{") || text.starts_with(b"[");
     let says_so = || !is_json && matches!(Feeds::recognise(&head), Recognised::SaysSo(_));
     let list = RegistrationList::from(path.to_owned());
     match read {

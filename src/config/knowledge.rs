@@ -32,6 +32,8 @@ pub struct KnowledgeReports {
     pub popular: Vec<RankReport>,
     /// Roots and certificates of CAs.
     pub certificates: Vec<PemReport>,
+    /// How many names the user's own table of public CAs has, where there is one.
+    pub public_cas: Option<usize>,
     /// The list of exceptions.
     pub allow: Option<FeedReport>,
     /// The list of own certificates.
@@ -239,6 +241,7 @@ impl Config {
                 .chain(trust_versions.iter().map(|(name, version)| (&**name, *version))),
             &self.knowledge.watch_names,
         );
+        let own_cas = certificates.own_cas(&self.knowledge);
         let knowledge = Knowledge {
             signatures,
             public_cas: certificates.public_cas,
@@ -259,6 +262,7 @@ impl Config {
             feeds: feed_reports,
             popular: popular.reports,
             certificates: certificates.reports,
+            public_cas: own_cas,
             allow: allow.1,
             own_certificates: own_certificates.1,
             prefixes: prefixes.1,
@@ -288,14 +292,16 @@ pub(crate) fn check_feeds(config: &Config, now: EventTime) -> (KnowledgeReports,
     let (allow, own_certificates, prefixes) = (config.allow(now), config.own_certificates(), config.prefixes());
     let popular = Popular::load(&config.knowledge).map(|popular| popular.reports);
     let popular = popular.map_err(|error| errors.push(error)).unwrap_or_default();
-    let certificates = Certificates::load(&config.knowledge).map(|certificates| certificates.reports);
-    let certificates = certificates.map_err(|error| errors.push(error)).unwrap_or_default();
+    let certificates = Certificates::load(&config.knowledge)
+        .map(|certificates| (certificates.own_cas(&config.knowledge), certificates.reports));
+    let (public_cas, certificates) = certificates.map_err(|error| errors.push(error)).unwrap_or_default();
     let reports = KnowledgeReports {
         lists: list_reports,
         transparency: transparency_reports,
         feeds: feed_reports,
         popular,
         certificates,
+        public_cas,
         allow: report_of(allow, &mut errors),
         own_certificates: report_of(own_certificates, &mut errors),
         prefixes: report_of(prefixes, &mut errors),
@@ -395,6 +401,9 @@ fn use_suffix_list(config: &Config) -> Result<(), KnowledgeError> {
             None => Ok(()),
         };
     };
+    if !Path::new(path).is_file() {
+        return Err(KnowledgeError::missing("knowledge.public_suffix_list", path));
+    }
     let list = SuffixList::load(Path::new(path));
     let list = list.map_err(|error| KnowledgeError::SuffixList(format!("{path}: {error}")))?;
     match suffix::replace_list(list) {

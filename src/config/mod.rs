@@ -23,6 +23,7 @@ use crate::sink::Rotation;
 pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
 pub use settings::{Setting, changed_settings};
+pub(crate) use trust_files::public_cas;
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]

@@ -1,12 +1,12 @@
 //! The files of `knowledge.popular` and `[trust]`: popular names, roots, certificates of CAs. Read once more, what cannot be
 //! used stays as it was: names by themselves, and roots and CAs together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::KnowledgePaths;
 use super::feed_files::Said;
 use super::knowledge::{KnowledgeError, KnowledgeReports, expand};
+use super::{Config, KnowledgePaths};
 use crate::knowledge::names::RankReport;
 use crate::knowledge::pem::PemReport;
 use crate::knowledge::{Concern, FileChanges, Knowledge, PopularNames, PublicCas, TrustStore};
@@ -83,20 +83,41 @@ impl Popular {
 }
 
 impl Certificates {
+    /// How many names the user's own table of public CAs has, where there is one.
+    pub(super) fn own_cas(&self, paths: &KnowledgePaths) -> Option<usize> {
+        (!paths.public_cas.is_empty()).then(|| self.public_cas.len())
+    }
+
     pub(super) fn load(paths: &KnowledgePaths) -> Result<Self, KnowledgeError> {
         let roots = expand("trust.roots", &paths.roots)?;
         let intermediates = expand("trust.intermediates", &paths.intermediates)?;
         let public_cas = expand("trust.public_cas", &paths.public_cas)?;
         let (trust, mut reports) = TrustStore::load(&roots, &intermediates);
-        let (public_cas, more) = match public_cas.is_empty() {
-            true => (PublicCas::builtin(), Vec::new()),
-            false => PublicCas::load(&public_cas),
-        };
+        let (public_cas, more) = cas_of(&public_cas);
         reports.extend(more);
         match reports.iter().find_map(|report| Some((report.path.clone(), report.error.clone()?))) {
             Some((path, why)) => Err(KnowledgeError::Unusable { key: "trust", path, why }),
             None => Ok(Self { trust: Arc::new(trust), public_cas: Arc::new(public_cas), reports }),
         }
+    }
+}
+
+/// The public CAs that are in force.
+///
+/// # Errors
+/// A file of the user's cannot be used.
+pub(crate) fn public_cas(config: &Config) -> Result<PublicCas, KnowledgeError> {
+    let (public_cas, reports) = cas_of(&expand("trust.public_cas", &config.knowledge.public_cas)?);
+    match reports.into_iter().find_map(|report| Some((report.path, report.error?))) {
+        Some((path, why)) => Err(KnowledgeError::Unusable { key: "trust", path, why }),
+        None => Ok(public_cas),
+    }
+}
+
+fn cas_of(files: &[PathBuf]) -> (PublicCas, Vec<PemReport>) {
+    match files.is_empty() {
+        true => (PublicCas::builtin(), Vec::new()),
+        false => PublicCas::load(files),
     }
 }
 

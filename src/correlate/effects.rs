@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificates::CertificateEffects;
 use super::held::{Place, StoredSession};
+use super::sensor_clocks::Mark;
 use super::{Clock, Correlator, Presented};
 use crate::history::{Labelled, Observation};
 use crate::model::{CertificateId, Id128};
@@ -24,6 +25,8 @@ pub struct Effects {
     pub(super) presented: Vec<(Id128, Presented)>,
     pub(super) flows: Vec<(Id128, CertificateId)>,
     pub(super) validating: Vec<Id128>,
+    /// What sensors showed of their clocks.
+    pub(super) shown: Vec<(Id128, Mark)>,
     pub(super) certificates: CertificateEffects,
     /// Sessions that began to wait, and places of those that wait no more.
     pub(super) held: Vec<(Place, Option<StoredSession>)>,
@@ -36,6 +39,7 @@ impl Effects {
             && self.presented.is_empty()
             && self.flows.is_empty()
             && self.validating.is_empty()
+            && self.shown.is_empty()
             && self.certificates.is_empty()
             && self.held.is_empty()
     }
@@ -81,6 +85,9 @@ impl Correlator {
         }
         for stream in effects.validating {
             self.validating.insert(stream, ());
+        }
+        for shown in effects.shown {
+            self.sensor_clocks.apply(shown);
         }
         for (place, session) in effects.held {
             self.held.put(place, session);

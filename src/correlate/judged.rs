@@ -43,12 +43,16 @@ pub struct SessionContext {
     pub seen: Seen,
     /// Where the name has come with another issuer of late: the certificate that it had before.
     pub former: Option<Arc<KnownCertificate>>,
+    /// Whether the client is a proxy or a NAT address: many clients behind one address.
+    pub shared_client: bool,
     /// Whether the server is a proxy or a NAT address: many servers behind one address.
     pub shared_server: bool,
     /// The clock.
     pub clock: EventTime,
     /// The record's own time, which ages are computed at; the clock where it has none.
     pub at: EventTime,
+    /// Whether the sensor's own clock is wrong, so that no age can be told.
+    pub sensor_clock_is_wrong: bool,
 }
 
 /// The certificate that a session's server presented.

@@ -11,6 +11,7 @@ mod held;
 mod judged;
 mod observe;
 mod order;
+mod sensor_clocks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,13 +23,15 @@ pub use held::{HeldLimits, Place, StoredSession};
 pub use judged::{AbsentReason, Context, Judged, Leaf, SessionContext};
 pub use observe::LATELY;
 pub use order::{Clock, KeyTracker, first_key};
+pub use sensor_clocks::{SensorClock, SensorClocks};
 
 use held::{Held, Waiting};
 
 use crate::history::{History, Table};
+use crate::knowledge::Knowledge;
 use crate::knowledge::Prefixes;
 use crate::model::{
-    Batch, Body, CertificateId, EventTime, Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey,
+    Address, Batch, Body, CertificateId, EventTime, Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey,
 };
 
 /// How sessions find their certificates.
@@ -58,6 +61,8 @@ pub struct Correlator {
     flows: Table<CertificateId>,
     /// Streams that have shown a `validation_status`, so that its absence means something.
     validating: Table<()>,
+    /// Sensors whose own clock is wrong.
+    sensor_clocks: SensorClocks,
     /// Some input is behind, so that the clock says nothing about what is still to come.
     patient: bool,
     /// What happened since it was taken last, where that is wanted.
@@ -96,14 +101,16 @@ impl Correlator {
             held: Held::new(limits, tracking),
             flows: Table::new(FLOW_CAPACITY, tracking),
             validating: Table::new(STREAM_CAPACITY, tracking),
+            sensor_clocks: SensorClocks::new(tracking),
             patient: false,
             effects: None,
         }
     }
 
-    /// Tells networks apart by this table from now on.
-    pub fn set_prefixes(&mut self, prefixes: &Arc<Prefixes>) {
-        self.prefixes = Arc::clone(prefixes);
+    /// Tells networks apart, and knows public CAs, by these tables from now on.
+    pub fn set_knowledge(&mut self, knowledge: &Knowledge) {
+        self.prefixes = Arc::clone(&knowledge.prefixes);
+        self.sensor_clocks.set_public_cas(&knowledge.public_cas);
     }
 
     /// Notes from now on what happens to the state, to be [taken](Self::take_effects) with every step.
@@ -252,6 +259,7 @@ impl Correlator {
             presented: &mut self.presented,
             flows: &mut self.flows,
             validating: &mut self.validating,
+            sensor_clocks: self.sensor_clocks.table_mut(),
             history: &mut self.history,
             clock: &mut self.clock,
         }
@@ -340,7 +348,11 @@ impl Correlator {
         let clock = self.clock.now().unwrap_or(at);
         let leaf = self.of_flow(record.log, session, leaf);
         let leaf = self.carry_forward(record.log, session, leaf, at);
-        let observation = self.observation(session, &leaf, at, clock);
+        let direction = match (session.client, session.server) {
+            (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
+            _ => None,
+        };
+        let observation = self.observation(session, &leaf, direction, at, clock);
         // An alert tells of a flow that has a record of its own.
         let seen = if record.log == Log::SuricataAlert || self.history.is_whole() {
             self.history.look_up(&observation)
@@ -354,16 +366,42 @@ impl Correlator {
                 first.and_then(|reference| self.certificates.find(reference))
             }
         };
-        let direction = match (session.client, session.server) {
-            (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
-            _ => None,
-        };
         let former = self.former_certificate(batch, session, &observation, &seen);
-        let shared_server = session.server.is_some_and(|server| self.settings.shared.contains(server));
+        let is_shared =
+            |address: Option<Address>| address.is_some_and(|address| self.settings.shared.contains(address));
+        let (shared_client, shared_server) = (is_shared(session.client), is_shared(session.server));
+        let sensor_clock_is_wrong = self.sensor_clock_is_wrong(batch, record, &leaf);
         let at = record.time.unwrap_or(clock);
-        let context =
-            SessionContext { leaf, client_certificate, direction, observation, seen, former, shared_server, clock, at };
+        let context = SessionContext {
+            leaf,
+            client_certificate,
+            direction,
+            observation,
+            seen,
+            former,
+            shared_client,
+            shared_server,
+            clock,
+            at,
+            sensor_clock_is_wrong,
+        };
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
+    }
+
+    /// Whether the clock of a session's sensor is wrong, by what it has shown so far, this session included. An alert tells
+    /// of a flow that has a record of its own.
+    fn sensor_clock_is_wrong(&mut self, batch: &Batch, record: &Record, leaf: &Leaf) -> bool {
+        let named = record.sensor.map(|span| span.of(&batch.text));
+        let name = batch.source.sensor.as_deref().or(named).unwrap_or_default();
+        let sensor = self.sensor_clocks.id(name);
+        if let (Leaf::Presented(known), Some(at)) = (leaf, record.time)
+            && record.log != Log::SuricataAlert
+            && let Some(shown) = self.sensor_clocks.show((sensor, name), known, at)
+            && let Some(effects) = &mut self.effects
+        {
+            effects.shown.push(shown);
+        }
+        self.sensor_clocks.is_wrong(sensor)
     }
 
     /// The leaf that a session shows, or the reference that has to be waited for.
@@ -415,6 +453,8 @@ pub struct CorrelatorParts<'a> {
     pub flows: &'a mut Table<CertificateId>,
     /// Streams that log validation.
     pub validating: &'a mut Table<()>,
+    /// What sensors show of their clocks.
+    pub sensor_clocks: &'a mut Table<SensorClock>,
     /// History.
     pub history: &'a mut History,
     /// The clock.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Correlator, KnownCertificate, Leaf};
 use crate::decode::registrable;
-use crate::history::{Labelled, Observation, ObservedCertificate, Seen};
+use crate::history::{Caller, Labelled, Observation, ObservedCertificate, Seen};
 use crate::model::{
-    Address, AttributeKind, Batch, Certificate, DAY_NANOS, DistinguishedName, EventTime, Id128, Session,
+    Address, AttributeKind, Batch, Certificate, DAY_NANOS, Direction, DistinguishedName, EventTime, Id128, Session,
 };
 
 /// A change of issuers is told of for so long.
@@ -66,19 +66,35 @@ impl Correlator {
         former
     }
 
-    pub(super) fn observation(&self, session: &Session, leaf: &Leaf, at: EventTime, clock: EventTime) -> Observation {
+    /// What a session shows. Who is outside asks for any name and offers what he likes: that tells nothing of what is
+    /// usual here.
+    pub(super) fn observation(
+        &self,
+        session: &Session,
+        leaf: &Leaf,
+        direction: Option<Direction>,
+        at: EventTime,
+        clock: EventTime,
+    ) -> Observation {
         let counted = |address: &Address| !self.settings.shared.contains(*address);
+        let client = session.client.filter(counted).map(Address::client_id);
+        let client = match direction {
+            None | Some(Direction::Outbound) => client.map_or(Caller::Unnamed, Caller::Outgoing),
+            Some(Direction::Internal) => Caller::Internal(client),
+            Some(Direction::Inbound | Direction::Transit) => Caller::Outside,
+        };
+        let is_within = client != Caller::Outside;
         let recalled = matches!(leaf, Leaf::Recalled { .. });
         let certificate = certificate_of(leaf).map(|certificate| observed(certificate, recalled));
         Observation {
             at,
             clock,
-            client: session.client.filter(counted).map(Address::client_id),
+            client,
             server: session.server.map(Address::server_id),
             network: session.server.map(|server| self.prefixes.network_id(server)),
-            domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
+            domain: session.name.filter(|_| is_within).map(|name| name.domain.unwrap_or(name.name)),
             certificate,
-            fingerprint: session.client_fingerprints.id(),
+            fingerprint: session.client_fingerprints.id().filter(|_| is_within),
         }
     }
 }

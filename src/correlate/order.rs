@@ -8,6 +8,12 @@ use crate::model::{DAY_NANOS, EventTime};
 const MAX_JUMP: i64 = 7 * DAY_NANOS;
 /// Consecutive records beyond the jump that confirm it.
 const CONFIRMATIONS: u8 = 3;
+/// A jump of more than this, and a first time that nothing came before, may still be wild although it is confirmed: a
+/// few broken records in a row must not hold the clock in another century.
+const MAX_CONFIRMED_JUMP: i64 = 366 * DAY_NANOS;
+/// Consecutive records before such a jump that take it back. Logs are out of order by minutes; this many records in a
+/// row are the log itself.
+const RETRACTIONS: u8 = 64;
 
 /// The key of one file's records: its times as a running maximum, which one wild time does not move.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -74,10 +80,11 @@ impl Clock {
 ///
 /// A jump of more than a week forward counts from the third consecutive time beyond it. While fewer than three times
 /// support the maximum, it may itself be the wild one: three consecutive times more than a week before it take it back.
+/// One that was reached by a jump of more than a year, or that a file began with, is taken back by 64 of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct GuardedMaximum {
     now: Option<EventTime>,
-    /// Times within a week of the maximum, up to three.
+    /// Times within a week of the maximum, up to three; [`DOUBTFUL`] when there are as many, and it may be wild all the same.
     support: u8,
     beyond: u8,
     smallest_beyond: Option<EventTime>,
@@ -85,9 +92,17 @@ struct GuardedMaximum {
     largest_behind: Option<EventTime>,
 }
 
+/// The support of a maximum that may still be taken back.
+const DOUBTFUL: u8 = CONFIRMATIONS + 1;
+
 impl GuardedMaximum {
     fn starting_at(now: Option<EventTime>) -> Self {
-        Self { now, support: if now.is_some() { CONFIRMATIONS } else { 0 }, ..Self::default() }
+        Self { now, support: if now.is_some() { DOUBTFUL } else { 0 }, ..Self::default() }
+    }
+
+    /// A maximum that three times have confirmed.
+    fn confirmed(now: EventTime, is_doubtful: bool) -> Self {
+        Self { now: Some(now), support: if is_doubtful { DOUBTFUL } else { CONFIRMATIONS }, ..Self::default() }
     }
 
     fn advance(&mut self, time: EventTime) {
@@ -100,21 +115,23 @@ impl GuardedMaximum {
             let smallest = self.smallest_beyond.map_or(time, |smallest| smallest.min(time));
             self.smallest_beyond = Some(smallest);
             if self.beyond == CONFIRMATIONS {
-                *self = Self::starting_at(Some(smallest));
+                *self = Self::confirmed(smallest, smallest.since(now) > MAX_CONFIRMED_JUMP);
             }
         } else if now.since(time) > MAX_JUMP {
             (self.beyond, self.smallest_beyond) = (0, None);
-            if self.support == CONFIRMATIONS {
-                return;
-            }
+            let needed = match self.support {
+                CONFIRMATIONS => return,
+                DOUBTFUL => RETRACTIONS,
+                _ => CONFIRMATIONS,
+            };
             self.behind += 1;
             let largest = self.largest_behind.map_or(time, |largest| largest.max(time));
             self.largest_behind = Some(largest);
-            if self.behind == CONFIRMATIONS {
-                *self = Self::starting_at(Some(largest));
+            if self.behind >= needed {
+                *self = Self::confirmed(largest, false);
             }
         } else {
-            let support = (self.support + 1).min(CONFIRMATIONS);
+            let support = if self.support == DOUBTFUL { DOUBTFUL } else { (self.support + 1).min(CONFIRMATIONS) };
             *self = Self { now: Some(now.max(time)), support, ..Self::default() };
         }
     }
@@ -161,10 +178,25 @@ mod tests {
         {
             assert_eq!(keys.next(Some(day(time))), Some(day(key)), "{time}");
         }
+        let mut keys = KeyTracker::starting_at(Some(day(40_000)));
+        let found: Vec<_> = (0..66).map(|_| keys.next(Some(day(20_000))).unwrap().day()).collect();
+        assert_eq!((found[62], found[63], found[65]), (40_000, 20_000, 20_000));
         let mut clock = Clock::default();
         for key in [100, 100, 100, 40_000, 40_000, 101] {
             clock.advance(day(key));
         }
         assert_eq!(clock.now(), Some(day(101)));
+    }
+
+    #[test]
+    fn a_jump_of_years_is_taken_back_by_many_records_in_a_row_and_one_of_weeks_never() {
+        for (jump, back) in [(40_000, 104), (130, 130)] {
+            let mut clock = Clock::default();
+            let times = [100, 101, 102, jump, jump, jump].into_iter();
+            for key in times.chain(std::iter::repeat_n(103, 40)).chain([jump]).chain(std::iter::repeat_n(104, 64)) {
+                clock.advance(day(key));
+            }
+            assert_eq!(clock.now(), Some(day(back)));
+        }
     }
 }

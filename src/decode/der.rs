@@ -242,8 +242,10 @@ fn curve_name(oid: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
     use proptest::prelude::*;
     use rcgen::{CertificateParams, KeyPair};
+    use std::collections::BTreeMap;
 
     fn self_signed_der() -> Vec<u8> {
         let mut params = CertificateParams::new(vec!["host.example".to_owned(), "192.0.2.7".to_owned()]).unwrap();
@@ -261,6 +263,56 @@ mod tests {
         let key = certificate.key.unwrap();
         assert_eq!((&*key.algorithm, key.bits, key.curve.as_deref()), ("ecdsa", Some(256), Some("prime256v1")));
         assert_eq!(certificate.signature_algorithm.as_deref(), Some("ecdsa-with-SHA256"));
+    }
+
+    /// The promises of three logs in a public CA's certificate for viglink.com of 2023-02-14, of which OpenSSL prints the
+    /// times 05:27:25.055, 05:27:25.079 and 05:27:25.034.
+    const PROMISES: &str = "BIIBagFoAHYArfe++nz/EMiLnT2cHj4YarRnKV3PsQwkyoWGNOvcgooAAAGGTmRafwAABAMARzBFAiEAtJtpJnEHSaC8R+baitpF\
+        rBEYlBHNbyw0+ZL1kjVChBQCIHQ5htzfzLkRETG3Gwbmo+x/9appfq3WAB8Td4CAR4PAAHcAs3N3B+GEUPhjhtYFqdwRCUp5LbFn\
+        DAuH3PADDnk2pZoAAAGGTmRalwAABAMASDBGAiEAoDVApvqXGRCcfax3yEjWRD5b/mcEQjWxkYW8FaOknPkCIQDccR/LRxwCcuf6\
+        6hjzsgmHJWjZAQWxKXME0ZdRo7UgCwB1ALc++yTfnE26dfI5xbpY9Gxd/ELPep81xJ4dCYEl7bSZAAABhk5kWmoAAAQDAEYwRAIg\
+        Xi/Uwn0eIX8aDIC+r0g6v9CGDFEbHyTAhj1Z7k6YTtECIBvKlILsOkVPvW0n713M4gEoWzCSsCWBuT2kWNSgm9BY";
+
+    #[test]
+    fn when_a_certificate_was_logged_first_is_told_by_the_promises_in_it() {
+        let promises = base64::engine::general_purpose::STANDARD.decode(PROMISES).unwrap();
+        let with = |content: &[u8]| {
+            let mut params = CertificateParams::new(vec!["host.example".to_owned()]).unwrap();
+            let oid = [1, 3, 6, 1, 4, 1, 11_129, 2, 4, 2];
+            params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&oid, content.to_vec())];
+            let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+            certificate_from_der(&der, None, None).unwrap().logged_at
+        };
+        assert_eq!(with(&promises), EventTime::parse_iso8601("2023-02-14T05:27:25.034Z"));
+        // Cut off, empty, and something else: nothing is known, and the certificate is read.
+        for content in [&promises[..200], &[4, 2, 0, 0], &[5, 0], &[]] {
+            assert_eq!(with(content), None, "{content:02x?}");
+        }
+    }
+
+    #[test]
+    fn real_certificates_say_when_they_were_logged() {
+        use std::io::Read as _;
+        let Some(path) = crate::knowledge::test_corpus::path("suricata-8.0/eve-all-fields.json.gz") else { return };
+        let mut text = String::new();
+        flate2::read::MultiGzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+        // As `openssl x509 -text` prints the earliest of each.
+        let mut known = BTreeMap::from([
+            ("95da6ea73f3e0ea516be71ce9edc408a51237e54893ac64601e8efb26bad92fa", "2023-02-14T05:27:25.034Z"),
+            ("29e2c1b050b87a16986f70c3e557ed539bf215aed691dfce95c7162eb835e83f", "2017-04-26T20:52:40.957Z"),
+            ("d25d74b6e9af00715a4e5db82670492a0a6b910dc2febaf6bfa860c71437548f", "2017-03-23T22:19:01.508Z"),
+        ]);
+        for line in text.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let Some(der) = row["tls"]["certificate"].as_str() else { continue };
+            let der = base64::engine::general_purpose::STANDARD.decode(der).unwrap();
+            let certificate = certificate_from_der(&der, None, None).unwrap();
+            let sha256 = certificate.sha256.unwrap().to_string();
+            if let Some(time) = known.remove(&*sha256) {
+                assert_eq!(certificate.logged_at, EventTime::parse_iso8601(time), "{sha256}");
+            }
+        }
+        assert!(known.is_empty(), "{known:?}");
     }
 
     #[test]

@@ -7,10 +7,8 @@ mod alert;
 mod certificate;
 mod dead_letter;
 mod object;
-mod postdated;
 mod schema;
 
-pub use postdated::Postdated;
 pub use schema::schemas;
 
 use std::collections::BTreeMap;
@@ -111,8 +109,6 @@ pub struct Counts {
     pub not_written: u64,
     /// Sessions that could not be compared with feeds of SHA-1, by sensor; an empty name is that of inputs without one.
     pub without_sha1: BTreeMap<String, u64>,
-    /// Sensors by what they show of certificates that are not valid yet.
-    pub postdated: Postdated,
 }
 
 impl Counts {
@@ -130,7 +126,6 @@ impl Counts {
         self.faulty += other.faulty;
         self.already_enriched += other.already_enriched;
         self.not_written += other.not_written;
-        self.postdated.add(&other.postdated);
         for (source, sessions) in &other.without_sha1 {
             self.add_without_sha1(source, *sessions);
         }
@@ -211,7 +206,6 @@ fn encode_record(
                 Some(session) => {
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, context, verdict);
-                        counts.postdated.count(judged.batch.source.sensor.as_deref().unwrap_or_default(), context);
                         if lacks_sha1(context, knowledge) {
                             counts.add_without_sha1(judged.batch.source.sensor.as_deref().unwrap_or_default(), 1);
                         }

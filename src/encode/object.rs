@@ -157,9 +157,12 @@ pub struct IssuerHistory {
     /// Why it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_reason: Option<LearningReason>,
-    /// Distinct clients within the window; 32 stands for 32 or more, here and below.
+    /// Distinct clients here that went out to it, within the window; 32 stands for 32 or more, here and below.
     #[serde(skip_serializing_if = "Option::is_none")]
     clients: Option<u32>,
+    /// Distinct clients of servers here, where the session stays here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    internal_clients: Option<u32>,
     /// Distinct registrable domains.
     #[serde(skip_serializing_if = "Option::is_none")]
     domains: Option<u32>,
@@ -410,6 +413,7 @@ impl IssuerHistory {
             learning: None,
             learning_reason: None,
             clients: None,
+            internal_clients: None,
             domains: None,
             servers: None,
             certificates: None,
@@ -420,13 +424,13 @@ impl IssuerHistory {
 
     pub(super) fn full(subject: &Subject<'_>) -> Self {
         let seen = &subject.context.seen;
-        let class = issuer_class(subject);
-        let judged = class == IssuerClass::Private && seen.learning.is_none();
+        let is_internal = subject.context.direction == Some(Direction::Internal);
         Self {
-            rare: judged.then(|| issuer_is_rare(subject)),
+            rare: issuer_is_rare(subject),
             learning: Some(seen.learning.is_some()),
             learning_reason: seen.learning,
             clients: seen.issuer.map(|issuer| issuer.clients),
+            internal_clients: seen.issuer.filter(|_| is_internal).map(|issuer| issuer.internal_clients),
             domains: seen.issuer.map(|issuer| issuer.domains),
             servers: seen.issuer.map(|issuer| issuer.servers),
             certificates: seen.issuer.map(|issuer| issuer.certificates),

@@ -71,7 +71,7 @@ impl CertificateAnalysis {
             .issuer
             .as_ref()
             .filter(|issuer| !issuer.is_empty())
-            .map(|issuer| !certificate.is_self_issued() && knowledge.public_cas.find(issuer).is_some());
+            .map(|issuer| !certificate.is_self_issued() && knowledge.public_cas.contains(issuer));
         let signatures = knowledge
             .signatures
             .evaluate(certificate, issuer_is_public)

@@ -19,6 +19,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if !own_made || subject.context.shared_server || server.recent_certificates < MIN_CERTIFICATES {
         return;
     }
+    if subject.context.seen.learning.is_some() {
+        return findings.not_evaluated("changing_server:learning");
+    }
     findings.push(
         Finding {
             id: ID,

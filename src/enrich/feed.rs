@@ -177,13 +177,17 @@ fn finding(group: &[&FeedMatch], weight: f64, effect: Effect) -> Finding {
         // Without a floor nothing exceeds medium.
         Effect::Weighs | Effect::CappedAt(_) => severity_of(weight).max(Severity::Medium),
     };
-    let mut evidence = String::new();
-    for found in group.iter().take(MAX_NAMED) {
-        let separator = if evidence.is_empty() { "" } else { ", " };
-        let _ = write!(evidence, "{separator}{} row {}", found.feed, found.row);
+    // The name that is asked for and that of the certificate may both meet one row.
+    let mut rows: Vec<(&str, u32)> = Vec::new();
+    for row in group.iter().map(|found| (&*found.feed, found.row)) {
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
     }
-    if group.len() > MAX_NAMED {
-        let _ = write!(evidence, " and {} more", group.len() - MAX_NAMED);
+    let named: Vec<_> = rows.iter().take(MAX_NAMED).map(|(feed, row)| format!("{feed} row {row}")).collect();
+    let mut evidence = named.join(", ");
+    if rows.len() > MAX_NAMED {
+        let _ = write!(evidence, " and {} more", rows.len() - MAX_NAMED);
     }
     Finding {
         id: ID,

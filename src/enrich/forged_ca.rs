@@ -1,7 +1,7 @@
 //! The name of a public CA on a certificate that this CA did not make.
 
 use super::{Effect, Finding, Findings, Group, Subject};
-use crate::knowledge::public_cas::Forgery;
+use crate::knowledge::public_cas::{Forgery, TableTooOld};
 use crate::knowledge::signatures::Severity;
 use crate::knowledge::trust::{ChainReason, ChainStatus};
 use crate::model::EventTime;
@@ -25,23 +25,24 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let broken = analysis.issuer_is_public() == Some(true)
         && chain.is_some_and(|chain| chain.reason == Some(ChainReason::BadSignature));
     let (expected, note) = match &analysis.oddities().forgery {
-        Some(Forgery::OutsideValidity { first, last }) => {
+        Ok(Some(Forgery::OutsideValidity { first, last })) => {
             let (first, last) = (EventTime::date_text(*first), EventTime::date_text(*last));
             (
                 format!("issued between {first} and {last}"),
                 "the issuer bears a public CA's name, and no certificate of that CA was valid when it was issued",
             )
         }
-        Some(Forgery::ForeignKey) => (
+        Ok(Some(Forgery::ForeignKey)) => (
             "the key of a disclosed certificate of that CA".to_owned(),
             "the issuer bears a public CA's name, and its key is none of that CA's",
         ),
-        Some(Forgery::NearName(of)) => (of.to_string(), "the issuer's name is nearly that of a public CA"),
-        None if broken => (
+        Ok(Some(Forgery::NearName(of))) => (of.to_string(), "the issuer's name is nearly that of a public CA"),
+        _ if broken => (
             "a signature by that CA's key".to_owned(),
             "the issuer bears a public CA's name, and the signature is not by that CA's key",
         ),
-        None => return,
+        Ok(None) => return,
+        Err(TableTooOld) => return findings.not_evaluated("forged_ca:table_too_old"),
     };
     findings.push(
         Finding {

@@ -24,6 +24,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(not_before) = certificate.not_before else {
         return findings.not_evaluated("fresh_certificate:not_logged");
     };
+    if subject.context.sensor_clock_is_wrong {
+        return findings.not_evaluated("fresh_certificate:sensor_clock");
+    }
     // CAs set the start of the validity back; when it was logged is nearer to when it was made.
     let logged = subject.transparency.certificate_logged.filter(|logged| logged.seconds() > not_before.0);
     let made = logged.map_or(not_before.0, EventTime::seconds);

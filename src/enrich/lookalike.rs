@@ -1,7 +1,7 @@
 //! Names that imitate another: one that the user watches, a popular one, or any domain in front of a foreign one.
 
 use super::score::severity_of;
-use super::{Effect, Finding, Findings, Group, Subject};
+use super::{Effect, Finding, Findings, Group, Subject, out_of_validity};
 use crate::knowledge::names::{How, Imitation, Target};
 use crate::knowledge::signatures::Severity;
 
@@ -56,13 +56,17 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// An imitation of a watched name with age, trust or rarity beside it is an attack until shown otherwise; of any other name,
-/// with age beside it, it is worth a look.
+/// with age beside it, it is worth a look. That a certificate has expired is no company: that it comes to by itself.
 pub(super) fn weigh_company(subject: &Subject<'_>, findings: &mut Findings) {
     if !subject.is_outbound() {
         return;
     }
     let Some((_, _, imitation)) = imitation(subject) else { return };
-    let company = [Group::Age, Group::Trust, Group::Rarity].into_iter().any(|group| findings.has_group(group));
+    let company = findings.found.iter().any(|found| {
+        matches!(found.finding.group, Group::Age | Group::Trust | Group::Rarity)
+            && found.effect != Effect::Explains
+            && found.finding.id != out_of_validity::ID
+    });
     match imitation.target {
         Target::Watched if company => findings.set_effect(ID, Effect::Floor(Severity::High)),
         _ if findings.has_group(Group::Age) => findings.set_effect(ID, Effect::Floor(Severity::Medium)),

@@ -20,6 +20,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if subject.server_name.is_none() && !certified {
         return findings.not_evaluated("new_domain:no_name");
     }
+    if subject.context.sensor_clock_is_wrong {
+        return findings.not_evaluated("new_domain:sensor_clock");
+    }
     let recent = subject.registrations.iter().filter(|it| it.is_recent(subject.settings.recent_domain_days));
     let Some(newest) = recent.min_by_key(|registration| registration.age_days) else { return };
     let weight = if newest.age_days < VERY_NEW_DAYS { WEIGHT_VERY_NEW } else { WEIGHT_NEW };

@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// Codes of `not_evaluated`, by check.
-const NOT_EVALUATED: [Reason; 51] = [
+const NOT_EVALUATED: [Reason; 58] = [
     reason("signature:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("feed:no_feeds", "no threat feed is loaded", "name feeds in knowledge.feeds"),
     reason("feed:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
@@ -79,6 +79,11 @@ const NOT_EVALUATED: [Reason; 51] = [
     ),
     reason("forged_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("forged_ca:not_logged", "the issuer is not logged", LOG_DER),
+    reason(
+        "forged_ca:table_too_old",
+        "something of the issuer is not in the table of public CAs, which is older than the certificate",
+        "name CCADB's report of today in [trust] public_cas",
+    ),
     reason("free_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("origin_ca:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("origin_ca:not_logged", "the issuer is not logged", LOG_DER),
@@ -95,6 +100,7 @@ const NOT_EVALUATED: [Reason; 51] = [
     ),
     reason("out_of_validity:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("out_of_validity:not_logged", "the validity is not logged", LOG_DER),
+    reason("out_of_validity:sensor_clock", SENSOR_CLOCK, SENSOR_CLOCK_REMEDY),
     reason("name_mismatch:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("name_mismatch:no_name", "the client asked for no name", "nothing: there is nothing to compare"),
     reason(
@@ -120,13 +126,30 @@ const NOT_EVALUATED: [Reason; 51] = [
         "the client asked for no name, and the certificate has none that can be registered",
         "nothing: there is no domain to look up",
     ),
+    reason("new_domain:sensor_clock", SENSOR_CLOCK, SENSOR_CLOCK_REMEDY),
     reason("fresh_certificate:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("fresh_certificate:not_logged", "the start of the validity is not logged", LOG_DER),
+    reason("fresh_certificate:sensor_clock", SENSOR_CLOCK, SENSOR_CLOCK_REMEDY),
     reason("rare_issuer:no_certificate", NO_CERTIFICATE, ABSENT_REMEDY),
     reason("rare_issuer:not_logged", "the issuer is not logged", LOG_DER),
     reason(
         "rare_issuer:learning",
         "the history is too short to say what is usual here",
+        "let `run` learn, or replay more logs with --state; [history] learning sets how much is needed",
+    ),
+    reason(
+        "rare_issuer:not_outbound",
+        "the client is not one of the local networks, and what is usual here is asked of those that are",
+        "the right networks in network.local, where the client is one of yours",
+    ),
+    reason(
+        "rare_issuer:shared_client",
+        "the client is a shared address, behind which any number of clients may be",
+        "logs of a sensor that sees the clients themselves, before the proxy or the NAT",
+    ),
+    reason(
+        "changing_server:learning",
+        "the server shows many certificates, and the history is too short to say what is usual here",
         "let `run` learn, or replay more logs with --state; [history] learning sets how much is needed",
     ),
     reason(
@@ -180,6 +203,8 @@ const ABSENT: [Reason; 7] = [
     ),
 ];
 
+const SENSOR_CLOCK: &str = "many certificates of public CAs are not valid yet at this sensor's times, so that its clock is wrong and no age can be told";
+const SENSOR_CLOCK_REMEDY: &str = "set the sensor's clock, or have it log absolute times";
 const NO_CERTIFICATE: &str = "no certificate was seen, nor could one be recalled";
 const ABSENT_REMEDY: &str = "see what is said of the certificate";
 const LOG_DER: &str = "log the certificate itself: Zeek's log-certs-base64, Suricata's `certificate`";

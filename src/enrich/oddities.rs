@@ -3,14 +3,14 @@
 use super::validity;
 use crate::knowledge::Knowledge;
 use crate::knowledge::names::{Imitation, looks_random};
-use crate::knowledge::public_cas::Forgery;
+use crate::knowledge::public_cas::{Forgery, TableTooOld};
 use crate::model::{AttributeKind, Certificate, DistinguishedName};
 
 /// What is odd in a certificate by itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Oddities {
-    /// Why its issuer is not the public CA whose name it bears or imitates.
-    pub forgery: Option<Forgery>,
+    /// Why its issuer is not the public CA whose name it bears or imitates, or why that cannot be said.
+    pub forgery: Result<Option<Forgery>, TableTooOld>,
     /// Its length, and the most that public CAs gave on the day of issue.
     pub too_long: Option<validity::TooLong>,
     /// The issuer is public, and there is no alternative name.

@@ -1,13 +1,12 @@
 //! Certificates that are not valid at the record's time.
 //!
 //! Zeek before 8.0 writes validity in the sensor's zone, so that without DER a date counts only when it is off by more
-//! than any zone is. Where many certificates of public CAs are not valid *yet*, the sensor's clock is behind or its times are
-//! relative, which is said once for each sensor, and weighs nothing.
+//! than any zone is. One of a public CA's that is not valid *yet* tells of the sensor's clock, and weighs nothing; where many
+//! of them do, no age is told of that sensor's records.
 
 use super::rare_issuer::{IssuerClass, class};
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
-use crate::model::CertificateSource;
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "out_of_validity";
@@ -15,10 +14,6 @@ pub(super) const ID: &str = "out_of_validity";
 pub(super) const BENIGN: &str = "a renewal that was forgotten; a device without a clock";
 /// One in ten certificates on the Internet has expired.
 const WEIGHT: f64 = 0.05;
-/// Zones lie up to 14 hours from UTC.
-const SLACK_STRINGS: i64 = 14 * 3600;
-/// Clocks of sensors and of CAs differ a little.
-const SLACK_DER: i64 = 300;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(certificate) = subject.certificate else {
@@ -27,10 +22,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let (Some(not_before), Some(not_after)) = (certificate.not_before, certificate.not_after) else {
         return findings.not_evaluated("out_of_validity:not_logged");
     };
-    let slack = match certificate.source {
-        CertificateSource::Der => SLACK_DER,
-        CertificateSource::LogStrings => SLACK_STRINGS,
-    };
+    if subject.context.sensor_clock_is_wrong {
+        return findings.not_evaluated("out_of_validity:sensor_clock");
+    }
+    let slack = certificate.validity_slack();
     let at = subject.context.at.seconds();
     let days = |seconds: i64| match seconds.div_euclid(86_400) {
         0 => "hours".to_owned(),

@@ -1,4 +1,8 @@
 //! Issuers that hardly anybody here has seen.
+//!
+//! It is asked of clients within that go out. Of sessions that stay within it is said apart, and weighs nothing: every
+//! device has its own CA. What comes from outside says nothing of what is usual here, nor does a proxy, behind which
+//! any number of clients may be.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -6,6 +10,8 @@ use serde::Serialize;
 use super::score::severity_of;
 use super::{Effect, Finding, Findings, Group, Subject};
 use crate::history::Rarity;
+use crate::knowledge::signatures::Severity;
+use crate::model::Direction;
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "rare_issuer";
@@ -45,8 +51,17 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if seen.learning.is_some() {
         return findings.not_evaluated("rare_issuer:learning");
     }
-    let Some(issuer) = seen.issuer.filter(|_| is_rare(subject)) else { return };
-    let name = subject.certificate.and_then(|certificate| certificate.issuer.as_ref());
+    match subject.context.direction {
+        None | Some(Direction::Outbound) if subject.context.shared_client => {
+            return findings.not_evaluated("rare_issuer:shared_client");
+        }
+        None | Some(Direction::Outbound) => {}
+        Some(Direction::Internal) => return report_inside(subject, findings),
+        Some(Direction::Inbound | Direction::Transit) => {
+            return findings.not_evaluated("rare_issuer:not_outbound");
+        }
+    }
+    let Some(issuer) = seen.issuer.filter(|_| is_rare(subject) == Some(true)) else { return };
     findings.push(
         Finding {
             id: ID,
@@ -55,7 +70,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: vec!["T1588.004"],
             field: "issuer".into(),
-            observed: name.map(|name| name.text().to_owned()).unwrap_or_default(),
+            observed: issuer_text(subject),
             expected: match rarity(subject).most_clients() {
                 1 => "an issuer seen by more than one client".to_owned(),
                 most => format!("an issuer seen by more than {most} clients"),
@@ -68,6 +83,33 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         },
         Effect::Weighs,
     );
+}
+
+/// Says that an issuer is rare within.
+fn report_inside(subject: &Subject<'_>, findings: &mut Findings) {
+    let Some(issuer) = subject.context.seen.issuer.filter(|issuer| rarity(subject).is_rare_inside(issuer)) else {
+        return;
+    };
+    findings.push(
+        Finding {
+            id: ID,
+            group: Group::Context,
+            severity: Severity::Info,
+            weight: 0.0,
+            technique: Vec::new(),
+            field: "issuer".into(),
+            observed: issuer_text(subject),
+            expected: "an issuer seen by more than one client".to_owned(),
+            evidence: format!("history: first seen {}", issuer.first.at),
+            note: format!("inside, the issuer was first seen {} and by this client only", issuer.first.at),
+        },
+        Effect::Explains,
+    );
+}
+
+fn issuer_text(subject: &Subject<'_>) -> String {
+    let name = subject.certificate.and_then(|certificate| certificate.issuer.as_ref());
+    name.map(|name| name.text().to_owned()).unwrap_or_default()
 }
 
 /// What kind of issuer the session's certificate has.
@@ -89,14 +131,18 @@ pub(super) fn intercepts_since(subject: &Subject<'_>) -> Option<crate::model::Ev
     subject.context.seen.issuer.and_then(|issuer| issuer.intercepts_since)
 }
 
-/// Whether the issuer is rare: by its name, and by its organisation where it names one.
-pub(crate) fn is_rare(subject: &Subject<'_>) -> bool {
+/// Whether the issuer is rare: by its name, and by its organisation where it names one. `None` where that is not asked.
+pub(crate) fn is_rare(subject: &Subject<'_>) -> Option<bool> {
     let seen = &subject.context.seen;
-    let rarity = rarity(subject);
-    seen.learning.is_none()
+    let is_asked = seen.learning.is_none()
         && class(subject) == IssuerClass::Private
-        && seen.issuer.as_ref().is_some_and(|issuer| rarity.is_rare(issuer))
-        && seen.organization.as_ref().is_none_or(|organization| rarity.is_rare(organization))
+        && subject.is_outbound()
+        && !subject.context.shared_client;
+    let rarity = rarity(subject);
+    is_asked.then(|| {
+        seen.issuer.as_ref().is_some_and(|issuer| rarity.is_rare(issuer))
+            && seen.organization.as_ref().is_none_or(|organization| rarity.is_rare(organization))
+    })
 }
 
 fn rarity(subject: &Subject<'_>) -> Rarity {
@@ -104,5 +150,6 @@ fn rarity(subject: &Subject<'_>) -> Rarity {
         clock: subject.context.clock,
         active_clients: subject.context.seen.active_clients,
         new_days: subject.settings.new_days,
+        whole: subject.context.seen.whole,
     }
 }

@@ -54,6 +54,8 @@ pub struct IssuerEntry {
     pub taken_over: Recent,
     /// When those had become many within a day or two: it inspects TLS.
     pub intercepts_since: Option<EventTime>,
+    /// Clients of servers within, which are not among the others.
+    pub internal_clients: Recent,
 }
 
 /// A certificate.
@@ -159,7 +161,7 @@ pub trait Entry: Sized {
 
     /// Whether it is established by itself: several clients have seen it.
     fn is_established(&self) -> bool {
-        self.sets().any(|(of, set)| of == "clients" && set.is_several())
+        self.sets().any(|(of, set)| matches!(of, "clients" | "internal_clients") && set.is_several())
     }
 
     /// Bytes of memory of what is its own.
@@ -206,8 +208,18 @@ impl Times {
 
 impl Entry for IssuerEntry {
     fn new(times: Times) -> Self {
-        let [clients, domains, servers, certificates, taken_over] = [const { Recent::EMPTY }; 5];
-        Self { times, label: None, clients, domains, servers, certificates, taken_over, intercepts_since: None }
+        let [clients, domains, servers, certificates, taken_over, internal_clients] = [const { Recent::EMPTY }; 6];
+        Self {
+            times,
+            label: None,
+            clients,
+            domains,
+            servers,
+            certificates,
+            taken_over,
+            intercepts_since: None,
+            internal_clients,
+        }
     }
 
     fn times(&self) -> &Times {
@@ -219,12 +231,20 @@ impl Entry for IssuerEntry {
     }
 
     fn sets(&self) -> impl Iterator<Item = (&'static str, &Recent)> {
-        let Self { clients, domains, servers, certificates, .. } = self;
-        [("clients", clients), ("domains", domains), ("servers", servers), ("certificates", certificates)].into_iter()
+        let Self { clients, domains, servers, certificates, internal_clients, .. } = self;
+        [
+            ("clients", clients),
+            ("domains", domains),
+            ("servers", servers),
+            ("certificates", certificates),
+            ("internal_clients", internal_clients),
+        ]
+        .into_iter()
     }
 
     fn sets_mut(&mut self) -> impl Iterator<Item = &mut Recent> {
-        [&mut self.clients, &mut self.domains, &mut self.servers, &mut self.certificates].into_iter()
+        let Self { clients, domains, servers, certificates, internal_clients, .. } = self;
+        [clients, domains, servers, certificates, internal_clients].into_iter()
     }
 
     fn label(&self) -> Option<&str> {
@@ -421,6 +441,7 @@ impl IssuerEntry {
             first: self.times.first,
             last_seen: self.times.last_seen,
             clients: self.clients.count_since(from_day),
+            internal_clients: self.internal_clients.count_since(from_day),
             domains: self.domains.count_since(from_day),
             servers: self.servers.count_since(from_day),
             certificates: self.certificates.count_since(from_day),

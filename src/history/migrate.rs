@@ -10,6 +10,9 @@ use super::rows::{BadRow, HistoryTable, read_row, write_row};
 use super::seen::FirstSeen;
 use crate::model::{EventTime, Id128};
 
+/// What issuers lack that were stored before format 5: clients of servers within, of which there are none.
+const NO_OBSERVERS: u8 = 0;
+
 /// The observers of a set, in no order.
 type Observers = Vec<(Id128, i32)>;
 
@@ -41,13 +44,25 @@ struct Name2 {
     client: Option<Id128>,
 }
 
+/// A row of an older format in the form of today.
+///
+/// # Errors
+/// The row cannot be read.
+pub(crate) fn from_format(version: u32, table: HistoryTable, value: &[u8]) -> Result<Vec<u8>, BadRow> {
+    match (version, table) {
+        (2, _) => from_format_2(table, value),
+        (3 | 4, HistoryTable::Issuers) => Ok([value, &[NO_OBSERVERS]].concat()),
+        _ => Ok(value.to_vec()),
+    }
+}
+
 /// A row of format 2 in the form of today. Sets that there were not are empty. Where the last sight was not kept it is the
 /// beginning of the last day of an observer, or the first sight where that is later; a client without a day saw it on the
 /// day of the first sight.
 ///
 /// # Errors
 /// The row cannot be read.
-pub(crate) fn from_format_2(table: HistoryTable, value: &[u8]) -> Result<Vec<u8>, BadRow> {
+fn from_format_2(table: HistoryTable, value: &[u8]) -> Result<Vec<u8>, BadRow> {
     match table {
         HistoryTable::Issuers => {
             let row: Issuer2 = read_row(value)?;
@@ -118,5 +133,18 @@ mod tests {
         let entry: NameEntry = read_row(&row).unwrap();
         assert_eq!((entry.clients.count_since(1), entry.issuers.count_since(i32::MIN)), (1, 0));
         assert!(from_format_2(HistoryTable::Names, &[0xff]).is_err());
+    }
+
+    #[test]
+    fn an_issuer_of_format_4_has_no_clients_within() {
+        let mut entry = IssuerEntry::new(Times { first: FIRST, last_seen: FIRST.at });
+        entry.clients = set(vec![(id(1), 1)]);
+        let row = write_row(&entry);
+        let before = row.strip_suffix(&[NO_OBSERVERS]).unwrap();
+        for version in [3, 4] {
+            let row = from_format(version, HistoryTable::Issuers, before).unwrap();
+            assert_eq!(read_row::<IssuerEntry>(&row).unwrap(), entry);
+        }
+        assert_eq!(from_format(4, HistoryTable::Names, b"as it is").unwrap(), b"as it is");
     }
 }

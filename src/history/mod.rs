@@ -6,13 +6,16 @@
 //!
 //! | table | key | observers |
 //! |---|---|---|
-//! | issuers | normalised name; organisation | clients, domains, servers, certificates |
+//! | issuers | normalised name; organisation | clients, clients of servers within, domains, servers, certificates |
 //! | certificates | certificate id | clients, servers, networks, names |
 //! | keys | SHA-256 of the public key | servers, networks, certificates |
 //! | names | registrable domain | clients, issuers, certificates, servers, networks |
 //! | servers | address | certificates, names, clients |
 //! | fingerprints | JA4 of the client, else JA3 | clients, certificates, servers that hide theirs |
 //! | clients | address, IPv6 by /64 | none: the last day |
+//!
+//! Clients are those within; who comes from outside is none. Of issuers, which are asked for rarity, those that go out are
+//! counted apart from those that stay within, and only they are in the last table.
 
 mod alerts;
 mod budget;
@@ -42,7 +45,7 @@ pub use rarity::Rarity;
 pub use recent::{Observer, Recent};
 pub use rows::{BadRow, HistoryTable};
 pub use seen::{
-    CertificateSeen, FingerprintSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, Moved, NameSeen,
+    Caller, CertificateSeen, FingerprintSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, Moved, NameSeen,
     Observation, ObservedCertificate, Seen, ServerSeen,
 };
 pub use table::{Change, Fate, Recency, Table, Weighted};
@@ -118,7 +121,7 @@ impl History {
     pub fn observe(&mut self, observation: &Observation, label: &mut dyn FnMut(Labelled) -> Option<Box<str>>) -> Seen {
         let Observation { clock, client, .. } = *observation;
         let day = clock.day();
-        if let Some(client) = client
+        if let Some(client) = client.outgoing()
             && self.clients.note(client, day)
         {
             self.learning.note_client();
@@ -132,7 +135,7 @@ impl History {
             seen.organization =
                 session.note_issuer(&mut self.issuers, certificate.organization, Labelled::Organization, label);
             let noted = session.note_certificate(&mut self.certificates);
-            if noted.as_ref().is_some_and(|noted| noted.new) {
+            if client.goes_out() && noted.as_ref().is_some_and(|noted| noted.new) {
                 self.learning.note_certificate();
             }
             seen.key = session.note_key(&mut self.keys, noted.as_ref().is_some_and(|noted| noted.several));
@@ -175,7 +178,7 @@ impl History {
                 .and_then(|fingerprint| self.fingerprints.peek(fingerprint))
                 .map(|entry| entry.seen(from_day)),
             interception_begins: false,
-            learning: self.learning.reason(self.settings.learning, clock),
+            learning: self.learning_reason(clock),
             active_clients: self.clients.count_since(from_day),
             whole: self.whole,
         }
@@ -265,9 +268,12 @@ impl History {
         self.learning
     }
 
-    /// Why history is not ready to judge at a time of the clock; `None` when it is.
+    /// Why history is not ready to judge at a time of the clock; `None` when it is. The whole of one capture may be a
+    /// day, and is judged by what is usual in it.
     pub fn learning_reason(&self, clock: EventTime) -> Option<LearningReason> {
-        self.learning.reason(self.settings.learning, clock)
+        let thresholds = self.settings.learning;
+        let days = if self.whole { 0 } else { thresholds.days };
+        self.learning.reason(LearningThresholds { days, ..thresholds }, clock)
     }
 
     /// Continues from stored learning.
@@ -370,11 +376,12 @@ impl Session<'_> {
                 if entry.label.is_none() {
                     entry.label = label(labelled).map(|label| bounded_label(&label));
                 }
-                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.clients, self.observation.client.outgoing());
+                self.note(&mut entry.internal_clients, self.observation.client.internal());
                 self.note(&mut entry.domains, self.observation.domain);
                 self.note(&mut entry.servers, self.observation.server);
                 self.note(&mut entry.certificates, Some(certificate.id));
-                (entry.clients.is_several(), entry.seen(self.from_day))
+                (entry.is_established(), entry.seen(self.from_day))
             },
         )
     }
@@ -387,7 +394,7 @@ impl Session<'_> {
             || self.first_sight(recalled),
             |entry, new| {
                 self.note_times(&mut entry.times, recalled);
-                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.clients, self.observation.client.within());
                 let networks = entry.networks.count_since(self.from_day);
                 let new_server = self.note(&mut entry.servers, self.observation.server);
                 let new_network = self.note(&mut entry.networks, self.observation.network);
@@ -439,7 +446,7 @@ impl Session<'_> {
                 if entry.label.is_none() {
                     entry.label = label(Labelled::Domain).map(|label| bounded_label(&label));
                 }
-                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.clients, self.observation.client.within());
                 let new_server = self.note(&mut entry.servers, self.observation.server);
                 let new_network = self.note(&mut entry.networks, self.observation.network);
                 let from_certificate = entry.certificates.observers().first().map(|observer| observer.id);
@@ -480,7 +487,7 @@ impl Session<'_> {
             || None,
             |entry, _| {
                 let begins = entry.take_over(domain, self.observation.at, self.day);
-                (entry.clients.is_several(), (begins, entry.intercepts_since))
+                (entry.is_established(), (begins, entry.intercepts_since))
             },
         );
         let Some((begins, since)) = noted else { return false };
@@ -504,7 +511,7 @@ impl Session<'_> {
                 if entry.label.is_none() {
                     entry.label = label(Labelled::Fingerprint).map(|label| bounded_label(&label));
                 }
-                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.clients, self.observation.client.within());
                 self.note(&mut entry.certificates, certificate);
                 self.note(&mut entry.hidden_servers, self.observation.server.filter(|_| certificate.is_none()));
                 (entry.clients.is_several(), entry.seen(self.from_day))
@@ -526,7 +533,7 @@ impl Session<'_> {
                 self.note_times(&mut entry.times, false);
                 self.note(&mut entry.certificates, certificate);
                 self.note(&mut entry.names, self.observation.domain);
-                self.note(&mut entry.clients, self.observation.client);
+                self.note(&mut entry.clients, self.observation.client.within());
                 (entry.clients.is_several(), entry.seen(self.from_day, self.day))
             },
         )

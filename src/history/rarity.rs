@@ -12,6 +12,8 @@ pub struct Rarity {
     pub active_clients: u32,
     /// Days for which something is new.
     pub new_days: i64,
+    /// Whether history tells of the whole input. Then nothing is new or old: what few have met in all of it is rare.
+    pub whole: bool,
 }
 
 impl Rarity {
@@ -21,10 +23,20 @@ impl Rarity {
     /// Whether hardly anybody has met the issuer, which is new and was not there before learning ended. Whether it is a
     /// public CA is not asked here.
     pub fn is_rare(&self, issuer: &IssuerSeen) -> bool {
-        issuer.clients <= self.most_clients()
+        issuer.clients <= self.most_clients() && issuer.domains <= Self::MAX_DOMAINS && self.is_new(issuer)
+    }
+
+    /// Whether that is so among clients and servers within, one client at the most, and nobody has met it outside.
+    pub fn is_rare_inside(&self, issuer: &IssuerSeen) -> bool {
+        issuer.clients == 0
+            && issuer.internal_clients <= 1
             && issuer.domains <= Self::MAX_DOMAINS
-            && issuer.first.after_learning
-            && self.clock.since(issuer.first.at) < self.new_days * DAY_NANOS
+            && self.is_new(issuer)
+    }
+
+    fn is_new(&self, issuer: &IssuerSeen) -> bool {
+        let age = self.clock.since(issuer.first.at);
+        self.whole || issuer.first.after_learning && age < self.new_days * DAY_NANOS
     }
 
     /// At most one client, or one in two hundred of those that are active.

@@ -14,8 +14,8 @@ pub struct Observation {
     pub at: EventTime,
     /// The clock.
     pub clock: EventTime,
-    /// The client.
-    pub client: Option<Id128>,
+    /// Who asked.
+    pub client: Caller,
     /// The server.
     pub server: Option<Id128>,
     /// The network that the server is in: what counts as another one is the caller's to say.
@@ -26,6 +26,50 @@ pub struct Observation {
     pub certificate: Option<ObservedCertificate>,
     /// What the client offers.
     pub fingerprint: Option<Id128>,
+}
+
+/// Who asked, as far as that counts. Rarity is asked of those within who go out: who is outside may call himself as he
+/// likes, and whoever stays within is counted apart.
+///
+/// The first two stand in rows and journals as an absent and a present identity always did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Caller {
+    /// Somebody within who goes out and cannot be told from others: a proxy, or an address that is not logged.
+    Unnamed,
+    /// A client within that goes out.
+    Outgoing(Id128),
+    /// A client within that asks a server within; `None` when it cannot be told from others.
+    Internal(Option<Id128>),
+    /// Somebody outside.
+    Outside,
+}
+
+impl Caller {
+    /// The client within that goes out.
+    pub fn outgoing(self) -> Option<Id128> {
+        match self {
+            Self::Outgoing(client) => Some(client),
+            Self::Unnamed | Self::Internal(_) | Self::Outside => None,
+        }
+    }
+
+    /// The client within that asks a server within.
+    pub fn internal(self) -> Option<Id128> {
+        match self {
+            Self::Internal(client) => client,
+            Self::Unnamed | Self::Outgoing(_) | Self::Outside => None,
+        }
+    }
+
+    /// The client, if it is one within.
+    pub fn within(self) -> Option<Id128> {
+        self.outgoing().or(self.internal())
+    }
+
+    /// Whether it goes out.
+    pub fn goes_out(self) -> bool {
+        matches!(self, Self::Unnamed | Self::Outgoing(_))
+    }
 }
 
 /// The certificate of an observation.
@@ -105,6 +149,8 @@ pub struct IssuerSeen {
     pub last_seen: EventTime,
     /// Distinct clients.
     pub clients: u32,
+    /// Distinct clients of servers within.
+    pub internal_clients: u32,
     /// Distinct registrable domains.
     pub domains: u32,
     /// Distinct servers.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -130,6 +131,19 @@ impl Stamp {
         });
         now.duration_since(at).unwrap_or_default()
     }
+}
+
+/// Refuses what is no regular file: opening a pipe that nobody writes to would wait for ever.
+///
+/// # Errors
+/// It is none, or nothing is there.
+pub(crate) fn require_file(path: &Path) -> io::Result<()> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = if kind.is_dir() { "it is a folder, not a file; name its files with /*" } else { "it is no file" };
+    Err(io::Error::other(what))
 }
 
 /// Whether a path is the one that a pattern spells, or one that it leads to.

@@ -15,13 +15,14 @@ pub mod signatures;
 pub mod suffix;
 pub mod suffix_list;
 #[cfg(test)]
-mod test_corpus;
+pub(crate) mod test_corpus;
 pub mod transparency;
 pub mod trust;
 mod version;
 pub mod watch;
 
 pub use feeds::{AllowList, Feeds};
+pub(crate) use files::require_file;
 pub(crate) use files::{Concern, Stamp, ends_within_a_line, matches};
 pub use files::{FileChanges, KnowledgeFiles, files_of};
 pub use names::{Names, PopularNames};

@@ -60,6 +60,7 @@ pub(super) fn read(path: &Path, mut take: impl FnMut(Vec<u8>) -> bool) -> PemRep
 }
 
 fn text_of(path: &Path) -> io::Result<String> {
+    super::files::require_file(path)?;
     let reader = crate::source::open(path, Arc::default()).map_err(|error| error.source)?;
     let mut bytes = Vec::new();
     if reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)? as u64 > MAX_BYTES {

@@ -32,6 +32,9 @@ pub enum SuffixListError {
     /// It holds something else.
     #[error("not a public suffix list: there is no part for ICANN domains")]
     NotAList,
+    /// The end of it is missing.
+    #[error("a public suffix list that is cut off: its part for {0} domains has no end")]
+    CutOff(&'static str),
 }
 
 const EXACT: u8 = 1;
@@ -44,10 +47,11 @@ impl SuffixList {
     /// Reads a list.
     ///
     /// # Errors
-    /// The file cannot be read, or is none.
+    /// The file cannot be read, is none, or was cut off.
     pub fn load(path: &Path) -> Result<Self, SuffixListError> {
         use std::io::Read as _;
         let mut bytes = Vec::new();
+        super::files::require_file(path)?;
         std::fs::File::open(path)?.take(MAX_LENGTH).read_to_end(&mut bytes)?;
         Self::parse(&bytes)
     }
@@ -66,11 +70,18 @@ impl SuffixList {
         let content = Id128::of(bytes);
         let hash = || content.0[..4].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let mut list = Self { rules: HashMap::new(), version: String::new(), content };
-        let (mut in_private, mut has_icann) = (false, false);
+        let (mut in_private, mut has_icann, mut open) = (false, false, None);
         for line in String::from_utf8_lossy(bytes).trim_start_matches('\u{feff}').lines() {
             let line = line.trim_start();
             if let Some(comment) = line.strip_prefix("//") {
                 has_icann |= comment.contains("===BEGIN ICANN DOMAINS===");
+                for part in ["ICANN", "PRIVATE"] {
+                    if comment.contains(&format!("===BEGIN {part} DOMAINS===")) {
+                        open = Some(part);
+                    } else if open == Some(part) && comment.contains(&format!("===END {part} DOMAINS===")) {
+                        open = None;
+                    }
+                }
                 in_private =
                     comment.contains("===BEGIN PRIVATE DOMAINS===") || in_private && !comment.contains("===END");
                 if let Some(version) = comment.trim_start().strip_prefix("VERSION:") {
@@ -85,7 +96,13 @@ impl SuffixList {
         if list.version.is_empty() {
             list.version = hash();
         }
-        if has_icann && !list.rules.is_empty() { Ok(list) } else { Err(SuffixListError::NotAList) }
+        match open {
+            _ if !has_icann => Err(SuffixListError::NotAList),
+            // Without its other rules, what is missing would look like nobody's suffix.
+            Some(part) => Err(SuffixListError::CutOff(part)),
+            None if list.rules.is_empty() => Err(SuffixListError::NotAList),
+            None => Ok(list),
+        }
     }
 
     fn add(&mut self, rule: &str, in_private: bool) {
@@ -235,6 +252,30 @@ pub(super) mod tests {
         assert_eq!(list().version(), "2026-11-20_09-00-00_UTC");
         for text in ["", "com\norg\n", "// ===BEGIN ICANN DOMAINS===\n", "<html>not found</html>"] {
             assert!(SuffixList::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_was_cut_off_is_refused_wherever_that_was() {
+        let whole = RULES.trim_end();
+        for cut in (0..=whole.len()).filter(|cut| whole.is_char_boundary(*cut)) {
+            let part = &whole[..cut];
+            // Between its parts it is a list with the first part only, as some are.
+            let has = |sign: &str| part.contains(sign);
+            let is_whole = has("===END ICANN DOMAINS===")
+                && (has("===END PRIVATE DOMAINS===") || !has("===BEGIN PRIVATE DOMAINS==="));
+            assert_eq!(SuffixList::parse(part.as_bytes()).is_ok(), is_whole, "{part}");
+        }
+        let within = whole.find("*.kobe.jp").unwrap();
+        let error = SuffixList::parse(&whole.as_bytes()[..within]).err().unwrap().to_string();
+        assert!(error.contains("cut off") && error.contains("ICANN"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        for (path, why) in [("/dev/zero", "no file"), ("/", "folder")] {
+            let error = SuffixList::load(Path::new(path)).err().unwrap().to_string();
+            assert!(error.contains(why), "{path}: {error}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Names and brands that the user watches over.
 
-use super::names::skeleton;
+use super::names::{readable, skeleton};
 use super::suffix::{controlling_domain, registrable_domain};
 
 /// The user's own names and brands, prepared for comparison.
@@ -12,7 +12,7 @@ pub struct WatchNames {
 /// One watched name or brand.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WatchedName {
-    /// As the user wrote it.
+    /// What it is called: the host, or the brand as the user wrote it.
     pub written: Box<str>,
     /// The domain below which one party decides, where it is a host name.
     pub domain: Option<Box<str>>,
@@ -30,13 +30,16 @@ impl WatchNames {
     /// Prepares names.
     ///
     /// # Errors
-    /// A name is too short to be told from others, or there are more than 10,000.
+    /// A name is too short to be told from others, or no domain where it looks like one, or there are more than 10,000.
     pub fn new<S: AsRef<str>>(written: &[S]) -> Result<Self, String> {
         if written.len() > MAX_NAMES {
             return Err(format!("{} watched names, and at most {MAX_NAMES} can be compared", written.len()));
         }
-        let names = written.iter().map(|name| WatchedName::new(name.as_ref())).collect::<Result<_, _>>()?;
-        Ok(Self { names })
+        let of = |(number, name): (usize, &S)| {
+            let name = name.as_ref();
+            WatchedName::new(name).map_err(|why| format!("number {number}, `{name}`, {why}"))
+        };
+        Ok(Self { names: (1..).zip(written).map(of).collect::<Result<_, _>>()? })
     }
 
     /// Whether nothing is watched.
@@ -56,17 +59,42 @@ impl WatchNames {
 }
 
 impl WatchedName {
-    fn new(written: &str) -> Result<Self, String> {
-        let folded = written.trim().trim_end_matches('.').to_lowercase();
-        let host = Some(&*folded).filter(|folded| !folded.contains(char::is_whitespace));
-        let domain = host.and_then(|host| controlling_domain(host).or_else(|| registrable_domain(host)));
-        let imitated = domain.map_or(folded.as_str(), |domain| domain.split('.').next().unwrap_or(domain));
+    fn new(written: &str) -> Result<Self, &'static str> {
+        let folded = written.trim().to_lowercase();
+        let (host, is_host) = match host_in(&folded) {
+            Some(host) => (host, true),
+            None => (&*folded, false),
+        };
+        let named = readable(host);
+        let domain = Some(&*named)
+            .filter(|_| is_host)
+            .and_then(|host| controlling_domain(host).or_else(|| registrable_domain(host)));
+        if is_host && domain.is_none() {
+            return Err("names no domain that can be registered");
+        }
+        let imitated = domain.map_or(&*named, |domain| domain.split('.').next().unwrap_or(domain));
         let skeleton = skeleton(imitated);
         if skeleton.len() < MIN_SKELETON {
-            return Err(format!("`{written}` is too short to be watched: it needs {MIN_SKELETON} letters or digits"));
+            return Err("is too short to be watched: it needs 5 letters or digits");
         }
+        let written = if is_host { named.as_ref() } else { written };
         Ok(Self { written: written.into(), domain: domain.map(Into::into), skeleton: skeleton.into() })
     }
+}
+
+/// The host of what is written as a host name, an address of the web or of mail, or with a port; `None` for a brand.
+fn host_in(written: &str) -> Option<&str> {
+    let (is_url, rest) = match written.split_once("://") {
+        Some((_, rest)) => (true, rest),
+        None => (false, written),
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let host = host.rsplit_once(':').filter(|(_, end)| port(end)).map_or(host, |(host, _)| host);
+    let host = host.trim_end_matches('.');
+    let host = host.strip_prefix("*.").unwrap_or(host);
+    (is_url || host.contains('.') && !host.contains(char::is_whitespace)).then_some(host)
 }
 
 #[cfg(test)]
@@ -83,6 +111,40 @@ mod tests {
         assert_eq!(names[1].domain, None);
         // Who has a page at a hoster watches that page, and not the hoster.
         assert_eq!((names[2].domain.as_deref(), &*names[2].skeleton), (Some("riverton.github.io"), "rlverton"));
-        assert!(WatchNames::new(&["abc"]).unwrap_err().contains("abc"));
+    }
+
+    #[test]
+    fn a_host_is_watched_however_it_is_written() {
+        for written in [
+            "riverton-library.example",
+            "Riverton-Library.Example.",
+            "https://www.riverton-library.example/",
+            "https://user@riverton-library.example:8443/catalogue?q=1#top",
+            "riverton-library.example:443",
+            "riverton-library.example/",
+            "*.riverton-library.example",
+            "desk@riverton-library.example",
+        ] {
+            let names = WatchNames::new(&[written]).unwrap();
+            let name = names.iter().next().unwrap();
+            assert_eq!(name.domain.as_deref(), Some("riverton-library.example"), "{written}");
+            assert!(!name.written.contains(['/', ':', '@', '*']), "{}", name.written);
+        }
+        for (written, domain) in
+            [("xn--bcherturm-q9a.example", Some("b\u{fc}cherturm.example")), ("St. Mary: Books/Maps", None)]
+        {
+            let names = WatchNames::new(&[written]).unwrap();
+            assert_eq!(names.iter().next().unwrap().domain.as_deref(), domain, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_refused_with_its_place() {
+        for written in
+            ["abc", "", "192.0.2.1", "https://192.0.2.1/", "https://intranet/", "co.uk", "a..example", "x.y:z"]
+        {
+            let error = WatchNames::new(&["riverton-library.example", written]).unwrap_err();
+            assert!(error.starts_with(&format!("number 2, `{written}`, ")), "{error}");
+        }
     }
 }

@@ -156,6 +156,15 @@ fn push_bounded(list: &mut Vec<Box<str>>, count: &mut u32, value: &str) {
 }
 
 impl Certificate {
+    /// How far both ends of the validity may lie from what is logged, in seconds: Zeek before 8.0 writes them in the
+    /// sensor's zone, which lies up to 14 hours from UTC; and clocks of sensors and of CAs differ a little.
+    pub fn validity_slack(&self) -> i64 {
+        match self.source {
+            CertificateSource::Der => 300,
+            CertificateSource::LogStrings => 14 * 3600,
+        }
+    }
+
     /// A certificate of which nothing is known yet.
     pub fn unknown(source: CertificateSource) -> Self {
         Self {

@@ -152,7 +152,7 @@ impl Replay<'_> {
         let history = History::new(self.config.history, tracking);
         let certificates = CertificateStore::new(backing);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, tracking);
-        correlator.set_prefixes(&self.knowledge.prefixes);
+        correlator.set_knowledge(&self.knowledge);
         let mut alerts = Alerts::new(false);
         if let Some(state) = &self.state {
             state.restore(&mut correlator)?;

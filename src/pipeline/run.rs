@@ -177,7 +177,7 @@ impl Run {
         let history = History::new(self.config.history, true);
         let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
-        correlator.set_prefixes(&self.knowledge.prefixes);
+        correlator.set_knowledge(&self.knowledge);
         let mut stopping = Stopping::new(Arc::clone(&self.stop));
         let patience = stopping.patience();
         let output = self.config.output.path.clone();
@@ -307,10 +307,10 @@ impl Running {
             tracing::error!(%error, "cannot use the inputs of the configuration; going on with those before");
             return Ok(());
         }
-        self.correlator.set_prefixes(&knowledge.prefixes);
         self.registries.knowledge = knowledge;
         let knowledge = self.registries.knowledge();
         let version = knowledge.version;
+        self.correlator.set_knowledge(&knowledge);
         self.workers.renew(knowledge, config.encode_settings());
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();

@@ -362,11 +362,7 @@ impl Sink {
                             warn_of_sha1(sensor);
                         }
                     }
-                    let behind: Vec<String> = counts.postdated.sensors().map(str::to_owned).collect();
                     counts.add(&encoded.counts);
-                    for sensor in counts.postdated.sensors().filter(|sensor| !behind.iter().any(|it| it == sensor)) {
-                        warn_of_clock(sensor);
-                    }
                 }
                 Message::Commit(mut changes, reopen) => {
                     match &mut self {
@@ -395,15 +391,6 @@ impl Sink {
         };
         Ok(Finished { counts, dead_letter_path: dead_letter_path.map(Into::into), evicted })
     }
-}
-
-/// Says once for each sensor that its clock must be wrong.
-fn warn_of_clock(sensor: &str) {
-    tracing::warn!(
-        sensor,
-        "many certificates of public CAs are not valid yet at the times of this sensor's records: its clock is behind, or its \
-         times are relative; such certificates weigh nothing, and what depends on age says nothing there"
-    );
 }
 
 /// Says once for each sensor what keeps most certificate feeds from being of use.

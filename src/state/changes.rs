@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TABLE_ALERTS, TABLE_ANSWERS, TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING};
+use super::{
+    TABLE_ALERTS, TABLE_ANSWERS, TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_SENSOR_CLOCKS,
+    TABLE_VALIDATING,
+};
 use crate::correlate::{Clock, Correlator, Effects, KeyTracker, Place, StoredCertificate, StoredSession};
 use crate::history::{Alert, Alerts, Learning, Recency, Table, Weighted};
 use crate::knowledge::registrations::Answer;
@@ -87,6 +90,7 @@ impl StateChanges {
         rows_of(parts.presented, TABLE_PRESENTED, &mut rows);
         rows_of(parts.flows, TABLE_FLOWS, &mut rows);
         rows_of(parts.validating, TABLE_VALIDATING, &mut rows);
+        rows_of(parts.sensor_clocks, TABLE_SENSOR_CLOCKS, &mut rows);
         Self {
             rows,
             clock: Some(*parts.clock),

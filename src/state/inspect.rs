@@ -1,5 +1,6 @@
 //! A look at a state from outside: nothing is created, repaired or changed, and its lock is not kept.
 
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadOnlyDatabase, ReadableDatabase as _};
@@ -53,7 +54,7 @@ pub fn inspect(directory: &Path) -> std::io::Result<Option<Inspection>> {
     }
     let path = directory.join(FILE_NAME);
     let Ok(metadata) = path.metadata() else { return Ok(None) };
-    let store = look(&path);
+    let store = catch_unwind(|| look(&path)).unwrap_or_else(|_| StoreFound::Unreadable("it is damaged".to_owned()));
     Ok(Some(Inspection { path, bytes: metadata.len(), journals, store }))
 }
 

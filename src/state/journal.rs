@@ -87,7 +87,7 @@ struct Head {
     step: Step,
 }
 
-const MAGIC: &[u8] = b"certsift journal 4\n";
+const MAGIC: &[u8] = b"certsift journal 5\n";
 const PREFIX: &str = "journal-";
 
 impl Journal {

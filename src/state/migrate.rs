@@ -20,11 +20,12 @@ pub(super) fn from_format(
     transaction: &redb::WriteTransaction,
     path: &std::path::Path,
 ) -> Result<(), StateError> {
-    if version == 2 {
-        renew_rows(transaction, path)?;
-    }
+    renew_rows(version, transaction, path)?;
     let store_error = |error| StateError::of_store(path, error);
-    lengthen_held(transaction).map_err(store_error)?;
+    // Format 5 has a table more, which is empty.
+    if version < 4 {
+        lengthen_held(transaction).map_err(store_error)?;
+    }
     let put_version = || -> Result<(), redb::Error> {
         transaction.open_table(META)?.insert("version", VERSION.to_be_bytes().as_slice())?;
         Ok(())
@@ -32,8 +33,8 @@ pub(super) fn from_format(
     put_version().map_err(store_error)
 }
 
-/// Writes the rows of format 2 anew, where they have another form since format 3.
-fn renew_rows(transaction: &redb::WriteTransaction, path: &std::path::Path) -> Result<(), StateError> {
+/// Writes the rows of the history anew that have another form today.
+fn renew_rows(version: u32, transaction: &redb::WriteTransaction, path: &std::path::Path) -> Result<(), StateError> {
     let store_error = |error: redb::Error| StateError::of_store(path, error);
     let mut rows = transaction.open_table(ROWS).map_err(|error| store_error(error.into()))?;
     for table in HistoryTable::ALL {
@@ -43,9 +44,11 @@ fn renew_rows(transaction: &redb::WriteTransaction, path: &std::path::Path) -> R
         for row in range {
             let (key, value) = row.map_err(|error| store_error(error.into()))?;
             let (sequence, established, value) = value.value();
-            let value = migrate::from_format_2(table, value)
+            let current = migrate::from_format(version, table, value)
                 .map_err(|_| StateError::Damaged { path: path.to_owned(), table: "rows" })?;
-            renewed.push((key.value(), sequence, established, value));
+            if current != value {
+                renewed.push((key.value(), sequence, established, current));
+            }
         }
         for (key, sequence, established, value) in renewed {
             rows.insert(key, (sequence, established, value.as_slice())).map_err(|error| store_error(error.into()))?;
@@ -77,7 +80,7 @@ mod tests {
     use crate::config::Config;
     use crate::correlate::{Backing, CertificateStore, Correlator};
     use crate::decode::{DecodeContext, Format, RawBatch, decode};
-    use crate::history::{History, HistorySettings, LearningThresholds, Observation, ObservedCertificate};
+    use crate::history::{Caller, History, HistorySettings, LearningThresholds, Observation, ObservedCertificate};
     use crate::model::{EventTime, HOUR_NANOS, Id128, Log, SourceInfo, StreamKey};
 
     const SETTINGS: HistorySettings = HistorySettings {
@@ -118,7 +121,7 @@ mod tests {
         let observation = Observation {
             at: AT,
             clock: AT.plus(3 * 24 * HOUR_NANOS),
-            client: None,
+            client: Caller::Unnamed,
             server: Some(id(99)),
             network: None,
             domain: Some(id(12)),
@@ -208,7 +211,7 @@ mod tests {
                 assert!(error.contains(&format!("format {version}, this one knows {VERSION}")), "{error}");
                 assert!(StateView::open(folder.path()).is_err());
             }
-            assert_eq!(std::fs::read(folder.path().join(FILE_NAME)).unwrap().len(), before.len());
+            assert!(std::fs::read(folder.path().join(FILE_NAME)).unwrap() == before);
         }
     }
 }

@@ -24,6 +24,7 @@ mod reading;
 mod spill;
 mod view;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -56,7 +57,7 @@ type RowKey = (u8, [u8; 16]);
 type RowValue<'a> = (u64, bool, &'a [u8]);
 
 /// Version of the format that this program reads and writes.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const FILE_NAME: &str = "certsift.redb";
 /// The store's own cache; certificates that are in use are cached in front of it.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -68,7 +69,8 @@ const TABLE_PRESENTED: u8 = 18;
 const TABLE_FLOWS: u8 = 19;
 const TABLE_VALIDATING: u8 = 20;
 const TABLE_ALERTS: u8 = 21;
-const TABLE_ANSWERS: u8 = 22;
+const TABLE_SENSOR_CLOCKS: u8 = 22;
+const TABLE_ANSWERS: u8 = 23;
 
 /// The state of one certsift.
 pub struct StateStore {
@@ -159,6 +161,17 @@ pub enum StateError {
         /// The table.
         table: &'static str,
     },
+    /// Its journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// It cannot be opened or read at all.
+    #[error("{}: the state cannot be read: {why}; move the file away to start anew", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is amiss.
+        why: &'static str,
+    },
     /// The store failed. A full disk is the usual cause, and trying again helps once there is room.
     #[error("{}: {source}", .path.display())]
     Store {
@@ -178,10 +191,14 @@ impl StateStore {
         let directory_error = |source| StateError::Directory { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(directory_error)?;
         let path = directory.join(FILE_NAME);
-        let database = open_database(&path)?;
-        let store = Self { database: Arc::new(Shared(RwLock::new(Some(database)))), path };
-        store.prepare()?;
-        Ok(store)
+        guarded(&path.clone(), || {
+            refuse_empty(&path)?;
+            refuse_other_versions(&path)?;
+            let database = open_database(&path)?;
+            let store = Self { database: Arc::new(Shared(RwLock::new(Some(database)))), path };
+            store.prepare()?;
+            Ok(store)
+        })
     }
 
     /// The folder of the state.
@@ -197,7 +214,7 @@ impl StateStore {
         let mut database = self.database.0.write().unwrap_or_else(PoisonError::into_inner);
         // Its lock goes with it.
         drop(database.take());
-        *database = Some(open_database(&self.path)?);
+        *database = Some(guarded(&self.path, || open_database(&self.path))?);
         Ok(())
     }
 
@@ -206,7 +223,25 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn written(&self) -> Result<Option<Written>, StateError> {
-        self.read()?.meta("written")
+        self.reading(|reading| reading.meta("written"))
+    }
+
+    /// Whether a journal holds what no commit does: then whoever wrote it has to go through it first.
+    ///
+    /// # Errors
+    /// The state or a journal cannot be read.
+    pub fn has_open_journal(&self) -> Result<bool, StateError> {
+        let mut number = self.written()?.unwrap_or_default().journal;
+        loop {
+            let mut journal = JournalReader::open(self.directory(), number)?;
+            if journal.start().is_none() {
+                return Ok(false);
+            }
+            if journal.next_entry()?.is_some() {
+                return Ok(true);
+            }
+            number += 1;
+        }
     }
 
     /// The clock at the last commit; none before the first one.
@@ -214,7 +249,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn clock(&self) -> Result<Option<crate::correlate::Clock>, StateError> {
-        self.read()?.clock()
+        self.reading(|reading| reading.clock())
     }
 
     /// The newest events at the last commit.
@@ -222,7 +257,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn newest(&self) -> Result<Newest, StateError> {
-        Ok(self.read()?.meta("newest")?.unwrap_or_default())
+        Ok(self.reading(|reading| reading.meta("newest"))?.unwrap_or_default())
     }
 
     /// Reads certificates from this state.
@@ -235,7 +270,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn restore(&self, correlator: &mut Correlator) -> Result<(), StateError> {
-        self.read()?.restore(correlator)
+        self.reading(|reading| reading.restore(correlator))
     }
 
     /// The alerts at the last commit.
@@ -244,7 +279,7 @@ impl StateStore {
     /// The state cannot be read.
     pub fn alerts(&self) -> Result<Alerts, StateError> {
         let mut alerts = Alerts::new(true);
-        self.read()?.restore_alerts(&mut alerts)?;
+        self.reading(|reading| reading.restore_alerts(&mut alerts))?;
         Ok(alerts)
     }
 
@@ -261,7 +296,7 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read.
     pub fn input_positions(&self) -> Result<Vec<InputPosition>, StateError> {
-        self.read()?.input_positions()
+        self.reading(|reading| reading.input_positions())
     }
 
     /// Writes changes, all or none, and where certsift's own files stand, if it keeps account of them.
@@ -361,6 +396,11 @@ impl StateStore {
         Reading::begin(database, &self.path)
     }
 
+    /// What the last commit says.
+    fn reading<T>(&self, ask: impl FnOnce(Reading) -> Result<T, StateError>) -> Result<T, StateError> {
+        guarded(&self.path, || ask(self.read()?))
+    }
+
     fn begin_write(&self) -> Result<redb::WriteTransaction, StateError> {
         let database = self.database.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = &*database else { return Err(self.store_error(redb::Error::PreviousIo)) };
@@ -395,6 +435,29 @@ impl Shared {
         let database = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Ok(database.as_ref().ok_or(redb::Error::PreviousIo)?.begin_read()?)
     }
+}
+
+/// A file that is damaged in the wrong place makes the store panic. That costs the state and not the process.
+fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
+    let damaged = StateError::Unreadable { path: path.to_owned(), why: "the file is damaged" };
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or(Err(damaged))
+}
+
+/// It is never made empty: it is made under another name and whole when it gets its own.
+fn refuse_empty(path: &Path) -> Result<(), StateError> {
+    match path.metadata() {
+        Ok(metadata) if metadata.len() == 0 => {
+            Err(StateError::Unreadable { path: path.to_owned(), why: "the file is empty" })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Looks at the version before anything is opened for writing, which alone may change the file. One that was not closed
+/// in order cannot be looked at; it is repaired first.
+fn refuse_other_versions(path: &Path) -> Result<(), StateError> {
+    let Ok(database) = builder().open_read_only(path) else { return Ok(()) };
+    Reading::begin(&database, path).map(drop)
 }
 
 fn open_database(path: &Path) -> Result<Database, StateError> {

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{CERTIFICATES, ROWS, Reading, StateError, StateStore, TABLE_ALERTS, TABLE_ANSWERS, TABLE_PRESENTED};
+use super::{
+    CERTIFICATES, ROWS, Reading, StateError, StateStore, TABLE_ALERTS, TABLE_ANSWERS, TABLE_PRESENTED, guarded,
+};
 use crate::correlate::Presented;
 use crate::history::{History, HistorySettings};
 use crate::knowledge::registrations::Answer;
@@ -25,6 +27,10 @@ impl StateStore {
     /// # Errors
     /// The state cannot be read or written; then nothing was changed.
     pub fn prune(&self, settings: HistorySettings, before: EventTime) -> Result<Pruned, StateError> {
+        guarded(&self.path, || self.forget(settings, before))
+    }
+
+    fn forget(&self, settings: HistorySettings, before: EventTime) -> Result<Pruned, StateError> {
         let reading: Reading = self.read()?;
         // With room for all of it: how much memory there is decides elsewhere.
         let mut history = History::new(HistorySettings { memory: u64::MAX, ..settings }, true);

@@ -6,9 +6,9 @@ use redb::{ReadableDatabase, ReadableTable as _};
 
 use super::{
     CERTIFICATES, HELD, INPUTS, InputPosition, META, ROWS, StateError, TABLE_ALERTS, TABLE_FLOWS, TABLE_LINKS,
-    TABLE_PAIRS, TABLE_PRESENTED, TABLE_VALIDATING, VERSION,
+    TABLE_PAIRS, TABLE_PRESENTED, TABLE_SENSOR_CLOCKS, TABLE_VALIDATING, VERSION,
 };
-use crate::correlate::{Clock, Correlator, Presented, StoredCertificate};
+use crate::correlate::{Clock, Correlator, Presented, SensorClock, StoredCertificate};
 use crate::history::{Alerts, History, HistoryTable, Recency, Table, Weighted, migrate};
 use crate::model::{CertificateId, EventTime, Id128, Sha1Digest};
 
@@ -53,6 +53,7 @@ impl Reading {
         self.restore_table::<CertificateId>(TABLE_FLOWS, parts.flows)?;
         let streams = self.rows(TABLE_VALIDATING)?.map(|row| row.map(|(key, recency, _)| (key, recency, ())));
         parts.validating.restore(streams)?;
+        self.restore_table::<SensorClock>(TABLE_SENSOR_CLOCKS, parts.sensor_clocks)?;
         let held = self.transaction.open_table(HELD).map_err(|error| self.store_error(error))?;
         for row in held.iter().map_err(|error| self.store_error(error))? {
             let (place, session) = row.map_err(|error| self.store_error(error))?;
@@ -76,8 +77,8 @@ impl Reading {
             let rows = self.rows(table as u8)?.map(|row| {
                 let (key, recency, value) = row?;
                 let current = match self.version {
-                    2 => migrate::from_format_2(table, &value).map_err(|_| self.damaged("rows"))?,
-                    _ => value,
+                    VERSION => value,
+                    older => migrate::from_format(older, table, &value).map_err(|_| self.damaged("rows"))?,
                 };
                 Ok((key, recency, current))
             });

@@ -46,21 +46,27 @@ pub(crate) struct Known {
 impl Model {
     pub(crate) fn observe(&mut self, it: &Observation) {
         let day = it.clock.day();
-        if let Some(client) = it.client {
+        if let Some(client) = it.client.outgoing() {
             let last = self.clients.entry(client).or_insert(day);
             *last = day.max(*last);
         }
+        let (client, outgoing) = (it.client.within(), it.client.outgoing());
         let certificate = it.certificate.as_ref();
         let recalled = certificate.is_some_and(|certificate| certificate.recalled);
         let id = certificate.map(|certificate| certificate.id);
         if let Some(certificate) = certificate {
-            let observers =
-                [("clients", it.client), ("domains", it.domain), ("servers", it.server), ("certificates", id)];
+            let observers = [
+                ("clients", outgoing),
+                ("internal_clients", it.client.internal()),
+                ("domains", it.domain),
+                ("servers", it.server),
+                ("certificates", id),
+            ];
             for issuer in [certificate.issuer, certificate.organization].into_iter().flatten() {
                 self.note(Kind::Issuer, issuer, it.at, day, recalled, &observers);
             }
             let observers =
-                [("clients", it.client), ("servers", it.server), ("networks", it.network), ("names", it.domain)];
+                [("clients", client), ("servers", it.server), ("networks", it.network), ("names", it.domain)];
             self.note(Kind::Certificate, certificate.id, it.at, day, recalled, &observers);
             if let Some(key) = certificate.key {
                 let observers = [("servers", it.server), ("networks", it.network), ("certificates", id)];
@@ -73,7 +79,7 @@ impl Model {
                 certificate.organization.or(certificate.issuer).or(own)
             });
             let observers = [
-                ("clients", it.client),
+                ("clients", client),
                 ("issuers", issuer),
                 ("certificates", id),
                 ("servers", it.server),
@@ -83,11 +89,11 @@ impl Model {
         }
         if let Some(fingerprint) = it.fingerprint {
             let hidden = it.server.filter(|_| id.is_none());
-            let observers = [("clients", it.client), ("certificates", id), ("hidden_servers", hidden)];
+            let observers = [("clients", client), ("certificates", id), ("hidden_servers", hidden)];
             self.note(Kind::Fingerprint, fingerprint, it.at, day, false, &observers);
         }
         if let Some(server) = it.server {
-            let observers = [("certificates", id), ("names", it.domain), ("clients", it.client)];
+            let observers = [("certificates", id), ("names", it.domain), ("clients", client)];
             if id.is_some() || it.domain.is_some() {
                 self.note(Kind::Server, server, it.at, day, false, &observers);
             }

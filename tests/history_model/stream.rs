@@ -1,6 +1,6 @@
 //! Streams of observations that look random and come again with their seed.
 
-use certsift::history::{Observation, ObservedCertificate};
+use certsift::history::{Caller, Observation, ObservedCertificate};
 use certsift::model::{DAY_NANOS, EventTime, Id128, SECOND_NANOS};
 
 use crate::support::random::Random;
@@ -60,7 +60,13 @@ impl Iterator for Stream {
         Some(Observation {
             at,
             clock,
-            client: (!self.random.one_in(20)).then(|| self.id("client", client)),
+            client: match self.random.below(20) {
+                0 => Caller::Unnamed,
+                1 => Caller::Internal(None),
+                2 | 3 => Caller::Internal(Some(self.id("client", client))),
+                4 => Caller::Outside,
+                _ => Caller::Outgoing(self.id("client", client)),
+            },
             server: (!self.random.one_in(30)).then(|| self.id("server", server)),
             network: (!self.random.one_in(30)).then(|| self.id("network", server / 16)),
             domain: (!self.random.one_in(5)).then(|| self.id("name", name)),

@@ -71,6 +71,8 @@ pub(crate) struct Oracle {
     numbers: BTreeMap<Id128, usize>,
     /// Issuers by what names remember of them.
     known_issuers: BTreeMap<Id128, Issuer>,
+    /// Certificates that were new to those who went out.
+    met: usize,
     learnt: bool,
     started: Option<i64>,
 }
@@ -135,7 +137,7 @@ impl Oracle {
         });
         let findings = self.findings(world, &case, day, from_day);
         let rare = match case.class {
-            Some("private") if !learning => Some(self.is_rare(&case, from_day)),
+            Some("private") if !learning && case.outbound => Some(self.is_rare(&case, from_day)),
             _ => None,
         };
         let learning = case.class.map(|_| learning);
@@ -153,11 +155,16 @@ impl Oracle {
             }
             subject.last = it.time;
         };
-        let client = number_id("client", it.client);
+        // Whoever stays within is counted apart.
+        let outgoing = !is_inside(it.server);
+        let client = Some(number_id("client", it.client));
+        let internal = client.filter(|_| !outgoing);
         let server = Some(number_id("server", it.server));
         let net = Some(number_id("network", network(it.server)));
         let domain_id = it.name.map(|name| Id128::of(domain(name).as_bytes()));
-        self.clients.insert(it.client, day);
+        if outgoing {
+            self.clients.insert(it.client, day);
+        }
         self.started.get_or_insert(it.time);
         let id = shown.map(certificate_id);
         if let (Some(number), Some(id)) = (shown, id) {
@@ -167,12 +174,14 @@ impl Oracle {
             for key in [name_id(issuer), organization_id(issuer)].into_iter().flatten() {
                 let subject = self.issuers.entry(key).or_default();
                 see(subject, recalled);
-                subject.note("clients", Some(client), day);
+                subject.note("clients", client.filter(|_| outgoing), day);
+                subject.note("internal", internal, day);
                 subject.note("domains", domain_id, day);
             }
             let subject = self.certificates.entry(number).or_default();
+            self.met += usize::from(outgoing && !recalled && subject.first.is_none());
             see(subject, recalled);
-            subject.note("clients", Some(client), day);
+            subject.note("clients", client, day);
             let networks = subject.count("networks", from_day);
             subject.note("servers", server, day);
             let new_network = subject.note("networks", net, day);
@@ -183,7 +192,7 @@ impl Oracle {
         if let Some(number) = it.name {
             let subject = self.names.entry(number).or_default();
             see(subject, false);
-            subject.note("clients", Some(client), day);
+            subject.note("clients", client, day);
             let new_network = subject.note("networks", net, day);
             let from_certificate = subject.latest("certificates").first().copied();
             subject.note("certificates", id, day);
@@ -220,8 +229,7 @@ impl Oracle {
             subject.note("hidden", server.filter(|_| id.is_none()), day);
         }
         let (days, certificates, clients) = LEARNING;
-        let met = self.certificates.values().filter(|subject| subject.first.is_some()).count();
-        let enough = met >= certificates && self.clients.len() >= clients;
+        let enough = self.met >= certificates && self.clients.len() >= clients;
         self.learnt |= enough && (it.time - self.started.unwrap()) / DAY >= days;
     }
 
@@ -252,7 +260,7 @@ impl Oracle {
             if own_made && count("servers") >= 5 && count("networks") > 3 {
                 push("shared_certificate", "share", 0.2, count("clients") <= 8 && outbound);
             }
-            if own_made && server.is_some_and(|server| server.count("certificates", day - 1) >= 8) {
+            if own_made && !case.learning && server.is_some_and(|server| server.count("certificates", day - 1) >= 8) {
                 push("changing_server", "share", 0.2, false);
             }
             let age = now - certificate.not_before;
@@ -265,8 +273,12 @@ impl Oracle {
                     push("free_ca", "context", 0.0, false);
                 }
             }
-            if case.class == Some("private") && !case.learning && self.is_rare(case, from_day) {
-                push("rare_issuer", "rarity", 0.15, false);
+            if case.class == Some("private") && !case.learning {
+                match outbound {
+                    true if self.is_rare(case, from_day) => push("rare_issuer", "rarity", 0.15, false),
+                    false if self.is_rare_inside(case, from_day) => push("rare_issuer", "context", 0.0, false),
+                    _ => {}
+                }
             }
             if now - certificate.not_after > 14 * 3600 {
                 push("out_of_validity", "trust", 0.05, false);
@@ -351,6 +363,15 @@ impl Oracle {
         let all = change.from_certificate.into_iter().chain(latest).map(|number| &world.certificates[number]);
         let of_issuer: Vec<_> = all.filter(|known| issuer_of_name(&known.issuer) == change.from).collect();
         of_issuer.iter().find(|known| known.name == name).or(of_issuer.first()).copied()
+    }
+
+    fn is_rare_inside(&self, case: &Case<'_>, from_day: i64) -> bool {
+        let issuer = case.certificate.and_then(|(_, certificate)| name_id(&certificate.issuer));
+        let Some(subject) = issuer.map(|issuer| &self.issuers[&issuer]) else { return false };
+        subject.count("clients", from_day) == 0
+            && subject.count("internal", from_day) <= 1
+            && subject.count("domains", from_day) <= 2
+            && subject.first.is_some_and(|first| first.after_learning && case.it.time - first.at < 7 * DAY)
     }
 
     fn is_rare(&self, case: &Case<'_>, from_day: i64) -> bool {

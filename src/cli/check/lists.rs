@@ -9,7 +9,7 @@ use crate::enrich::{checks, instead_of_check};
 use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
 use crate::knowledge::names::RankReport;
 use crate::knowledge::pem::PemReport;
-use crate::knowledge::registrations::ListReport;
+use crate::knowledge::registrations::{ListReport, index};
 use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of, suffix};
 use crate::model::EventTime;
 use crate::rdap::{RdapSettings, Servers};
@@ -19,8 +19,12 @@ const MAX_NAMED: usize = 10;
 
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("lists");
-    section.fact("public CAs", format!("{} names, built in", PublicCas::builtin().len()));
     let (reports, errors) = check_feeds(&checked.config, now());
+    let cas = match reports.public_cas {
+        Some(names) => format!("{names} names, from trust.public_cas"),
+        None => format!("{} names, built in", PublicCas::builtin().len()),
+    };
+    section.fact("public CAs", cas);
     if checked.config.knowledge.feeds.is_empty() {
         section.fact("feeds", "none; name threat feeds in knowledge.feeds");
     }
@@ -93,6 +97,9 @@ fn unknown_exceptions(section: &mut Section, config: &Config) {
             section.warning(format!("{place}: there is no {kind} `{value}`: nothing is excepted"));
         } else if let Some(instead) = instead_of_check(value).filter(|_| entry.kind == AllowKind::Finding) {
             section.warning(format!("{place}: `{value}` cannot be excepted as a whole, nothing is: {instead}"));
+        } else if entry.is_for_everybody() {
+            section
+                .warning(format!("{place}: everybody can have a name below `{value}`, and all of them are excepted"));
         }
     }
 }
@@ -107,11 +114,13 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
         let rows = if rows.is_empty() { "no row that can be used".to_owned() } else { rows.join(", ") };
         section.fact(what, format!("{path}: {format}: {rows}{}", age(report)));
     }
-    if let Some(error) = &report.error {
-        section.problem(format!("{path}: {error}"));
+    match &report.error {
+        Some(error) => section.problem(format!("{path}: {error}")),
+        None if report.is_empty() => section.warning(format!("{path}: the file is empty")),
+        None => {}
     }
     if report.bad > 0 {
-        let first = report.first_bad.iter().map(|row| format!("line {}: {}", row.row, row.problem));
+        let first = report.first_bad.iter().map(|row| format!("{} {}: {}", report.unit, row.row, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad));
     }
@@ -121,11 +130,17 @@ fn feed(section: &mut Section, what: &str, report: &FeedReport) {
              if these are registrations, a header `domain,registered` says so"
         ));
     }
+    for column in report.unused_columns.iter().filter(|column| column.is_meant).take(MAX_NAMED) {
+        section.fact(what, format!("{path}: {column}: {}", column.why));
+    }
+    if let Some(unused) = report.unused_words() {
+        section.warning(format!("{path}: {unused}"));
+    }
     for (reason, rows) in report.unsupported_by_reason.iter().take(MAX_NAMED) {
         section.fact("unsupported", format!("{path}: {reason}: {rows}"));
     }
     for row in report.first_unsupported.iter().take(MAX_NAMED) {
-        section.fact("unsupported", format!("{path}:{}: {}", row.row, row.what));
+        section.fact("unsupported", format!("{path}: {} {}: {}", report.unit, row.row, row.what));
     }
 }
 
@@ -165,7 +180,13 @@ fn list(section: &mut Section, what: &str, report: &ListReport) {
         });
         let bytes = report.index_bytes.map(|bytes| format!("{bytes} bytes"));
         let more: String = [without_date, days, bytes].into_iter().flatten().map(|part| format!("; {part}")).collect();
-        section.fact(what, format!("{path}: {shape}: {} rows{more}", report.rows));
+        // Opening it looks at its beginning alone.
+        let whole = report.index_bytes.filter(|_| report.error.is_none()).map(|_| index::verify(&report.path));
+        let compared = if matches!(whole, Some(Ok(()))) { "; all of it is as it was built, by SHA-256" } else { "" };
+        section.fact(what, format!("{path}: {shape}: {} rows{more}{compared}", report.rows));
+        if let Some(Err(error)) = whole {
+            section.problem(format!("{path}: {error}"));
+        }
     }
     if let Some(error) = &report.error {
         section.warning(format!("{path}: cannot be used: {error}"));
@@ -174,7 +195,7 @@ fn list(section: &mut Section, what: &str, report: &ListReport) {
         section.warning(format!("{path}: holds no entry that can be used"));
     }
     if report.bad_rows > 0 {
-        let first = report.first_bad_rows.iter().map(|row| format!("line {}: {}", row.line, row.problem));
+        let first = report.first_bad_rows.iter().map(|row| format!("{} {}: {}", report.unit, row.line, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
         section.warning(format!("{path}: {} rows are left out: {first}", report.bad_rows));
     }

@@ -36,7 +36,7 @@ pub(super) fn read(head: &[u8], whole: bool) -> Result<Found, String> {
         return Ok(Found { form: "DER", leaf, others: Vec::new() });
     }
     let (mut found, mut foreign) = (Vec::new(), Vec::new());
-    let text = without_indent(head);
+    let text = only_blocks(head);
     for (index, block) in Pem::iter_from_buffer(&text).take(MAX_CERTIFICATES).enumerate() {
         let number = index + 1;
         let block = block.map_err(|error| format!("block {number} of the PEM cannot be read: {error}"))?;
@@ -63,14 +63,23 @@ fn is_der(head: &[u8]) -> bool {
 }
 
 fn is_pem(head: &[u8]) -> bool {
-    // A log line may hold PEM; what begins like a log is one.
+    // A log line may hold PEM; what begins like a log is one. Bundles of certificates begin with remarks.
     let begins = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    !begins.starts_with(b"{") && !begins.starts_with(b"#") && memchr::memmem::find(head, b"-----BEGIN ").is_some()
+    let is_log = [&b"{"[..], b"#separator", b"#fields", b"#path"].iter().any(|start| begins.starts_with(start));
+    !is_log && memchr::memmem::find(head, b"-----BEGIN ").is_some()
 }
 
-/// PEM is often indented, in configuration files and mails.
-fn without_indent(text: &[u8]) -> Vec<u8> {
-    text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_start).collect::<Vec<_>>().join(&b'\n')
+/// The lines of PEM by themselves: it is often indented, in configuration files and mails, and what stands between need
+/// not even be text.
+fn only_blocks(text: &[u8]) -> Vec<u8> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut is_within = false;
+    let lines = text.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| {
+        let (begins, ends) = (line.starts_with(b"-----BEGIN "), line.starts_with(b"-----END "));
+        is_within = (is_within || begins) && !ends;
+        is_within || ends
+    });
+    lines.collect::<Vec<_>>().join(&b'\n')
 }
 
 fn is_certificate_label(label: &str) -> bool {

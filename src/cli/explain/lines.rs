@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::decode::{DecodeContext, Detected, Format, decode, detect};
+use crate::knowledge::feeds::{UTF16, is_utf16};
 use crate::model::{Batch, Body, Log, Record, SourceInfo, StreamKey};
 use crate::source::tail::stream_key;
 use crate::source::{LineReader, Lines, Reader, Splitter};
@@ -118,6 +119,9 @@ pub(super) fn nothing_found(head: &[u8], unreadable: &[Unreadable], others: &BTr
     if !others.is_empty() {
         let kinds: Vec<_> = others.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         return format!("holds no record about TLS ({}); {WANTED}", kinds.join(", "));
+    }
+    if is_utf16(head) {
+        return UTF16.trim_start_matches("it ").to_owned();
     }
     if std::str::from_utf8(head).is_err_and(|error| error.error_len().is_some()) || head.contains(&0) {
         return format!("is binary data and no certificate; {WANTED}");

@@ -25,6 +25,9 @@ pub(super) fn prune(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     }
     let store = StateStore::open(&directory)?;
+    if store.has_open_journal()? {
+        return Err(StateError::NotClosed { path: directory }.into());
+    }
     let Some(now) = store.clock()?.and_then(|clock| clock.now()) else {
         eprintln!("nothing to forget: this state has not seen a record yet");
         return Ok(ExitCode::Success);

@@ -4,7 +4,7 @@ use super::entry::EntryObject;
 use super::table::TextTable;
 use super::{ExitCode, Place, with_room_for_all};
 use crate::cli::terminal::{json_line, write_stdout};
-use crate::config::Config;
+use crate::config::{Config, public_cas};
 use crate::history::{Entry, History, HistoryTable, IssuerEntry, Rarity, Table, Weighted};
 use crate::knowledge::PublicCas;
 use crate::model::{DistinguishedName, EventTime, Id128, organization_id};
@@ -53,7 +53,7 @@ pub(super) fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let from_day = history.from_day(clock);
     let mut shown = match arguments.what {
         What::Issuers => {
-            let judge = Judge::new(&history, &config, clock);
+            let judge = Judge::new(&history, &config, clock)?;
             let mut issuers = few_first(history.issuers(), "clients", from_day);
             issuers.retain(|(id, entry, _)| !arguments.rare || judge.is_rare(*id, entry) == Some(true));
             issuers.truncate(arguments.limit);
@@ -184,17 +184,20 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(history: &'a History, config: &Config, clock: EventTime) -> Self {
+    fn new(history: &'a History, config: &Config, clock: EventTime) -> anyhow::Result<Self> {
         let active_clients = history.active_clients(clock);
-        let rarity = Rarity { clock, active_clients, new_days: config.encode_settings().enrich.new_days };
+        let new_days = config.encode_settings().enrich.new_days;
+        let rarity = Rarity { clock, active_clients, new_days, whole: false };
         let learning = history.learning_reason(clock).is_some();
-        Self { history, rarity, from_day: history.from_day(clock), learning, public_cas: PublicCas::builtin() }
+        Ok(Self { history, rarity, from_day: history.from_day(clock), learning, public_cas: public_cas(config)? })
     }
 
-    /// `None` where that cannot be said: of organisations, of public CAs, of names that were cut, and while learning.
+    /// `None` where that cannot be said: of organisations, of public CAs, of names that were cut, of what was only met
+    /// within, and while learning.
     fn is_rare(&self, id: Id128, entry: &IssuerEntry) -> Option<bool> {
         let name = entry.label.as_deref().and_then(|label| name_of(id, label))?;
-        if self.learning || self.public_cas.find(&name).is_some() {
+        let only_within = entry.clients.observers().is_empty() && !entry.internal_clients.observers().is_empty();
+        if self.learning || only_within || self.public_cas.find(&name).is_some() {
             return None;
         }
         let organization = organization_id(&name).and_then(|id| self.history.issuers().peek(id));

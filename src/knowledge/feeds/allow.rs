@@ -1,6 +1,7 @@
 //! The user's own exceptions, `kind,value,reason,expires`: what is known to be harmless here. They make evidence weigh
 //! less and never hide it, and the reason is said on the record.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::Path;
@@ -11,8 +12,8 @@ use super::columns::split;
 use super::index::Entry;
 use super::indicator::{name, name_key};
 use super::report::{FeedReport, Tally};
-use super::{when, written_name};
-use crate::knowledge::suffix::registrable_domain;
+use super::{UTF16, is_utf16, when, written_name};
+use crate::knowledge::suffix::{controlling_domain, registrable_domain};
 use crate::model::{Address, Certificate, EventTime, Id128, Sha1Digest, Sha256Digest};
 
 /// Exceptions, by what they except.
@@ -86,10 +87,11 @@ impl AllowList {
         match read {
             Err(error) => report.error = Some(format!("cannot be read: {error}")),
             Ok(length) if length as u64 > MAX_BYTES => report.error = Some("larger than 64 MiB".to_owned()),
+            Ok(_) if is_utf16(&bytes) => report.error = Some(UTF16.to_owned()),
             Ok(_) => {}
         }
         report.version = Some(Id128::of(&bytes));
-        let text = String::from_utf8_lossy(&bytes);
+        let text = String::from_utf8_lossy(if report.error.is_none() { &bytes[..] } else { &[] });
         let (list, tally, taken) = Self::parse(&text, now);
         report.set_tally(tally);
         report.context = taken;
@@ -224,8 +226,7 @@ impl AllowEntry {
             AllowKind::Issuer => Key::Issuer(written_name::parse(value).ok_or("the value is no issuer")?.key()),
             AllowKind::Domain => {
                 let key = name(value)?.key;
-                let domain = value.trim_start_matches("*.").trim_start_matches('.');
-                if domain.is_ascii() && registrable_domain(domain).is_none() {
+                if domain_of(value).is_some_and(|domain| registrable_domain(&domain).is_none()) {
                     return Err("the value is a public suffix: below it are everybody's names");
                 }
                 Key::Name(key)
@@ -234,6 +235,12 @@ impl AllowEntry {
             AllowKind::Finding => Key::Finding(value.into()),
             AllowKind::Address => return Ok(None),
         }))
+    }
+
+    /// Whether it is for a suffix below which everybody can have a name, such as that of a hosting provider.
+    pub fn is_for_everybody(&self) -> bool {
+        let is_suffix = |domain: Cow<'_, str>| controlling_domain(&domain).is_none();
+        self.kind == AllowKind::Domain && domain_of(&self.value).is_some_and(is_suffix)
     }
 
     fn holds_at(&self, at: Option<EventTime>) -> bool {
@@ -271,6 +278,12 @@ impl AllowKind {
         ];
         ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(text))
     }
+}
+
+/// The domain of an exception, as suffixes are spelled.
+fn domain_of(value: &str) -> Option<Cow<'_, str>> {
+    let domain = value.trim_start_matches("*.").trim_start_matches('.');
+    if domain.is_ascii() { Some(domain.into()) } else { idna::domain_to_ascii(domain).ok().map(Cow::Owned) }
 }
 
 fn is_header(line: &str) -> bool {
@@ -322,7 +335,18 @@ mod tests {
         for value in ["https://evil5.example/", "192.0.2.1", "evil example"] {
             assert!(!problem(value).contains("public suffix"), "{value}: {}", problem(value));
         }
-        assert!(problem("co.uk").contains("public suffix") && problem("*.co.uk").contains("public suffix"));
+        for value in ["co.uk", "*.co.uk", "公司.cn"] {
+            assert!(problem(value).contains("public suffix"), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_exception_for_a_provider_s_suffix_is_one_for_everybody() {
+        let text =
+            "domain,github.io,x,\ndomain,*.Duckdns.org,x,\ndomain,example.github.io,x,\nfinding,self_signed,x,\n";
+        let (list, _, _) = AllowList::parse(text, EventTime(0));
+        assert_eq!(list.iter().map(AllowEntry::is_for_everybody).collect::<Vec<_>>(), [true, true, false, false]);
+        assert_eq!(list.of_name("somebody.github.io", None).len(), 1);
     }
 
     proptest! {

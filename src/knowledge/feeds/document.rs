@@ -25,6 +25,51 @@ pub(super) struct Loose<'a>(pub(super) Cow<'a, str>);
 /// Keys that are looked at.
 const MAX_KEYS: usize = 64;
 
+/// Values of one document, as far as commas tell: as many as rows are kept. A list of that many zeros takes a hundred times
+/// the memory of its text.
+const MAX_VALUES: usize = 20_000_000;
+
+/// A document as text. What is no UTF-8 becomes `?` and costs no more than its element.
+pub(in crate::knowledge) fn text_of(mut bytes: Vec<u8>) -> Result<String, String> {
+    if memchr::memchr_iter(b',', &bytes).count() > MAX_VALUES {
+        return Err("more than 20 million values, which are too many for one document".to_owned());
+    }
+    let mut at = 0;
+    while let Some(Err(error)) = bytes.get(at..).map(std::str::from_utf8) {
+        let start = at + error.valid_up_to();
+        let end = error.error_len().map_or(bytes.len(), |length| start + length);
+        bytes.get_mut(start..end).unwrap_or_default().fill(b'?');
+        at = end;
+    }
+    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+}
+
+/// Gives the elements of a list to `take`, numbered from 1, and keeps none of them.
+pub(super) fn for_each<'a>(list: &'a str, take: impl FnMut(u32, &'a RawValue)) -> Result<(), serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(list);
+    deserializer.deserialize_seq(EachVisitor(take))?;
+    deserializer.end()
+}
+
+struct EachVisitor<F>(F);
+
+impl<'a, F: FnMut(u32, &'a RawValue)> Visitor<'a> for EachVisitor<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(mut self, mut sequence: A) -> Result<(), A::Error> {
+        let mut number: u32 = 0;
+        while let Some(element) = sequence.next_element()? {
+            number = number.saturating_add(1);
+            (self.0)(number, element);
+        }
+        Ok(())
+    }
+}
+
 /// The elements of a list, each to be read by itself, so that an odd one costs itself only; `None` for what is no list.
 pub(super) fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(raw.get()).ok()
@@ -203,5 +248,40 @@ impl<'de> Visitor<'de> for LooseVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Cow::Borrowed(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_of_too_many_values_is_refused_before_it_takes_their_memory() {
+        let zeros = |count: usize| [b"[0".to_vec(), b",0".repeat(count), b"]".to_vec()].concat();
+        assert!(text_of(zeros(MAX_VALUES)).is_ok());
+        assert!(text_of(zeros(MAX_VALUES + 1)).unwrap_err().contains("20 million"));
+    }
+
+    #[test]
+    fn what_is_no_utf_8_costs_itself_only() {
+        for (bytes, text) in [
+            (&b"M\xfcller"[..], "M?ller"),
+            (b"\xff\xfe", "??"),
+            (b"a\xe2\x82", "a??"),
+            ("Mü".as_bytes(), "Mü"),
+            (b"", ""),
+        ] {
+            assert_eq!(text_of(bytes.to_vec()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn elements_are_numbered_and_what_is_no_list_is_an_error() {
+        let mut found = Vec::new();
+        for_each("[1, {\"a\": [2]}]", |number, raw| found.push((number, raw.get().to_owned()))).unwrap();
+        assert_eq!(found, [(1, "1".to_owned()), (2, "{\"a\": [2]}".to_owned())]);
+        for broken in ["{}", "[1", "[1] 2", "1"] {
+            assert!(for_each(broken, |_, _| {}).is_err(), "{broken}");
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! What a format is, the list of them, and the head of a file by which they are told apart.
 
+use std::borrow::Cow;
+
 use super::columns;
 use super::document::Shape;
+use super::report::UnusedColumn;
 use super::rows::Rows;
 use super::{
     bare_table, misp, misp_csv, misp_warninglist, plain, popularity, sslbl, sslbl_ip, sslbl_ja3, stix,
@@ -50,6 +53,11 @@ pub(super) trait Lines: Send + Sync {
     fn header_line(&self) -> Option<u32> {
         None
     }
+
+    /// Columns that hold indicators and are not used.
+    fn unused_columns(&self) -> &[UnusedColumn] {
+        &[]
+    }
 }
 
 /// Where a row ends.
@@ -64,7 +72,7 @@ pub(super) enum RowEnd {
 }
 
 /// The formats of lines, in the order in which they are tried: what says so before what only looks so.
-pub(super) const LINES: [&LineFormat; 16] = [
+pub(super) const LINES: [&LineFormat; 17] = [
     &zeek_intel::FORMAT,
     &threatfox::FORMAT,
     &urlhaus::FORMAT,
@@ -78,6 +86,7 @@ pub(super) const LINES: [&LineFormat; 16] = [
     &threatfox::WITHOUT_HEADER,
     &sslbl::WITHOUT_HEADER,
     &popularity::FORMAT,
+    &table::WITH_OTHER_NAMES,
     &suricata_dataset::FORMAT,
     &bare_table::FORMAT,
     &plain::FORMAT,
@@ -101,6 +110,8 @@ pub(super) struct Head<'a> {
 pub(super) struct Header {
     /// The names.
     pub(super) names: Vec<String>,
+    /// As it is written.
+    pub(super) text: String,
     /// Its line, where it is not in a comment.
     pub(super) line: Option<u32>,
 }
@@ -136,10 +147,19 @@ impl<'a> Head<'a> {
     pub(super) fn headers_with(&self, separator: char) -> impl Iterator<Item = Header> {
         let header = move |line: Option<u32>, text: &str| Header {
             names: columns::split_at(text, separator).iter().map(|name| columns::folded(name)).collect(),
+            text: text.to_owned(),
             line,
         };
         let comments = self.comments.iter().rev().map(move |text| header(None, text));
-        comments.chain(self.rows.first().map(|&(number, text)| header(Some(number), text)))
+        // The keys of JSON on a line are quoted as columns may be.
+        let first = self.rows.first().filter(|(_, text)| !text.starts_with(['{', '[']));
+        comments.chain(first.map(|&(number, text)| header(Some(number), text)))
+    }
+
+    /// The rows without the one that is the header, taken apart.
+    pub(super) fn cells(&self, separator: char, header: Option<u32>) -> Vec<Vec<Cow<'a, str>>> {
+        let rows = self.rows.iter().filter(|(number, _)| Some(*number) != header);
+        rows.map(|(_, line)| columns::split_at(line, separator)).collect()
     }
 
     /// Whether there are rows and two in three of them satisfy `test`.

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::hash::BuildHasher as _;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::address::Network;
 use super::rows::{Indicator, NameKey};
 use crate::knowledge::suffix::controlling_domain;
@@ -51,8 +54,60 @@ pub(super) fn read(text: &str) -> Reading {
     }
     match name(text) {
         Ok(name) => Reading::Row(Indicator::Name(name)),
+        Err(problem) if text.starts_with(PIN) => {
+            spki(text).map_or(Reading::Bad(problem), |digest| Reading::Row(Indicator::Spki(digest)))
+        }
         Err(problem) => Reading::Bad(problem),
     }
+}
+
+/// Reads the SHA-256 of a key: hexadecimal, or base64 by itself, as RFC 7469 writes a pin, or as curl does.
+pub(super) fn spki(text: &str) -> Option<Sha256Digest> {
+    let bare = |text: &str| {
+        let bytes = STANDARD.decode(text).ok()?;
+        bytes.try_into().ok().map(Sha256Digest)
+    };
+    let pin = text.strip_prefix(PIN).or_else(|| text.strip_prefix("sha256//")).or_else(|| text.strip_prefix("sha256/"));
+    Sha256Digest::parse(text).or_else(|| bare(pin.unwrap_or(text).trim_matches('"')))
+}
+
+/// What stands before the hash of a key (RFC 7469 §2.1).
+const PIN: &str = "pin-sha256=";
+
+/// Indicators of one cell; one with more is read as a whole.
+const MAX_SEVERAL: usize = 256;
+
+/// Reads a cell that is not of [`several`], and says where that is what is wrong with it.
+pub(super) fn read_one(text: &str) -> Reading {
+    let parts = || text.split([' ', ',', ';', '|']);
+    let is_several = || parts().any(|part| matches!(read(part), Reading::Row(_)));
+    match read(text) {
+        Reading::Bad(_) if parts().count() > MAX_SEVERAL => Reading::Bad("more values in one cell than are read"),
+        Reading::Bad(NOT_A_NAME) if is_several() => Reading::Bad("several values that are not of one kind"),
+        reading => reading,
+    }
+}
+
+/// Reads a cell with several indicators of one kind, with blanks, commas, semicolons or `|` between them; `None` for any
+/// other. What stands behind a URL's comma or `|` may belong to it.
+pub(super) fn several(text: &str) -> Option<Vec<Indicator>> {
+    let text = text.trim();
+    // This runs for every cell of a list.
+    if !text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b';' | b'|')) {
+        return None;
+    }
+    let are_urls = text.contains("://");
+    let is_between = |c: char| c.is_whitespace() || (!are_urls && matches!(c, ',' | ';' | '|'));
+    let parts = text.split(is_between).filter(|part| !part.is_empty());
+    let is_url = |part: &str| !are_urls || part.contains("://");
+    let read = |part: &str| match read(part) {
+        Reading::Row(found) if is_url(part) => Some(found),
+        _ => None,
+    };
+    let all: Vec<Indicator> = parts.take(MAX_SEVERAL + 1).map(read).collect::<Option<_>>()?;
+    let first = std::mem::discriminant(all.first()?);
+    let are_alike = all.iter().all(|found| std::mem::discriminant(found) == first);
+    (are_alike && (2..=MAX_SEVERAL).contains(&all.len())).then_some(all)
 }
 
 /// An indicator that was made unclickable, `evil[.]example` or `hxxps[:]//…`, as it is.

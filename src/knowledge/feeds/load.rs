@@ -7,14 +7,14 @@ use std::time::UNIX_EPOCH;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::address::NetworkTable;
-use super::document::{Shape, list_of_lines};
+use super::document::{Shape, list_of_lines, text_of};
 use super::format::{DOCUMENTS, DocumentFormat, Head, LINES, LineFormat, Lines, RowEnd};
 use super::index::Table;
 use super::names::{distinguishing, feed_name};
 use super::report::FeedReport;
 use super::rows::{MAX_ROWS, Rows};
 use super::suricata_rules::RuleSet;
-use super::{FeedFile, Feeds, Origin};
+use super::{FeedFile, Feeds, Origin, UTF16, is_utf16};
 use crate::model::EventTime;
 
 /// What the head of a file looks like.
@@ -105,8 +105,7 @@ fn load_file(path: &Path, now: EventTime) -> ReadFeed {
     report.modified = modified(path);
     match FeedFile::open(path) {
         Ok(mut file) => {
-            let read = read(&mut file, &report.feed, now, &mut rows, &mut report.format);
-            report.error = read.err();
+            report.error = read(&mut file, now, &mut rows, &mut report).err();
             report.bytes = file.length();
             report.version = Some(file.version());
         }
@@ -122,13 +121,7 @@ fn load_file(path: &Path, now: EventTime) -> ReadFeed {
     ReadFeed { rows, report }
 }
 
-fn read(
-    reader: &mut dyn Read,
-    feed: &str,
-    now: EventTime,
-    rows: &mut Rows,
-    name: &mut Option<&'static str>,
-) -> Result<(), String> {
+fn read(reader: &mut dyn Read, now: EventTime, rows: &mut Rows, report: &mut FeedReport) -> Result<(), String> {
     let said = |error: io::Error| format!("cannot be read to its end: {error}");
     let (mut bytes, mut limit) = (Vec::new(), HEAD);
     loop {
@@ -141,16 +134,23 @@ fn read(
         }
         limit *= 4;
     }
+    if is_utf16(&bytes) {
+        return Err(UTF16.to_owned());
+    }
+    if has_returns_alone(&bytes) {
+        return Err("its lines end with carriage returns alone; let them end with line feeds".to_owned());
+    }
     let text = String::from_utf8_lossy(&bytes);
-    let head = Head::new(feed, &text, bytes.len() < limit);
+    let head = Head::new(&report.feed, &text, bytes.len() < limit);
     if let Some((format, lines)) = line_format(&head) {
-        *name = Some(format.name);
+        report.format = Some(format.name);
+        report.unused_columns = lines.unused_columns().to_vec();
         drop(text);
         return read_lines(reader, bytes, &*lines, now, rows);
     }
     if head.rows.is_empty() {
         // A feed on a day without entries.
-        *name = Some("nothing but comments");
+        report.format = Some(FeedReport::NOTHING);
         return Ok(());
     }
     if !is_document(&head) {
@@ -161,20 +161,30 @@ fn read(
     if bytes.len() as u64 > MAX_DOCUMENT {
         return Err("larger than 256 MiB, which is too much for one document".to_owned());
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text_of(bytes)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let broken = |error: serde_json::Error| format!("not JSON of that format: {error}");
     let list;
     let (text, shape) = match Shape::of(text) {
         Ok(shape) => (text, shape),
         Err(error) => {
-            list = list_of_lines(text).ok_or_else(|| broken(error))?;
+            list = text_of(list_of_lines(text).ok_or_else(|| broken(error))?.into_bytes())?;
             (&*list, Shape::of(&list).map_err(broken)?)
         }
     };
     let format = document_format(&shape).ok_or("a JSON document of no format that certsift knows")?;
-    *name = Some(format.name);
+    report.format = Some(format.name);
+    report.unit = "element";
     (format.read)(text, rows).map_err(broken)
+}
+
+/// Whether lines end as they did on a Macintosh: all of them would be one. JSON may have any blanks between its values.
+fn has_returns_alone(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii();
+    memchr::memchr(b'\n', bytes).is_none()
+        && text.contains(&b'\r')
+        && !text.starts_with(b"{")
+        && !text.starts_with(b"[")
 }
 
 /// Whether a whole line is neither blank nor a comment.

@@ -16,7 +16,7 @@ use super::format::DocumentFormat;
 use super::indicator::{self, Reading};
 use super::rows::{Indicator, Row, Rows};
 use super::{when, written_name};
-use crate::model::{Serial, Sha1Digest, Sha256Digest};
+use crate::model::{Ja3, Serial, Sha1Digest, Sha256Digest};
 
 pub(super) const FORMAT: DocumentFormat = DocumentFormat {
     name: "MISP",
@@ -118,8 +118,13 @@ impl<'a> Reader<'_> {
         if let Some(event) = wrapped.event {
             self.event(event);
         }
-        if let Some(export) = wrapped.response.filter(|_| depth < MAX_DEPTH) {
-            self.export(export, depth + 1);
+        match wrapped.response {
+            Some(export) if depth < MAX_DEPTH => self.export(export, depth + 1),
+            Some(_) => {
+                self.number = self.number.saturating_add(1);
+                self.rows.bad(self.number, "a response within too many others");
+            }
+            None => {}
         }
         match wrapped {
             Wrapped { event: None, response: None, attributes: None } => self.attribute(raw, ""),
@@ -237,7 +242,8 @@ pub(super) fn add(number: u32, attribute: &Attribute<'_>, info: &str, rows: &mut
         // Where attacks come from; here servers are looked up.
         "ip-src" => (network(value, None), true),
         "ip-src|port" => (network_and_port(value), true),
-        "ja3-fingerprint-md5" => return rows.context(),
+        // What a client offers; many clients offer the same.
+        "ja3-fingerprint-md5" => (Ja3::parse(value).map(Indicator::Ja3).map_or(NOT_ONE, Reading::Row), true),
         other => return rows.unsupported(number, other),
     };
     let found = match reading {

@@ -4,10 +4,11 @@
 
 use regex::RegexBuilder;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Standing;
 use super::address::Network;
-use super::document::{Loose, Shape};
+use super::document::{Loose, Shape, for_each};
 use super::format::DocumentFormat;
 use super::indicator::{self, Reading};
 use super::rows::{Indicator, NameKey, PatternTest, Row, Rows};
@@ -24,9 +25,8 @@ struct WarningList<'a> {
     name: Loose<'a>,
     #[serde(rename = "type", borrow)]
     kind: Loose<'a>,
-    /// An entry that is no text costs itself only.
     #[serde(borrow)]
-    list: Vec<Loose<'a>>,
+    list: &'a RawValue,
 }
 
 /// What all entries of one list share.
@@ -48,10 +48,11 @@ fn read(text: &str, rows: &mut Rows) -> Result<(), serde_json::Error> {
     let WarningList { name, kind, list: entries } = serde_json::from_str(text)?;
     let standing = if is_popularity(&name.0, &kind.0) { Standing::WellKnown } else { Standing::Category };
     let list = List { name: &name.0, standing };
-    for (number, value) in (1..).zip(&entries) {
+    for_each(entries.get(), |number, entry| {
+        // An entry that is no text costs itself only.
+        let value: Loose<'_> = serde_json::from_str(entry.get()).unwrap_or_default();
         list.read(number, value.0.trim(), &kind.0, rows);
-    }
-    Ok(())
+    })
 }
 
 impl List<'_> {

@@ -17,7 +17,7 @@
 //! | `misp_warninglist` | MISP warning lists: what is popular or of a kind, and said beside a hit only |
 //! | `stix` | STIX 2.1 bundles, and objects without one |
 //! | `threatfox`, `urlhaus` | abuse.ch ThreatFox and URLhaus |
-//! | `table` | any CSV whose header names its columns, C2IntelFeeds among them |
+//! | `table` | any CSV whose header names its columns, C2IntelFeeds among them; `choice` says which columns are used |
 //! | `bare_table` | CSV without a header, whose columns are told by what stands in them |
 //! | `popularity` | lists of popular names with their rank, such as Tranco |
 //! | `plain` | one hash, name, address or network on a line, in the spellings of blocklists |
@@ -30,6 +30,7 @@
 mod address;
 mod allow;
 mod bare_table;
+mod choice;
 mod columns;
 mod document;
 mod format;
@@ -73,11 +74,13 @@ use serde::Serialize;
 
 use crate::model::EventTime;
 pub use allow::{AllowEntry, AllowKind, AllowList};
+pub(super) use document::text_of;
 pub use load::{ReadFeed, Recognised};
 pub use lookup::SessionNames;
 pub(super) use opened::FeedFile;
+pub(crate) use opened::{UTF16, is_utf16};
 pub(super) use own_list::read_own_list;
-pub use report::{BadFeedRow, FeedReport, Kept, UnsupportedRow};
+pub use report::{BadFeedRow, FeedReport, Kept, UnsupportedRow, UnusedColumn};
 
 /// The rows of all feeds, indexed.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::columns::split;
 use super::report::{FeedReport, Tally};
+use super::{UTF16, is_utf16};
 use crate::model::Id128;
 
 /// Reads such a list. `take` takes the columns of each row and says what is wrong with one; `header` says whether the
@@ -29,11 +30,12 @@ pub(in crate::knowledge) fn read_own_list(
         Ok(length) if length as u64 > max_bytes => {
             report.error = Some(format!("larger than {} MiB", max_bytes >> 20));
         }
+        Ok(_) if is_utf16(&bytes) => report.error = Some(UTF16.to_owned()),
         Ok(_) => {}
     }
     report.version = Some(Id128::of(&bytes));
     let mut tally = Tally::default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(if report.error.is_none() { &bytes[..] } else { &[] });
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut is_first = true;
     for (row, line) in (1..).zip(text.lines()) {

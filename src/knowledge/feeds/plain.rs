@@ -22,6 +22,9 @@ pub(super) const FORMAT: LineFormat = LineFormat {
     },
 };
 
+/// Addresses to which hosts files send the names that they block.
+pub(super) const SINKS: [&str; 6] = ["127.0.0.1", "0.0.0.0", "::1", "::", "fe80::1%lo0", "255.255.255.255"];
+
 /// A list, and what its first comments say of all of it.
 struct List {
     label: String,
@@ -101,7 +104,7 @@ fn read(line: &str) -> Parsed<'_> {
     }
     let mut words = line.split_whitespace();
     match (words.next(), words.next()) {
-        (Some("127.0.0.1" | "0.0.0.0" | "::1" | "::" | "fe80::1%lo0" | "255.255.255.255"), Some(host)) => {
+        (Some(sink), Some(host)) if SINKS.contains(&sink) => {
             match indicator::name(host) {
                 Ok(name) => Parsed::One(Reading::Row(Indicator::Name(name)), remark),
                 // `localhost` and its like.

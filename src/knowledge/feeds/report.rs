@@ -1,6 +1,7 @@
 //! What became of a feed.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{MatchKind, Standing};
@@ -15,6 +16,8 @@ pub struct FeedReport {
     pub feed: String,
     /// Its format, for people; `None` when none was recognised.
     pub format: Option<&'static str>,
+    /// What rows are counted by: `line`, or in a document `element`.
+    pub unit: &'static str,
     /// Rows that accuse, by what they list.
     pub used: BTreeMap<MatchKind, u64>,
     /// Rows that only explain.
@@ -31,6 +34,8 @@ pub struct FeedReport {
     pub bad: u64,
     /// The first of them, at most [`FeedReport::MAX_BAD`].
     pub first_bad: Vec<BadFeedRow>,
+    /// Columns of a table that hold indicators and are not used.
+    pub unused_columns: Vec<UnusedColumn>,
     /// The earliest day on which a row was listed.
     pub oldest: Option<EventTime>,
     /// The latest.
@@ -54,6 +59,19 @@ pub struct Kept {
     pub why: String,
     /// Since when.
     pub since: EventTime,
+}
+
+/// A column that holds names, addresses or hashes of which it is not sure that they are what is listed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnusedColumn {
+    /// Which one it is, counted from 1.
+    pub number: usize,
+    /// Its name in the header, folded.
+    pub name: Option<String>,
+    /// Why it is not used.
+    pub why: &'static str,
+    /// Whether its own name says so.
+    pub is_meant: bool,
 }
 
 /// A row that could not be read.
@@ -93,6 +111,8 @@ pub(super) struct Tally {
 const MAX_REASONS: usize = 64;
 
 impl FeedReport {
+    /// What a file without rows is called.
+    pub(super) const NOTHING: &str = "nothing but comments";
     /// How many bad rows are kept for messages.
     pub const MAX_BAD: usize = 5;
     /// How many unsupported rows are kept for messages.
@@ -104,6 +124,7 @@ impl FeedReport {
             path: path.to_owned(),
             feed: feed.to_owned(),
             format: None,
+            unit: "line",
             used: BTreeMap::new(),
             context: 0,
             unsupported: 0,
@@ -112,6 +133,7 @@ impl FeedReport {
             expired: 0,
             bad: 0,
             first_bad: Vec::new(),
+            unused_columns: Vec::new(),
             oldest: None,
             newest: None,
             modified: None,
@@ -128,6 +150,19 @@ impl FeedReport {
         self.error.is_none() && (rows > 0 || (self.bad == 0 && self.bytes > 0))
     }
 
+    /// What is said of the columns that are not used, but for those whose names say so themselves.
+    pub fn unused_words(&self) -> Option<String> {
+        let doubtful = || self.unused_columns.iter().filter(|column| !column.is_meant);
+        let words: Vec<_> = doubtful().map(|column| format!("{column}: {}", column.why)).collect();
+        let remedy = "what is meant is used with a header that calls it `domain`, `ip`, `sha256` or the like";
+        (!words.is_empty()).then(|| format!("{}; {remedy}", words.join("; ")))
+    }
+
+    /// Whether a feed was read and holds nothing whatever, which is no day without entries.
+    pub fn is_empty(&self) -> bool {
+        self.error.is_none() && self.format == Some(Self::NOTHING) && self.bytes == 0
+    }
+
     /// Rows that accuse, of all kinds.
     pub fn used_total(&self) -> u64 {
         self.used.values().sum()
@@ -137,8 +172,10 @@ impl FeedReport {
     pub(super) fn fail(&mut self, why: String) {
         *self = Self {
             format: self.format,
+            unit: self.unit,
             bad: self.bad,
             first_bad: std::mem::take(&mut self.first_bad),
+            unused_columns: std::mem::take(&mut self.unused_columns),
             modified: self.modified,
             bytes: self.bytes,
             version: self.version,
@@ -162,6 +199,15 @@ impl FeedReport {
         self.expired = tally.expired;
         self.oldest = tally.oldest;
         self.newest = tally.newest;
+    }
+}
+
+impl fmt::Display for UnusedColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "column {} (`{name}`) is not used", self.number),
+            None => write!(f, "column {} is not used", self.number),
+        }
     }
 }
 

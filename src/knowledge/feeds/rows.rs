@@ -8,7 +8,7 @@ use regex::Regex;
 use super::address::Network;
 use super::index::Entry;
 use super::report::Tally;
-use super::suricata_rules::Rule;
+use super::suricata_rules::{Revision, Rule};
 use super::{MatchKind, Standing};
 use crate::model::{DistinguishedName, EventTime, Id128, Ja3, Serial, Sha1Digest, Sha256Digest};
 
@@ -119,6 +119,8 @@ pub(super) struct Rows {
     pub(super) certificates: [Vec<Entry<u128>>; KEYS],
     pub(super) networks: Vec<(Network, Option<u16>, Entry<()>)>,
     pub(super) rules: Vec<Rule>,
+    /// Rules that are unsupported; earlier revisions of them do not hold any more.
+    pub(super) unsupported_rules: Vec<Revision>,
     pub(super) patterns: Vec<Pattern>,
     pub(super) tally: Tally,
     now: Option<EventTime>,
@@ -272,6 +274,7 @@ impl Rows {
         );
         self.patterns.extend(other.patterns.into_iter().map(|p| Pattern { note: p.note + first_note, ..p }));
         self.rules.append(&mut other.rules);
+        self.unsupported_rules.append(&mut other.unsupported_rules);
         self.tally.add(other.tally);
     }
 

@@ -1,13 +1,13 @@
 //! Suricata's datasets as JSON (since 8.0): objects, one on a line or in one list, of which one value is compared. Which
-//! key holds it is said in the rule only, so the first value that can be looked up is taken.
+//! key holds it is said in the rule only, so the first value that can be looked up is taken; a host or a URL only where
+//! there is nothing else, since it may be who met the rest or where that is reported.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
-use super::document::{Loose, Shape};
+use super::document::{Loose, Shape, for_each};
 use super::format::{DocumentFormat, Head, LineFormat, Lines};
 use super::indicator::{self, Reading};
 use super::rows::Rows;
@@ -25,13 +25,11 @@ pub(super) const LINES: LineFormat = LineFormat {
 pub(super) const DOCUMENT: DocumentFormat = DocumentFormat {
     name: "Suricata dataset, JSON",
     recognise: |shape: &Shape| shape.is_list && has_value_key(shape),
-    read: |text: &str, rows: &mut Rows| {
-        let objects: Vec<&RawValue> = serde_json::from_str(text)?;
-        (1..).zip(objects).for_each(|(number, object)| read_object(number, object.get(), rows));
-        Ok(())
-    },
+    read: |text: &str, rows: &mut Rows| for_each(text, |number, object| read_object(number, object.get(), rows)),
 };
 
+/// Keys that may describe what stands under another one, the less likely first.
+const DESCRIBING: [&str; 3] = ["hostname", "host", "url"];
 /// Keys under which values stand.
 const VALUES: [&str; 14] = [
     "domain",
@@ -96,21 +94,25 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (mut found, mut label) = (None, Cow::Borrowed(""));
+        let (mut found, mut label) = (None::<(usize, Cow<'_, str>, bool)>, Cow::Borrowed(""));
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             if LABELS.contains(&&*key) {
                 label = map.next_value::<Loose<'de>>()?.0;
-            } else if found.is_none() && VALUES.contains(&&*key) {
+            } else if VALUES.contains(&&*key) {
                 let value = map.next_value::<Loose<'de>>()?.0;
                 let serial = key == "serial";
-                found = (serial || !matches!(indicator::read(&value), Reading::Bad(_))).then_some((value, serial));
+                let rank = DESCRIBING.iter().position(|other| *other == key).map_or(0, |at| at + 1);
+                let is_better = found.as_ref().is_none_or(|(known, ..)| rank < *known);
+                if is_better && (serial || !matches!(indicator::read(&value), Reading::Bad(_))) {
+                    found = Some((rank, value, serial));
+                }
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
         match found {
-            Some((value, true)) => suricata_dataset::add_serial(self.number, &value, &label, self.rows),
-            Some((value, false)) => suricata_dataset::add(self.number, &value, &label, self.rows),
+            Some((_, value, true)) => suricata_dataset::add_serial(self.number, &value, &label, self.rows),
+            Some((_, value, false)) => suricata_dataset::add(self.number, &value, &label, self.rows),
             None => self.rows.bad(self.number, "none of its values can be looked up"),
         }
         Ok(())

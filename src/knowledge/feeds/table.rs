@@ -1,15 +1,17 @@
 //! Any CSV whose header, in a comment or in the first row, names its columns: C2IntelFeeds' `#domain,ioc` and
-//! `#ip,ioc`, and lists of one's own, such as `serial,issuer,label` or `sha1;sha256;domain`. Every column that lists
-//! something is used; between columns stands a comma, a semicolon or a tab.
+//! `#ip,ioc`, and lists of one's own, such as `serial,issuer,label` or `sha1;sha256;domain`. Which columns are used is told
+//! by `choice`; between columns stands a comma, a semicolon or a tab. A cell may hold several indicators of one kind.
 
 use super::Standing;
-use super::columns::{SEPARATORS, split_at};
-use super::format::{Head, Header, LineFormat, Lines};
+use super::choice::{self, Choice};
+use super::columns::{self, SEPARATORS, split_at};
+use super::format::{self, Head, Header, LineFormat, Lines};
 use super::indicator::{self, Reading};
+use super::report::UnusedColumn;
 use super::rows::{Indicator, Row, Rows};
 use super::threatfox::MIN_CONFIDENCE;
 use super::{when, written_name};
-use crate::model::{Serial, Sha256Digest};
+use crate::model::Serial;
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "CSV with named columns",
@@ -17,33 +19,25 @@ pub(super) const FORMAT: LineFormat = LineFormat {
     recognise: |head: &Head<'_>| {
         SEPARATORS.iter().find_map(|&separator| {
             let header = head.headers_with(separator).find(is_header)?;
-            Some(Box::new(Table::of(&header, separator)) as Box<dyn Lines>)
+            Some(Box::new(Table::of(&header, head, separator)) as Box<dyn Lines>)
         })
     },
 };
 
-/// Columns that hold a hash, a name, an address or a URL.
-const ANY: [&str; 18] = [
-    "sha256",
-    "sha1",
-    "hash",
-    "sslhash",
-    "fingerprint",
-    "domain",
-    "hostname",
-    "host",
-    "fqdn",
-    "sni",
-    "ip",
-    "ipaddress",
-    "dstip",
-    "cidr",
-    "indicator",
-    "ioc",
-    "iocvalue",
-    "url",
-];
-const SPKI: [&str; 3] = ["spkisha256", "spki", "pubkeysha256"];
+/// The same with a header that has one name that is known, or none: it is one by what stands in it and below it.
+pub(super) const WITH_OTHER_NAMES: LineFormat = LineFormat {
+    name: "CSV with other names of columns",
+    says_so: false,
+    recognise: |head: &Head<'_>| {
+        SEPARATORS.iter().find_map(|&separator| {
+            let header = head.headers_with(separator).find(|header| is_likely_header(header, head, separator))?;
+            Some(Box::new(Table::of(&header, head, separator)) as Box<dyn Lines>)
+        })
+    },
+};
+
+const SPKI: [&str; 8] =
+    ["spkisha256", "spki", "spkihash", "pin", "pinsha256", "spkipin", "pubkeysha256", "publickeysha256"];
 const SERIAL: [&str; 2] = ["serial", "serialnumber"];
 const SUBJECT: [&str; 2] = ["subject", "subjectdn"];
 const ISSUER: [&str; 2] = ["issuer", "issuerdn"];
@@ -63,9 +57,13 @@ const LABEL: [&str; 12] = [
 ];
 const DATE: [&str; 8] =
     ["listed", "firstseen", "date", "added", "dateadded", "firstseenutc", "listingdate", "lastseen"];
+const PORT: [&str; 2] = ["port", "dstport"];
+const EXPIRES: [&str; 3] = ["expires", "validuntil", "expirationdate"];
+const CONFIDENCE: [&str; 2] = ["confidence", "confidencelevel"];
 
-/// What a column without a value may say.
-const UNSET: [&str; 6] = ["-", "n/a", "na", "none", "null", "unknown"];
+/// Longest cell of a header that is told by what stands in it, in bytes and in words.
+const MAX_HEADER_CELL: usize = 40;
+const MAX_HEADER_WORDS: usize = 4;
 
 /// Which column is what.
 #[derive(Default)]
@@ -73,6 +71,8 @@ pub(super) struct Table {
     pub(super) separator: char,
     /// Columns that list hashes, names, addresses or URLs.
     pub(super) any: Vec<usize>,
+    /// Columns that hold the like and are not used.
+    pub(super) unused: Vec<UnusedColumn>,
     pub(super) spki: Option<usize>,
     pub(super) serial: Option<usize>,
     pub(super) subject: Option<usize>,
@@ -85,6 +85,9 @@ pub(super) struct Table {
     pub(super) header: Option<u32>,
 }
 
+/// Labels that may as well be what is listed, where nothing else is.
+const AMBIGUOUS: [&str; 3] = ["ioc", "name", "threat"];
+
 /// What one row lists.
 #[derive(Default)]
 struct Listed {
@@ -96,23 +99,17 @@ struct Listed {
 
 /// How many columns of a header list something.
 pub(super) fn indicators(header: &Header) -> usize {
-    any_columns(header).len()
+    choice::named(header).len()
         + [&SPKI[..], &SERIAL, &SUBJECT].iter().filter(|names| header.column(names).is_some()).count()
-}
-
-/// The columns of a header that hold a hash, a name, an address or a URL. `ioc` beside another of them is a label.
-fn any_columns(header: &Header) -> Vec<usize> {
-    let all = || (0..).zip(&header.names).filter(|(_, name)| ANY.contains(&name.as_str()));
-    let others: Vec<usize> = all().filter(|(_, name)| *name != "ioc").map(|(at, _)| at).collect();
-    if others.is_empty() { all().map(|(at, _)| at).collect() } else { others }
 }
 
 /// Two columns at least, all with a name: a line of prose with a comma has other words than these.
 fn is_header(header: &Header) -> bool {
     let is_known = |name: &String| {
         let name = &name.as_str();
-        let indicators = [&ANY[..], &SPKI, &SERIAL, &SUBJECT, &ISSUER].concat();
-        (indicators.contains(name), indicators.contains(name) || LABEL.contains(name) || DATE.contains(name))
+        let is_indicator =
+            choice::class_of(name).is_some() || [&SPKI[..], &SERIAL, &SUBJECT, &ISSUER].concat().contains(name);
+        (is_indicator, is_indicator || LABEL.contains(name) || DATE.contains(name))
     };
     let indicators = header.names.iter().filter(|name| is_known(name).0).count();
     let known = header.names.iter().filter(|name| is_known(name).1).count();
@@ -120,21 +117,53 @@ fn is_header(header: &Header) -> bool {
     header.names.len() > 1 && named && indicators > 0 && known > 1 && known * 2 >= header.names.len()
 }
 
+/// A row of a few words each, without a value, above rows of as many columns that hold indicators. A comment is one only
+/// with a name that is known: most of them are prose.
+fn is_likely_header(header: &Header, head: &Head<'_>, separator: char) -> bool {
+    let width = header.names.len();
+    let rows = head.cells(separator, header.line);
+    if width < 2 || !format::are_most(rows.iter().map(|row| row.len() == width)) {
+        return false;
+    }
+    let is_name = |cell: &str| {
+        cell.len() <= MAX_HEADER_CELL && cell.split_whitespace().count() <= MAX_HEADER_WORDS && !choice::is_value(cell)
+    };
+    let says_something = match header.line {
+        None => {
+            header.names.iter().any(|name| is_known(name) || choice::class_of(name).is_some() || choice::is_other(name))
+        }
+        Some(_) => header.names.iter().any(|name| !name.is_empty()),
+    };
+    says_something
+        && columns::split_at(&header.text, separator).iter().all(|cell| is_name(cell))
+        && (0..width).any(|at| choice::content(&rows, at).is_some())
+}
+
+/// Whether a name means something that is no hash, name, address or URL.
+fn is_known(name: &str) -> bool {
+    let label = LABEL.contains(&name) && !AMBIGUOUS.contains(&name);
+    label || [&SPKI[..], &SERIAL, &SUBJECT, &ISSUER, &DATE, &PORT, &EXPIRES, &CONFIDENCE].concat().contains(&name)
+}
+
 impl Table {
-    fn of(header: &Header, separator: char) -> Self {
+    fn of(header: &Header, head: &Head<'_>, separator: char) -> Self {
         let column = |names: &[&str]| header.column(names);
-        let any = any_columns(header);
+        let port = column(&PORT);
+        let lists_more = column(&SPKI).is_some() || column(&SERIAL).is_some();
+        let rows = head.cells(separator, header.line);
+        let Choice { used: any, unused } = choice::by_names(header, &rows, port.is_some(), lists_more, is_known);
         Self {
             separator,
+            unused,
             spki: column(&SPKI),
             serial: column(&SERIAL),
             subject: column(&SUBJECT),
             issuer: column(&ISSUER),
-            port: column(&["port", "dstport"]),
+            port,
             label: LABEL.iter().filter_map(|name| column(&[name])).find(|at| !any.contains(at)),
             date: column(&DATE),
-            expires: column(&["expires", "validuntil", "expirationdate"]),
-            confidence: column(&["confidence", "confidencelevel"]),
+            expires: column(&EXPIRES),
+            confidence: column(&CONFIDENCE),
             header: header.line,
             any,
         }
@@ -145,13 +174,17 @@ impl Table {
         let mut listed = Listed::default();
         for &at in &self.any {
             let text = column(Some(at));
-            if !text.is_empty() {
-                listed.take(indicator::read(text), String::new());
+            if text.is_empty() {
+                continue;
+            }
+            match indicator::several(text) {
+                Some(all) => all.into_iter().for_each(|found| listed.take(Reading::Row(found), String::new())),
+                None => listed.take(indicator::read_one(text), String::new()),
             }
         }
         let spki = column(self.spki);
         if !spki.is_empty() {
-            let digest = Sha256Digest::parse(spki).map(Indicator::Spki);
+            let digest = indicator::spki(spki).map(Indicator::Spki);
             listed.take(digest.map_or(Reading::Bad("the hash of the key is not one"), Reading::Row), String::new());
         }
         let (serial, issuer, subject) = (column(self.serial), column(self.issuer), column(self.subject));
@@ -163,11 +196,12 @@ impl Table {
         } else if !serial.is_empty() {
             let alone = Serial::parse(serial).map(Indicator::Serial);
             listed.take(of(alone, "the serial number is not one"), serial.to_owned());
-        } else if listed.is_empty() && !subject.is_empty() {
+        } else if !listed.is_empty() || self.unused.iter().any(|unused| !column(Some(unused.number - 1)).is_empty()) {
             // Beside something else names of the certificate only describe it.
+        } else if !subject.is_empty() {
             let name = written_name::parse(subject).map(Indicator::Subject);
             listed.take(of(name, "the subject is not one"), subject.to_owned());
-        } else if listed.is_empty() && !issuer.is_empty() {
+        } else if !issuer.is_empty() {
             let name = written_name::parse(issuer).map(Indicator::Issuer);
             listed.take(of(name, "the issuer is not one"), issuer.to_owned());
         }
@@ -196,7 +230,7 @@ impl Lines for Table {
         let columns = split_at(line, self.separator);
         let column = |at: Option<usize>| {
             let text = at.and_then(|at| columns.get(at)).map_or("", |column| &**column);
-            if UNSET.iter().any(|unset| text.eq_ignore_ascii_case(unset)) { "" } else { text }
+            if choice::is_unset(text) { "" } else { text }
         };
         let Listed { found, unsupported, bad } = self.listed(column);
         match (found.is_empty(), unsupported.first(), bad.first()) {
@@ -234,5 +268,9 @@ impl Lines for Table {
 
     fn header_line(&self) -> Option<u32> {
         self.header
+    }
+
+    fn unused_columns(&self) -> &[UnusedColumn] {
+        &self.unused
     }
 }

@@ -175,6 +175,11 @@ fn suricata_datasets_are_read_in_base64_and_in_json() {
         "[{{\"x\": [1], \"sha256\": \"{SHA256}\"}}, {{\"ip\": \"192.0.2.1\"}}, {{\"serial\": \"08:BB:00:EE\"}}, {{}}]"
     );
     assert_eq!(counts(&one("set.json", &list).1), (2, 1, 0, 0, 1));
+    let described =
+        r#"{"url":"https://good.example/r","host":"fine.example","domain":"evil.example","ip":"192.0.2.1"}"#;
+    let by_host = r#"{"url":"https://good.example/r","host":"worse.example"}"#;
+    let (feeds, report) = one("set.ndjson", &format!("{described}\n{by_host}\n"));
+    assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{report:?}");
 }
 
 #[test]
@@ -261,6 +266,8 @@ fn misp_events_exports_and_warning_lists_are_read() {
     for text in [&event, &wrapped, &listed] {
         let (feeds, report) = one("event.json", text);
         assert_eq!(counts(&report), (4, 4, 1, 1, 1), "{report:?}");
+        let client = feeds.of_fingerprint(crate::model::Ja3::parse("b386946a5a44d1ddcc843bc75336dfce").unwrap());
+        assert_eq!(kinds(&client), [(MatchKind::Ja3, Standing::Informative)]);
         let found = feeds.of_certificate(&by_sha1(SHA1));
         assert_eq!((found[0].label.as_deref(), found[0].row), (Some("Cobalt Strike"), 1));
         assert_eq!(kinds(&session(&feeds, "evil.example", "")), [(MatchKind::Domain, Standing::Informative)]);
@@ -396,6 +403,24 @@ fn tables_are_read_by_the_names_of_their_columns() {
     let key = format!("spki_sha256,label\n{SHA256},reused key\n");
     let with_key = certificate(|certificate| certificate.spki_sha256 = Sha256Digest::parse(SHA256));
     assert_eq!(one("keys.csv", &key).0.of_certificate(&with_key)[0].kind, MatchKind::SpkiSha256);
+    // As those write it who pin keys (RFC 7469), and curl.
+    let base64 = "h/IIXDK2osybcJ82XFU+Bye8qhC//s8v0WPPnZTTkMw=";
+    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, base64).unwrap();
+    let with_key = certificate(|certificate| certificate.spki_sha256 = Some(Sha256Digest(bytes.try_into().unwrap())));
+    let pin = format!("pin-sha256=\"{base64}\"");
+    for text in [
+        format!("spki,label\n{base64},x\n"),
+        format!("pin,label\n\"pin-sha256=\"\"{base64}\"\"\",x\n"),
+        format!("indicator,label\n{pin},x\n"),
+        format!("spki_sha256,label\nsha256//{base64},x\n"),
+        format!("{pin}\n"),
+    ] {
+        let (feeds, report) = one("keys.csv", &text);
+        assert_eq!(report.used.get(&MatchKind::SpkiSha256), Some(&1), "{text}{report:?}");
+        assert_eq!(feeds.of_certificate(&with_key)[0].kind, MatchKind::SpkiSha256);
+    }
+    let (_, report) = one("keys.csv", "spki,label\nAAAA,x\n");
+    assert_eq!(report.first_bad[0].problem, "the hash of the key is not one");
 }
 
 #[test]
@@ -467,8 +492,37 @@ fn a_file_of_no_known_kind_costs_itself_only() {
     let errors: Vec<_> = reports.iter().map(|report| report.error.is_some()).collect();
     assert_eq!(errors, [true, true, true, true, false, false], "{reports:#?}");
     assert_eq!(kinds(&session(&feeds, "evil.example", "")), [BAD_ONE]);
+    let wide: Vec<u8> = "\u{feff}evil.example\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(load(&[("wide.txt", &wide)]).1[0].error.as_deref(), Some("it is UTF-16; write it as UTF-8"));
     let (_, reports) = Feeds::load(&[PathBuf::from("no-such-feed")], now());
     assert!(reports[0].error.as_ref().unwrap().contains("cannot open"));
+}
+
+#[test]
+fn what_spoils_a_feed_is_said_and_lists_nothing() {
+    let returns = format!("# Listingdate,SHA1,Listingreason\r2024-09-02 06:17:52,{SHA1},X\r");
+    let (_, report) = one("mac.csv", &returns);
+    assert!(report.error.as_ref().unwrap().contains("carriage returns alone"), "{report:?}");
+    let attribute = r#"{"type":"domain","value":"a.example"}"#;
+    let json = format!("{{\"Event\":\r{{\"Attribute\":[{attribute}]}}}}\r");
+    assert_eq!(one("mac.json", &json).1.used_total(), 1, "JSON may have blanks of any kind");
+    let rule = |start: &str| {
+        format!("{start} tls any any -> any any (msg:\"a\"; tls.sni; content:\"evil.example\"; endswith; sid:1;)\n")
+    };
+    let (feeds, report) = one("spoilt.rules", &rule("alrt").repeat(3));
+    assert!(report.error.is_some() && feeds.is_empty(), "a keyword is no name: {report:?}");
+    let deep = format!("{}[{attribute}]{}", "{\"response\":".repeat(9), "}".repeat(9));
+    let (_, report) = one("deep.json", &deep);
+    assert_eq!((counts(&report), report.error.is_some()), ((0, 0, 0, 0, 1), true), "{report:?}");
+    let latin = [
+        b"{\"Event\":{\"info\":\"M\xfcller\",\"Attribute\":[".as_slice(),
+        attribute.as_bytes(),
+        b",{\"type\":\"domain\",\"value\":\"\xfc.example\"}]}}",
+    ]
+    .concat();
+    let (feeds, reports) = load(&[("latin.json", &latin)]);
+    assert_eq!((counts(&reports[0]), reports[0].first_bad[0].row), ((1, 0, 0, 0, 1), 2), "{reports:?}");
+    assert_eq!(session(&feeds, "a.example", "")[0].label.as_deref(), Some("M?ller"));
 }
 
 #[test]
@@ -667,6 +721,7 @@ fn one_odd_element_of_a_document_costs_itself_only() {
     let (_, report) = one("set.json", &set);
     assert_eq!((report.used_total(), report.bad, &report.error), (2, 4, &None), "{report:?}");
     assert_eq!(report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [1, 2, 3, 5]);
+    assert_eq!((report.unit, one("list.txt", "a.example\n").1.unit), ("element", "line"));
 }
 
 #[test]
@@ -745,6 +800,17 @@ fn a_rule_may_be_of_several_lines_and_its_latest_revision_counts() {
     assert_eq!((row("a.example"), row("b.example"), row("c.example")), (Some(2), Some(5), Some(11)));
     assert_eq!((row("older.example"), row("other.example"), row("end.example")), (None, Some(9), Some(14)));
     assert!(feeds.of_certificate(&by_sha1(SHA1)).is_empty(), "the later revision asks for something else");
+    // A later revision that cannot be told takes the earlier one out of force all the same, in any order.
+    let old = rule("old.example", "sid:5; rev:1;");
+    let new = rule("new.example", "flowbits:isset,x; sid:5; rev:2;");
+    for rules in [format!("{old}{new}"), format!("{new}{old}")] {
+        let (feeds, report) = one("own.rules", &rules);
+        assert_eq!((counts(&report), session(&feeds, "old.example", "").len()), ((0, 0, 2, 0, 0), 0), "{report:?}");
+        let said: Vec<_> = report.unsupported_by_reason.keys().map(String::as_str).collect();
+        assert_eq!(said, ["a later revision that is not supported", "flowbits"]);
+    }
+    let (feeds, _) = one("own.rules", &format!("{}{old}", new.replace("rev:2", "rev:0")));
+    assert_eq!(session(&feeds, "old.example", "").len(), 1, "an earlier one says nothing of it");
     // Rules that lie across the pieces in which a file is read, and one that never ends.
     let many: String = (0..40_000).map(|number| rule(&format!("h{number}.example"), "")).collect();
     let (feeds, report) = one("own.rules", &(many + &"alert tls \\\n".repeat(100_000)));
@@ -843,4 +909,150 @@ fn files_without_their_header_are_read_by_what_stands_in_them() {
     assert_eq!(report.format, Some("ThreatFox without a header"));
     let found = &session(&feeds, "evil.example", "")[0];
     assert_eq!((found.label.as_deref(), found.standing), (Some("ClearFake"), Standing::Doubtful));
+}
+
+/// Which of some names and addresses a feed accuses.
+fn accused<'a>(feeds: &Feeds, asked: &[&'a str]) -> Vec<&'a str> {
+    let is_accused = |text: &&&str| match Address::parse(text) {
+        Some(_) => !session(feeds, "", text).is_empty(),
+        None => !session(feeds, text, "").is_empty(),
+    };
+    asked.iter().filter(is_accused).copied().collect()
+}
+
+/// The columns that a report says are not used, and whether they are said to be of something else by their names.
+fn unused(report: &FeedReport) -> Vec<(usize, bool)> {
+    report.unused_columns.iter().map(|column| (column.number, column.is_meant)).collect()
+}
+
+const ASKED: [&str; 6] = ["evil.example", "worse.example", "good.example", "fine.example", "192.0.2.1", "198.51.100.7"];
+
+#[test]
+fn columns_about_what_is_listed_accuse_nobody() {
+    for name in [
+        "reference",
+        "Reference URL",
+        "source",
+        "link",
+        "nameserver",
+        "ns1",
+        "mx",
+        "registrar",
+        "report_url",
+        "sandbox",
+        "vt",
+        "cname",
+        "whois",
+        "abuse contact",
+        "as_owner",
+        "isp",
+        "something",
+        "label",
+        "comment",
+    ] {
+        for (listed, is_known) in [("domain", true), ("c2", false)] {
+            let rows = "evil.example,good.example\nworse.example,fine.example\n";
+            for text in [format!("{listed},{name}\n{rows}"), format!("# {listed},{name}\n{rows}")] {
+                // Words that nobody knows are a remark in a comment, and otherwise as good as each other.
+                if !is_known && name == "something" {
+                    continue;
+                }
+                let (feeds, report) = one("list.csv", &text);
+                assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{text}{report:?}");
+                assert_eq!(report.bad, 0, "{text}{report:?}");
+            }
+            let swapped = format!("{name},{listed}\ngood.example,evil.example\nfine.example,worse.example\n");
+            if is_known || name != "something" {
+                let (feeds, report) = one("list.csv", &swapped);
+                assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{swapped}{report:?}");
+            }
+        }
+    }
+    let (feeds, report) = one("list.csv", "c2,parked\nevil.example,good.example\nworse.example,fine.example\n");
+    assert!(feeds.is_empty() && report.error.is_some(), "nobody can tell which: {report:?}");
+    assert_eq!(unused(&report), [(1, false), (2, false)]);
+    assert!(report.unused_words().unwrap().contains("column 1 (`c2`) is not used"), "{report:?}");
+    let (feeds, report) = one("list.csv", "reference,nameserver\ngood.example,fine.example\n");
+    assert!(feeds.is_empty() && report.error.is_some(), "{report:?}");
+    let (_, report) = one("list.csv", "domain,reference,parked\nevil.example,https://good.example/,fine.example\n");
+    assert_eq!(unused(&report), [(2, true), (3, false)], "{report:?}");
+    assert!(!report.unused_words().unwrap().contains("reference"), "its name says enough");
+}
+
+#[test]
+fn without_a_header_only_the_first_column_that_lists_something_is_used() {
+    let both = format!("{SHA1},{SHA256}");
+    for (text, expected, left_out) in [
+        (
+            "evil.example,good.example,x\nworse.example,fine.example,x\n",
+            &["evil.example", "worse.example"][..],
+            &[2][..],
+        ),
+        ("evil.example,https://good.example/r\n", &["evil.example"], &[2]),
+        ("https://good.example/r,evil.example\n", &["evil.example"], &[1]),
+        ("https://evil.example/r,x\nhttps://worse.example/r,x\n", &["evil.example", "worse.example"], &[]),
+        ("192.0.2.1,8443,good.example\n", &["192.0.2.1"], &[3]),
+        ("evil.example,192.0.2.1\n", &["evil.example"], &[2]),
+        ("2026-01-01,192.0.2.1,198.51.100.7\n", &["192.0.2.1"], &[3]),
+        // Whose list it is.
+        (
+            "good.example,evil.example,a\ngood.example,worse.example,b\ngood.example,other.example,c\n",
+            &["evil.example", "worse.example"],
+            &[1],
+        ),
+        (&format!("{both},good.example,https://fine.example/\n"), &[], &[3, 4]),
+        (&format!("{},good.example,https://fine.example/\n", &SHA1[..32]), &[], &[2, 3]),
+        ("0.0.0.0\tevil.example\n0.0.0.0\tworse.example\n", &["evil.example", "worse.example"], &[]),
+    ] {
+        let (feeds, report) = one("list.csv", text);
+        assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
+        assert_eq!(unused(&report).iter().map(|(number, _)| *number).collect::<Vec<_>>(), left_out, "{text}{report:?}");
+        assert_eq!(report.unused_words().is_some(), !left_out.is_empty());
+    }
+    let (feeds, report) = one("list.csv", &format!("{both},good.example\n"));
+    assert_eq!((report.used_total(), feeds.of_certificate(&by_sha1(SHA1)).len()), (2, 1), "{report:?}");
+}
+
+#[test]
+fn what_describes_a_row_beside_what_it_lists_is_not_used() {
+    for (text, expected, left_out) in [
+        ("domain,url\nevil.example,https://good.example/r\n", &["evil.example"][..], &[2][..]),
+        ("domain,url\nevil.example,https://evil.example/r\n", &["evil.example"], &[]),
+        ("url,tags\nhttps://evil.example/r,x\n", &["evil.example"], &[]),
+        ("md5,url\nx,https://good.example/r\n", &[], &[2]),
+        ("domain,ip\nevil.example,192.0.2.1\n", &["evil.example"], &[2]),
+        ("domain,ip,port\nevil.example,192.0.2.1,443\n", &["evil.example", "192.0.2.1"], &[]),
+        ("ip,country\n192.0.2.1,DE\n", &["192.0.2.1"], &[]),
+        ("ip,hostname\n192.0.2.1,good.example\n", &["192.0.2.1"], &[2]),
+        ("hostname,ip\nevil.example,192.0.2.1\n", &["evil.example"], &[2]),
+        ("url,ip,host\nhttps://evil.example/x,192.0.2.1,good.example\n", &["192.0.2.1"], &[1, 3]),
+        ("serial,hostname,label\n0A,good.example,x\n", &[], &[2]),
+        (&format!("sha1,ip,hostname\n{SHA1},192.0.2.1,good.example\n"), &[], &[2, 3]),
+        (&format!("sha1,domain,label\n{SHA1},evil.example,x\n"), &["evil.example"], &[]),
+    ] {
+        let (feeds, report) = one("list.csv", text);
+        assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
+        assert_eq!(unused(&report).iter().map(|(number, _)| *number).collect::<Vec<_>>(), left_out, "{text}{report:?}");
+    }
+    // The names of a certificate do not take the place of what is left out.
+    let text = format!("sha1,ip,issuer,label\n{SHA1},192.0.2.1,CN=R3,x\n,192.0.2.1,CN=R3,x\n");
+    let (_, report) = one("list.csv", &text);
+    assert_eq!((report.used_total(), report.bad), (1, 1), "{report:?}");
+}
+
+#[test]
+fn a_cell_may_hold_several_indicators_of_one_kind() {
+    let (feeds, report) = one(
+        "list.csv",
+        "domain,label\nevil.example|worse.example,x\n\"a.example b.example, c.example\",x\nevil.example|192.0.2.1,x\n\
+         good.example or fine.example,x\nhttps://d.example/?a|b.example,x\nhttps://e.example/x https://f.example/,x\n",
+    );
+    assert_eq!((report.used_total(), report.bad), (8, 2), "{report:?}");
+    assert_eq!(report.first_bad.iter().map(|bad| bad.row).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(report.first_bad[0].problem, "several values that are not of one kind");
+    let asked = ["evil.example", "worse.example", "a.example", "b.example", "c.example", "d.example", "e.example"];
+    assert_eq!(accused(&feeds, &asked), asked);
+    assert_eq!(accused(&feeds, &["f.example", "good.example", "fine.example", "192.0.2.1"]), ["f.example"]);
+    let many = format!("domain,label\n\"{}\",x\n", "evil.example ".repeat(300));
+    assert_eq!(counts(&one("list.csv", &many).1), (0, 0, 0, 0, 1), "a cell is bounded");
 }

@@ -69,6 +69,8 @@ struct Targets {
     labels: HashMap<Box<str>, u32>,
     skeletons: HashMap<Box<str>, u32>,
     neighbours: Neighbours,
+    /// Whether they are so many that some are met by chance.
+    are_many: bool,
 }
 
 /// A name that is asked about.
@@ -93,6 +95,9 @@ const MAX_RANK_CONTAINED: u32 = 1000;
 const MAX_LEFT: usize = 16;
 /// Labels of a domain that is carried in front.
 const MAX_DOMAIN_LABELS: usize = 4;
+/// Hyphens of a label at which it is cut to find a domain, and the shortest domain that is found so.
+const MAX_HYPHENS: usize = 8;
+const MIN_BETWEEN_HYPHENS: usize = 6;
 /// Ends of domains that nobody uses as a label of his own, but whoever wants a domain to be seen in front of his.
 const WELL_KNOWN_ENDS: [&str; 6] = ["com", "org", "net", "edu", "gov", "mil"];
 
@@ -118,7 +123,8 @@ impl Imitated {
         let watched_targets =
             Targets::new(watched.iter().map(|name| (name.domain.as_deref(), &*name.skeleton)), watched_edits);
         let popular = popular.imitated().map(|name| (Some(&*name.domain), &*name.skeleton));
-        Self { watched: watched_targets, contained, contained_numbers, popular: Targets::new(popular, popular_edits) }
+        let popular = Targets { are_many: true, ..Targets::new(popular, popular_edits) };
+        Self { watched: watched_targets, contained, contained_numbers, popular }
     }
 
     /// Whether a domain is a watched one.
@@ -161,7 +167,7 @@ impl Imitated {
         if targets.domains.contains_key(asked.domain) {
             return None;
         }
-        if let Some(number) = targets.in_front(left) {
+        if let Some(number) = targets.in_front(left, label) {
             return Some((number, How::LeftLabels));
         }
         if let Some(&number) = targets.labels.get(label) {
@@ -174,13 +180,16 @@ impl Imitated {
         if let Some(number) = targets.neighbours.nearest(looks, word, watched_edits) {
             return Some((number, How::Misspelt));
         }
+        if let Some(number) = targets.hyphenated_in(label) {
+            return Some((number, How::Contained));
+        }
         let found = self.contained.as_ref()?.find_iter(looks).map(|found| found.pattern().as_usize()).min()?;
         Some((*self.contained_numbers.get(found)?, How::Contained))
     }
 
     fn popular_by(&self, left: &str, label: &str, looks: &str, popular: &PopularNames) -> Option<(u32, How)> {
         let targets = &self.popular;
-        if let Some(number) = targets.in_front(left) {
+        if let Some(number) = targets.in_front(left, label) {
             return Some((number, How::LeftLabels));
         }
         // The same label under another suffix is as often the owner's own as not.
@@ -225,26 +234,80 @@ impl Targets {
         targets
     }
 
-    /// The domain that stands in labels in front of another, whole, or with hyphens at the end of one label.
-    fn in_front(&self, left: &str) -> Option<u32> {
+    /// The domain that stands in labels in front of another: whole, cut off by hyphens, or with hyphens for dots. Its end may
+    /// be the beginning of `label`, the other's own: `watched.example-login.com`.
+    fn in_front(&self, left: &str, label: &str) -> Option<u32> {
         if self.domains.is_empty() || left.is_empty() {
             return None;
         }
-        let labels: Vec<&str> = left.trim_end_matches('.').split('.').take(MAX_LEFT).collect();
+        let left: Vec<&str> = left.trim_end_matches('.').split('.').take(MAX_LEFT).collect();
+        let labels: Vec<&str> = left.iter().copied().chain([label]).collect();
         for from in 0..labels.len() {
             for to in from + 2..=labels.len().min(from + MAX_DOMAIN_LABELS) {
-                if let Some(number) = labels.get(from..to).and_then(|part| self.domains.get(&*part.join("."))) {
+                let found = labels.get(from..to).and_then(|part| self.between_hyphens(part));
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        left.iter().find_map(|label| self.hyphenated_in(label))
+    }
+
+    /// The domain that labels spell, whole or from a hyphen in the first to one in the last.
+    fn between_hyphens(&self, labels: &[&str]) -> Option<u32> {
+        let [first, middle @ .., last] = labels else { return None };
+        let spelt = |first: &str, last: &str| {
+            let parts = [first].into_iter().chain(middle.iter().copied()).chain([last]);
+            parts.collect::<Vec<_>>().join(".")
+        };
+        if let Some(number) = self.domains.get(&*spelt(first, last)) {
+            return Some(*number);
+        }
+        for first in tails(first) {
+            for last in heads(last) {
+                let domain = spelt(first, last);
+                if domain.len() >= MIN_BETWEEN_HYPHENS
+                    && self.may_end_at_hyphen(last)
+                    && let Some(number) = self.domains.get(&*domain)
+                {
                     return Some(*number);
                 }
             }
         }
-        labels.iter().find_map(|label| self.hyphenated_end(label))
+        None
     }
 
-    fn hyphenated_end(&self, label: &str) -> Option<u32> {
-        let starts = std::iter::once(0).chain(label.match_indices('-').map(|(at, _)| at + 1));
-        starts.filter_map(|at| label.get(at..)).find_map(|end| self.hyphenated.get(end)).copied()
+    /// The domain that stands in a label with hyphens for dots, between hyphens or ends.
+    fn hyphenated_in(&self, label: &str) -> Option<u32> {
+        if !label.contains('-') {
+            return None;
+        }
+        tails(label)
+            .find_map(|tail| {
+                let may_be = |part: &&str| part.len() == tail.len() || self.may_end_at_hyphen(part);
+                heads(tail).filter(may_be).find_map(|part| self.hyphenated.get(part))
+            })
+            .copied()
     }
+
+    /// Whether what ends like this may be followed by a hyphen: many words are the end of some popular domain, and few
+    /// that of most.
+    fn may_end_at_hyphen(&self, text: &str) -> bool {
+        let end = text.rsplit('-').next().unwrap_or(text);
+        !self.are_many || WELL_KNOWN_ENDS.contains(&end)
+    }
+}
+
+/// A label, and what follows each of its hyphens.
+fn tails(label: &str) -> impl Iterator<Item = &str> {
+    let starts = label.match_indices('-').map(|(at, _)| at + 1).take(MAX_HYPHENS);
+    std::iter::once(0).chain(starts).filter_map(|at| label.get(at..))
+}
+
+/// A label, and what precedes each of its hyphens.
+fn heads(label: &str) -> impl Iterator<Item = &str> {
+    let ends = label.match_indices('-').map(|(at, _)| at).take(MAX_HYPHENS);
+    std::iter::once(label.len()).chain(ends).filter_map(|at| label.get(..at))
 }
 
 /// A domain that stands in labels in front of another, whoever's it is: `library.college.edu` in `library.college.edu.`.
@@ -257,11 +320,13 @@ fn domain_in_front(left: &str) -> Option<Box<str>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::Names;
     use super::*;
 
-    const LIST: &str =
-        "1,bigsearch.example\n2,paperclips.example\n3,webmailer.example\n900,pay.example\n5000,gardenshed.example\n";
+    const LIST: &str = "1,bigsearch.example\n2,paperclips.example\n3,webmailer.example\n900,pay.example\n\
+        5000,gardenshed.example\n6000,parcelpost.com\n6001,web.de\n";
 
     fn names() -> Names {
         let watched = WatchNames::new(&["riverton-library.example", "Oakwood Trust"]).unwrap();
@@ -285,6 +350,10 @@ mod tests {
             ("rivertonn-libary.example", How::Misspelt),
             ("rivert0n-library.github.io", How::Confusable),
             ("my-oakwoodtrust-login.example", How::Contained),
+            ("riverton-library.example-account.com", How::LeftLabels),
+            ("sso-riverton-library.example-account.login-portal.example", How::LeftLabels),
+            ("riverton-library.example.com", How::LeftLabels),
+            ("riverton-library-example-login.portal.example", How::LeftLabels),
         ] {
             assert_eq!(how(name), Some((expected, Target::Watched)), "{name}");
         }
@@ -298,6 +367,10 @@ mod tests {
             ("paperc1lps.example", (How::Confusable, 2)),
             ("paperclisp.example", (How::Misspelt, 2)),
             ("webmailer-login.example", (How::Contained, 3)),
+            ("parcelpost.com-account.example", (How::LeftLabels, 6000)),
+            ("www.my-parcelpost.com-x.evil.example", (How::LeftLabels, 6000)),
+            ("parcelpost-com-x.evil.example", (How::LeftLabels, 6000)),
+            ("login-web-de.evil.example", (How::LeftLabels, 6001)),
         ] {
             assert_eq!(how(name), Some((expected.0, Target::Popular(expected.1))), "{name}");
         }
@@ -320,12 +393,39 @@ mod tests {
             "my-gardenshed-blog.example",
             "pays.example",
             "com.example",
+            // Hosts of somebody's own.
+            "web.de-cix.example",
+            "web-de-prod.evil.example",
             "mail.com.example.paperclips.example",
             "localhost",
             "192.0.2.1",
             "",
         ] {
             assert_eq!(how(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_other_letters_is_itself_in_either_spelling() {
+        for written in ["xn--bcherturm-q9a.example", "B\u{fc}cherturm.example"] {
+            let watched = Names::new(WatchNames::new(&[written]).unwrap().into(), Arc::default());
+            let popular = Names::new(Arc::default(), PopularNames::read(&format!("7,{written}\n")).into());
+            for own in ["www.xn--bcherturm-q9a.example", "b\u{fc}cherturm.example"] {
+                let found = watched.of(own);
+                assert!(found.is_watched && found.imitates.is_none(), "{written} {own}");
+                let found = popular.of(own);
+                assert_eq!((found.rank, found.imitates), (Some(7), None), "{written} {own}");
+            }
+            // Without the dots, with one letter of another script, and in front of another domain.
+            for (name, how) in [
+                ("bucherturm.example", How::Confusable),
+                ("xn--bcherturm-q9a.example.evil.com", How::LeftLabels),
+                ("b\u{fc}chertum.example", How::Misspelt),
+            ] {
+                for names in [&watched, &popular] {
+                    assert_eq!(names.of(name).imitates.map(|imitation| imitation.how), Some(how), "{written} {name}");
+                }
+            }
         }
     }
 

@@ -14,7 +14,7 @@ pub use imitation::{How, Imitation, Target};
 pub use popular::{PopularNames, RankReport};
 pub use random::looks_random;
 pub use skeleton::decoded;
-pub(crate) use skeleton::skeleton;
+pub(crate) use skeleton::{readable, skeleton};
 
 use super::WatchNames;
 use super::suffix::{controlling_domain, registrable_domain};
@@ -79,14 +79,14 @@ impl Names {
             return NameAnalysis::default();
         };
         let unicode = decoded(&name);
-        let rank = self.popular.rank(&name);
-        let shown = unicode.as_deref().unwrap_or(&name);
+        let shown = &*readable(&name);
+        let rank = self.popular.rank(shown);
         // Decoding keeps the number of labels.
         let shown_domain = last_labels(shown, domain.split('.').count());
         let asked = imitation::Asked { name: shown, domain: shown_domain, is_popular: rank.is_some() };
         let imitates = self.imitated.imitation(&asked, &self.watched, &self.popular);
         let is_random = rank.is_none() && domain.split('.').next().is_some_and(looks_random);
-        let is_watched = self.imitated.is_watched(domain);
+        let is_watched = self.imitated.is_watched(shown_domain);
         NameAnalysis { is_watched, imitates, rank, is_random, unicode: unicode.map(Into::into) }
     }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::owner_domain;
-use super::skeleton::skeleton;
+use super::skeleton::{readable, skeleton};
+use crate::knowledge::files::require_file;
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::Id128;
 
@@ -81,7 +82,7 @@ impl PopularNames {
         (Self::new(names, imitated), reports)
     }
 
-    /// The best rank of a name, of the domain that was registered, or of the one below which one party decides.
+    /// The best rank of a name in its [readable] form, of the domain that was registered, or of the one below which one party decides.
     pub fn rank(&self, name: &str) -> Option<u32> {
         if self.hashes.is_empty() {
             return None;
@@ -156,6 +157,7 @@ fn read_file(
     names: &mut Vec<(u64, u32)>,
     imitated: &mut Vec<PopularName>,
 ) -> io::Result<()> {
+    require_file(path)?;
     let reader = crate::source::open(path, Arc::default()).map_err(|error| error.source)?;
     let mut reader = BufReader::with_capacity(64 * 1024, reader);
     let (mut line, mut number, mut columns) = (Vec::new(), 0, None);
@@ -203,13 +205,14 @@ fn parse<'a>(line: &'a str, columns: &mut Option<usize>) -> Result<Option<(u32, 
 }
 
 fn keep((rank, name): (u32, &str), names: &mut Vec<(u64, u32)>, imitated: &mut Vec<PopularName>) {
-    let name = name.trim_end_matches('.').to_lowercase();
-    names.push((hash(&name), rank));
+    let lower = name.trim_end_matches('.').to_lowercase();
+    let name = &*readable(&lower);
+    names.push((hash(name), rank));
     // Umbrella ranks hosts: only what somebody registered is imitated, at the rank of its own.
-    if rank > MAX_RANK_IMITATED || owner_domain(&name) != Some(&name) {
+    if rank > MAX_RANK_IMITATED || owner_domain(name) != Some(name) {
         return;
     }
-    let skeleton = skeleton(name.split('.').next().unwrap_or(&name));
+    let skeleton = skeleton(name.split('.').next().unwrap_or(name));
     imitated.push(PopularName { rank, domain: name.into(), skeleton: skeleton.into() });
 }
 

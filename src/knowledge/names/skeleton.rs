@@ -1,5 +1,7 @@
 //! What a name looks like: punycode decoded, and characters that are mistaken for each other made one.
 
+use std::borrow::Cow;
+
 use unicode_security::confusable_detection::skeleton as unicode_skeleton;
 
 /// A name whose labels in punycode are decoded (RFC 5891); `None` where it has none, or where they do not decode.
@@ -11,6 +13,16 @@ pub fn decoded(name: &str) -> Option<String> {
     }
     let (decoded, _) = idna::domain_to_unicode(name);
     (decoded != name && !decoded.contains(char::REPLACEMENT_CHARACTER)).then_some(decoded)
+}
+
+/// The one form in which names are compared, however they are written: punycode decoded, and letters that are no ASCII as
+/// UTS 46 maps them. A name that is none stays as it is.
+pub(crate) fn readable(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() {
+        return decoded(name).map_or(Cow::Borrowed(name), Cow::Owned);
+    }
+    let (mapped, outcome) = idna::domain_to_unicode(name);
+    if outcome.is_ok() { Cow::Owned(mapped) } else { Cow::Borrowed(name) }
 }
 
 /// What a label looks like: its letters and digits in lower case, with characters that Unicode calls confusable (UTS 39),
@@ -50,6 +62,16 @@ mod tests {
             assert_eq!(skeleton(imitation), skeleton("paypal"), "{imitation}");
         }
         assert_ne!(skeleton("paypals"), skeleton("paypal"));
+    }
+
+    #[test]
+    fn a_name_has_one_form_however_it_is_written() {
+        for name in ["xn--bcher-kva.example", "b\u{fc}cher.example", "bu\u{308}cher.example", "B\u{dc}CHER.example"] {
+            assert_eq!(readable(name), "b\u{fc}cher.example", "{name}");
+        }
+        for name in ["bucher.example", "", "xn--", "\u{fffd}.example"] {
+            assert_eq!(readable(name), name);
+        }
     }
 
     #[test]

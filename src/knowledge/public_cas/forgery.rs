@@ -25,6 +25,11 @@ pub enum Forgery {
     NearName(Box<str>),
 }
 
+/// A certificate was issued after the table was made, and something of it is not in the table: perhaps the CA has other
+/// certificates by now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableTooOld;
+
 /// The public CAs by what their common names look like.
 #[derive(Debug, Default)]
 pub(super) struct NearNames {
@@ -44,14 +49,22 @@ const MAX_COMPARED: usize = 32;
 
 impl PublicCas {
     /// Why the issuer of a certificate is not the public CA whose name it bears or imitates; `None` where nothing speaks
-    /// against it, or where it cannot be said.
-    pub fn forgery(&self, certificate: &Certificate) -> Option<Forgery> {
-        let issuer = certificate.issuer.as_ref().filter(|_| !certificate.is_self_issued())?;
-        let day = certificate.not_before?.0.div_euclid(SECONDS_PER_DAY);
-        let day = i32::try_from(day).ok().filter(|day| *day <= self.newest_day())?;
-        match self.find(issuer) {
+    /// against it, or where its start is not known.
+    ///
+    /// # Errors
+    /// Something does, and the table is older than the certificate.
+    pub fn forgery(&self, certificate: &Certificate) -> Result<Option<Forgery>, TableTooOld> {
+        let issuer = certificate.issuer.as_ref().filter(|_| !certificate.is_self_issued());
+        let (Some(issuer), Some(not_before)) = (issuer, certificate.not_before) else { return Ok(None) };
+        let day = not_before.0.div_euclid(SECONDS_PER_DAY);
+        let Ok(day) = i32::try_from(day) else { return Ok(None) };
+        let forgery = match self.find(issuer) {
             Some(ca) => forged(&ca, day, certificate.authority_key_id.as_deref()),
             None => self.near_names().near(issuer).map(Forgery::NearName),
+        };
+        match forgery {
+            Some(_) if day > self.newest_day() => Err(TableTooOld),
+            known => Ok(known),
         }
     }
 }
@@ -210,10 +223,26 @@ mod tests {
     #[test]
     fn a_name_whose_certificates_had_expired_is_forged() {
         let cas = PublicCas::builtin();
-        assert!(matches!(cas.forgery(&issued(MICROSOFT, "2025-06-01")), Some(Forgery::OutsideValidity { .. })));
-        assert_eq!(cas.forgery(&issued(MICROSOFT, "2019-06-01")), None);
-        // What was issued after the table was made cannot be judged by it.
-        assert_eq!(cas.forgery(&issued(MICROSOFT, "2035-06-01")), None);
+        assert!(matches!(cas.forgery(&issued(MICROSOFT, "2025-06-01")), Ok(Some(Forgery::OutsideValidity { .. }))));
+        assert_eq!(cas.forgery(&issued(MICROSOFT, "2019-06-01")), Ok(None));
+    }
+
+    #[test]
+    fn what_was_issued_after_the_table_was_made_is_not_accused_by_it() {
+        let cas = PublicCas::builtin();
+        let day = |days: i32| EventTime::date_text(cas.newest_day() + days);
+        assert!(matches!(cas.forgery(&issued(MICROSOFT, &day(0))), Ok(Some(Forgery::OutsideValidity { .. }))));
+        assert_eq!(cas.forgery(&issued(MICROSOFT, &day(1))), Err(TableTooOld));
+        let nearly = "CN=DigiCert SHA2 Secuer Server CA,O=DigiCert Inc,C=US";
+        assert!(matches!(cas.forgery(&issued(nearly, &day(0))), Ok(Some(Forgery::NearName(_)))));
+        assert_eq!(cas.forgery(&issued(nearly, &day(1))), Err(TableTooOld));
+        // A key that it does not know may be that of a new certificate; one that it knows is as good as ever.
+        let root = "CN=ISRG Root X1,O=Internet Security Research Group,C=US";
+        let mut certificate = issued(root, &day(1));
+        assert_eq!(cas.forgery(&certificate), Ok(None));
+        certificate.authority_key_id = Some([0xab; 20].into());
+        assert_eq!(cas.forgery(&certificate), Err(TableTooOld));
+        assert_eq!(cas.forgery(&issued("CN=Kestrel Issuing CA 1,O=Kestrel,C=GB", &day(1))), Ok(None));
     }
 
     #[test]
@@ -221,10 +250,10 @@ mod tests {
         let cas = PublicCas::builtin();
         let mut certificate = issued("CN=R3,O=Let's Encrypt,C=US", "2022-01-01");
         certificate.authority_key_id = Some([0xab; 20].into());
-        assert_eq!(cas.forgery(&certificate), Some(Forgery::ForeignKey));
+        assert_eq!(cas.forgery(&certificate), Ok(Some(Forgery::ForeignKey)));
         let r3 = [0x14, 0x2e, 0xb3, 0x17, 0xb7, 0x58, 0x56, 0xcb, 0xae, 0x50, 0x09, 0x40, 0xe6, 0x1f, 0xaf, 0x9d];
         certificate.authority_key_id = Some(r3.into());
-        assert_eq!(cas.forgery(&certificate), None);
+        assert_eq!(cas.forgery(&certificate), Ok(None));
     }
 
     #[test]
@@ -243,7 +272,7 @@ mod tests {
             ("CN=Internal CA,O=DigiCert Inc,C=US", false),
         ] {
             let found = cas.forgery(&issued(issuer, "2018-06-01"));
-            assert_eq!(matches!(found, Some(Forgery::NearName(_))), forged, "{issuer}: {found:?}");
+            assert_eq!(matches!(found, Ok(Some(Forgery::NearName(_)))), forged, "{issuer}: {found:?}");
         }
     }
 
@@ -254,7 +283,7 @@ mod tests {
         let Some(certificates) = test_corpus::zeek_certificates("zeek-6.2-json/x509.log.gz") else { return };
         let forged: Vec<_> = certificates
             .iter()
-            .filter_map(|certificate| Some((certificate.issuer.as_ref()?.text(), cas.forgery(certificate)?)))
+            .filter_map(|certificate| Some((certificate.issuer.as_ref()?.text(), cas.forgery(certificate).ok()??)))
             .collect();
         assert!(forged.is_empty(), "{forged:#?}");
     }

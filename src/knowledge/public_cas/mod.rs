@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-pub use forgery::Forgery;
+pub use forgery::{Forgery, TableTooOld};
 pub use table::TableBuilder;
 
 use super::pem::{self, PemReport};
@@ -68,10 +68,14 @@ impl PublicCas {
 
     /// The public CA of that name, whatever the order, case and spelling of its attributes.
     pub fn find(&self, name: &DistinguishedName) -> Option<PublicCa<'_>> {
-        let at = self.index.binary_search_by_key(&name.key(), |&(key, _)| key).ok()?;
-        let line = self.table.get(self.index[at].1 as usize..)?.lines().next()?;
+        let line = self.table.get(self.index[self.place_of(name)?].1 as usize..)?.lines().next()?;
         let (name, windows) = line.split_once('\t')?;
         Some(PublicCa { name, windows })
+    }
+
+    /// Whether there is a public CA of that name.
+    pub fn contains(&self, name: &DistinguishedName) -> bool {
+        self.place_of(name).is_some()
     }
 
     /// How many names the table holds.
@@ -100,6 +104,10 @@ impl PublicCas {
 
     fn near_names(&self) -> &NearNames {
         self.near_names.get_or_init(|| NearNames::new(self.all().map(|ca| ca.name)))
+    }
+
+    fn place_of(&self, name: &DistinguishedName) -> Option<usize> {
+        self.index.binary_search_by_key(&name.key(), |&(key, _)| key).ok()
     }
 
     fn index(table: Cow<'static, str>) -> Self {

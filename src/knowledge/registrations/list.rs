@@ -35,15 +35,16 @@ pub(super) struct Head<'a> {
 const MAX_LINES: usize = 400;
 /// A list that looks back further names no news.
 const MAX_WINDOW_DAYS: u16 = 400;
+const TOO_LONG: &str = "the list looks back more than 400 days, and so names no news";
 
 /// A date in a file's name, whatever stands between its parts.
 static DATE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:^|\D)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)(?:\D|$)").ok());
 /// A length of time in a name or a comment: `1w`, `14d`, `last-30-days`.
 static WINDOW: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?:^|[^a-z0-9])(\d{1,3})[-_ ]?(d|w|m|days?|weeks?|months?)(?:[^a-z]|$)").ok());
+    LazyLock::new(|| Regex::new(r"(?:^|[^a-z0-9])(\d{1,5})[-_ ]?(d|w|m|days?|weeks?|months?)(?:[^a-z]|$)").ok());
 /// The same where a name says nothing but the number of days, such as `nrd7` and `nrd14-8`.
-static NUMBERED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^nrds?[-_]?(\d{1,3})(?:[^0-9]|$)").ok());
+static NUMBERED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^nrds?[-_]?(\d{1,5})(?:[^0-9]|$)").ok());
 
 impl From<PathBuf> for RegistrationList {
     fn from(path: PathBuf) -> Self {
@@ -110,18 +111,24 @@ impl<'a> Head<'a> {
         let name = self.list.name().to_lowercase();
         let said = || window_in(&self.said(&["max domain age"])?.to_lowercase());
         let window = self.list.window_days.or_else(|| window_in(&name)).or_else(|| window_of_number(&name));
-        window.or_else(said).filter(|days| (1..=MAX_WINDOW_DAYS).contains(days))
+        window.or_else(said).filter(|days| *days > 0)
     }
 
     /// The days that rows without a date lie in. A window without a day ends on the day the file was changed; a day
     /// without a window is the day of registration, but not where only a comment tells it, which is the compiler's.
-    pub(super) fn days(&self) -> Option<ListDays> {
-        if let Some(window) = self.window() {
-            let last = self.day().or_else(|| modified_day(&self.list.path))?;
-            return Some(ListDays { first: last - (i32::from(window) - 1), last });
+    ///
+    /// # Errors
+    /// The window is longer than any that is of use: the day by itself would call all of its names new.
+    pub(super) fn days(&self) -> Result<Option<ListDays>, &'static str> {
+        let Some(window) = self.window() else {
+            let day = self.list.day.or_else(|| day_of_name(&self.list.name()));
+            return Ok(day.map(|day| ListDays { first: day, last: day }));
+        };
+        if window > MAX_WINDOW_DAYS {
+            return Err(TOO_LONG);
         }
-        let day = self.list.day.or_else(|| day_of_name(&self.list.name()))?;
-        Some(ListDays { first: day, last: day })
+        let last = self.day().or_else(|| modified_day(&self.list.path));
+        Ok(last.map(|last| ListDays { first: last - (i32::from(window) - 1), last }))
     }
 }
 
@@ -137,11 +144,13 @@ fn window_in(text: &str) -> Option<u16> {
         Some(b'm') => 30,
         _ => 1,
     };
-    found[1].parse::<u16>().ok()?.checked_mul(unit)
+    Some(found[1].parse::<u16>().unwrap_or(u16::MAX).saturating_mul(unit))
 }
 
 fn window_of_number(name: &str) -> Option<u16> {
-    NUMBERED.as_ref()?.captures(name)?[1].parse().ok()
+    let number = NUMBERED.as_ref()?.captures(name)?[1].parse().unwrap_or(u16::MAX);
+    // A date may stand there as well.
+    (!(1900..2100).contains(&number)).then_some(number)
 }
 
 fn modified_day(path: &Path) -> Option<i32> {
@@ -155,7 +164,7 @@ mod tests {
 
     fn days(name: &str, text: &str) -> Option<(String, String)> {
         let list = RegistrationList::from(PathBuf::from(name));
-        let days = Head::new(&list, text, true).days()?;
+        let days = Head::new(&list, text, true).days().unwrap()?;
         Some((EventTime::date_text(days.first), EventTime::date_text(days.last)))
     }
 
@@ -174,6 +183,7 @@ mod tests {
             ("list.txt", compiled, None),
             ("nrd.txt", "", None),
             ("nrd-1m.csv", "", None),
+            ("nrd-2026-11-20.txt", "", said("2026-11-20", "2026-11-20")),
             ("2026-13-45.txt", "", None),
         ] {
             assert_eq!(days(name, text), expected, "{name}");
@@ -188,13 +198,32 @@ mod tests {
         let changed = UNIX_EPOCH + std::time::Duration::from_secs(20_000 * 86_400 + 5);
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
         let list = RegistrationList::from(path);
-        assert_eq!(Head::new(&list, "", true).days(), Some(ListDays { first: 19_971, last: 20_000 }));
+        assert_eq!(Head::new(&list, "", true).days(), Ok(Some(ListDays { first: 19_971, last: 20_000 })));
     }
 
     #[test]
     fn what_is_configured_comes_first() {
         let list = RegistrationList { path: "nrd-1w-2026-11-20.csv".into(), window_days: Some(3), day: Some(20_000) };
-        assert_eq!(Head::new(&list, "", true).days(), Some(ListDays { first: 19_998, last: 20_000 }));
+        assert_eq!(Head::new(&list, "", true).days(), Ok(Some(ListDays { first: 19_998, last: 20_000 })));
+    }
+
+    #[test]
+    fn a_list_that_looks_back_for_years_is_not_one_of_the_day_in_its_name() {
+        let days = |name: &str, window_days, text: &str| {
+            let list = RegistrationList { path: name.into(), window_days, day: None };
+            Head::new(&list, text, true).days()
+        };
+        assert!(days("nrd-400d-2026-11-20.txt", None, "").unwrap().is_some());
+        for (name, window_days, text) in [
+            ("nrd-401d-2026-11-20.txt", None, ""),
+            ("nrd-24months-2026-11-20.txt", None, ""),
+            ("nrd-1000-days_2026-11-20.txt", None, ""),
+            ("nrd99999.txt", None, ""),
+            ("domains-2026-11-20.txt", Some(500), ""),
+            ("domains-2026-11-20.txt", None, "# Max domain age: 2000 days\n"),
+        ] {
+            assert_eq!(days(name, window_days, text), Err(TOO_LONG), "{name}");
+        }
     }
 
     #[test]

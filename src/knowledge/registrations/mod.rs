@@ -98,7 +98,7 @@ struct Notes(HashMap<Note, u32>);
 
 /// Rows that are kept in memory over all lists: 480 MB. Later rows count as bad; an index has no such limit.
 const MAX_ENTRIES: usize = 20_000_000;
-/// Distinct notes that are kept; rows with further ones bear the last that was kept.
+/// Distinct notes that are kept; rows with further ones count as bad.
 const MAX_NOTES: u32 = u16::MAX as u32;
 /// A day in a list has no time zone: a domain that is used in the first hours of its life may be listed under the day
 /// after.
@@ -116,11 +116,9 @@ impl Registrations {
             }
             let first = entries.len();
             let mut report = read::read(list, &mut |row| {
-                let has_room = entries.len() < MAX_ENTRIES;
-                if has_room {
-                    entries.push(Entry { domain: row.domain, day: row.day, note: notes.number(&row) });
-                }
-                has_room
+                let note = notes.number(&row).filter(|_| entries.len() < MAX_ENTRIES);
+                entries.extend(note.map(|note| Entry { domain: row.domain, day: row.day, note }));
+                note.is_some()
             });
             if report.error.is_some() {
                 // Half a list would look like a whole one.
@@ -217,16 +215,16 @@ impl Note {
 }
 
 impl Notes {
-    /// The number of a row's note.
-    fn number(&mut self, row: &Kept<'_>) -> u32 {
+    /// The number of a row's note; `None` where there is no room for another one.
+    fn number(&mut self, row: &Kept<'_>) -> Option<u32> {
         let next = self.0.len() as u32;
         let note = Note { source: row.source.into(), precision: row.precision, as_of: row.as_of };
         match self.0.get(&note) {
-            Some(&number) => number,
-            None if next >= MAX_NOTES => next - 1,
+            Some(&number) => Some(number),
+            None if next >= MAX_NOTES => None,
             None => {
                 self.0.insert(note, next);
-                next
+                Some(next)
             }
         }
     }

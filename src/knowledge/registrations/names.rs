@@ -16,7 +16,7 @@ pub(super) const FORMAT: ListFormat = ListFormat {
         if good.is_empty() || bad.len() * 2 > good.len() {
             return Ok(None);
         }
-        let days = head.days().ok_or(NO_DAYS)?;
+        let days = head.days()?.ok_or(NO_DAYS)?;
         Ok(Some(Box::new(Names(days)) as Box<dyn Reading>))
     },
 };

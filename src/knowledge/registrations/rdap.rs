@@ -45,8 +45,8 @@ struct Object<'a> {
     unicode_name: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "objectClassName")]
     class: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    events: Vec<Event<'a>>,
+    #[serde(borrow)]
+    events: Option<Vec<Option<Event<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +69,7 @@ impl<'a> Answer<'a> {
         }
         let name = object.ldh_name.or(object.unicode_name).ok_or("an RDAP object without a name")?;
         let mut answer = Self { name, registered: Vec::new(), as_of: None };
-        for event in object.events.iter().take(MAX_EVENTS) {
+        for event in object.events.iter().flatten().flatten().take(MAX_EVENTS) {
             let (Some(action), Some(date)) = (event.action.as_deref(), event.date.as_deref()) else { continue };
             match action.trim() {
                 "registration" | "reregistration" => {
@@ -183,6 +183,8 @@ mod tests {
     fn what_does_not_say_is_neutral_and_what_lies_is_refused() {
         assert_eq!(Answer::parse(r#"{"ldhName":"a.de","events":[]}"#).unwrap().registered, []);
         assert_eq!(Answer::parse(r#"{"ldhName":"a.de"}"#).unwrap().registered, []);
+        assert_eq!(Answer::parse(r#"{"ldhName":"a.de","events":null}"#).unwrap().registered, []);
+        assert_eq!(Answer::parse(r#"{"ldhName":"a.de","events":[null,{"eventAction":null}]}"#).unwrap().registered, []);
         for text in [
             "",
             "[]",

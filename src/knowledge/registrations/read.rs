@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::list::{Head, RegistrationList};
 use super::report::{ListDays, ListReport};
 use super::{Precision, names, rdap, table};
-use crate::knowledge::feeds::FeedFile;
+use crate::knowledge::feeds::{FeedFile, UTF16, is_utf16, text_of};
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::Id128;
 
@@ -86,7 +86,7 @@ const MAX_DOCUMENT: u64 = 256 * 1024 * 1024;
 /// Longest source that is kept, in characters.
 const MAX_SOURCE: usize = 128;
 const NO_SHAPE: &str = "not a list of registrations of a shape that certsift knows";
-const TOO_MANY: &str = "more rows than are kept";
+const TOO_MANY: &str = "more rows, or more sources, than are kept";
 
 /// Whether the head of a list, decompressed, is of a known shape; `Some(true)` where the list says so of itself: by its
 /// header or its name, or by being an answer of RDAP.
@@ -142,6 +142,9 @@ fn read_rows(
     let said = |error: io::Error| error.to_string();
     let mut bytes = Vec::new();
     Read::take(&mut *reader, HEAD).read_to_end(&mut bytes).map_err(said)?;
+    if is_utf16(&bytes) {
+        return Err(UTF16.to_owned());
+    }
     let text = String::from_utf8_lossy(&bytes);
     let head = Head::new(list, &text, (bytes.len() as u64) < HEAD);
     if head.rows.is_empty() {
@@ -158,7 +161,7 @@ fn read_rows(
     drop(text);
     if is_document {
         Read::take(&mut *reader, MAX_DOCUMENT).read_to_end(&mut bytes).map_err(said)?;
-        return rows.document(&bytes);
+        return rows.document(bytes);
     }
     rows.lines(&mut BufReader::with_capacity(64 * 1024, Cursor::new(bytes).chain(reader))).map_err(said)
 }
@@ -229,11 +232,12 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn document(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn document(&mut self, bytes: Vec<u8>) -> Result<(), String> {
         if bytes.len() as u64 >= MAX_DOCUMENT {
             return Err("a document of more than 256 MiB; write one object on each line".to_owned());
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| "the document is not UTF-8")?;
+        self.report.unit = "element";
+        let text = text_of(bytes)?;
         let text = text.trim_start_matches('\u{feff}').trim();
         let broken = |error: serde_json::Error| format!("not JSON: {error}");
         if !text.starts_with('[') {
@@ -289,6 +293,11 @@ fn domain_of(name: &str) -> Result<Id128, &'static str> {
     let lower = match name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
         true => Cow::Borrowed(name),
         false => Cow::Owned(name.to_lowercase()),
+    };
+    // Clients ask for names in ASCII.
+    let lower = match lower.is_ascii() {
+        true => lower,
+        false => Cow::Owned(idna::domain_to_ascii(&lower).map_err(|_| NONE)?),
     };
     let domain = registrable_domain(&lower).ok_or(NONE)?;
     match lower.strip_suffix(domain) {

@@ -12,6 +12,8 @@ pub struct ListReport {
     pub path: PathBuf,
     /// Its shape, for people; `None` when none was recognised.
     pub shape: Option<&'static str>,
+    /// What rows are counted by: `line`, or in a document `element`.
+    pub unit: &'static str,
     /// Rows that were taken; of an index, its entries.
     pub rows: u64,
     /// Rows that know no registration, such as those of registries that do not say.
@@ -62,6 +64,7 @@ impl ListReport {
         Self {
             path,
             shape: None,
+            unit: "line",
             rows: 0,
             without_date: 0,
             bad_rows: 0,

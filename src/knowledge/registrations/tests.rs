@@ -49,15 +49,17 @@ const SAMPLES: [Sample; 12] = [
         shape: "domain,date",
         text: "evil.example,2026-11-20\n*.shop.co.uk , 2026-11-19T23:30:00-05:00 , whois\nno date here\n\
                \"www.quoted.com\",\"2026-11-18 10:00:00\"\n192.0.2.1,2026-01-01\ngood.org,yesterday\nxn--mnchen-3ya.de,2026-11-17\n\
-               a.b.deep.com,2026-11-17\nanother.com,1795160676\n",
+               a.b.deep.com,2026-11-17\nanother.com,1795160676\nzürich.example,2026-11-16\nold.com,808372801\n\u{fffd}.com,2026-11-16\n",
         holds: &[
             ("evil.example", "2026-11-20", Precision::Day, None),
             ("shop.co.uk", "2026-11-20", Precision::Exact, None),
             ("quoted.com", "2026-11-18", Precision::Exact, None),
             ("xn--mnchen-3ya.de", "2026-11-17", Precision::Day, None),
             ("another.com", "2026-11-20", Precision::Exact, None),
+            ("xn--zrich-kva.example", "2026-11-16", Precision::Day, None),
+            ("old.com", "1995-08-14", Precision::Exact, None),
         ],
-        bad: &[5, 9, 11, 15],
+        bad: &[5, 9, 11, 15, 23],
     },
     Sample {
         name: "domains-monitor-2026-11-21.csv",
@@ -141,7 +143,7 @@ const SAMPLES: [Sample; 12] = [
         name: "rdap.ndjson",
         shape: "RDAP",
         text: "{\"objectClassName\":\"domain\",\"ldhName\":\"EVIL.EXAMPLE\",\"events\":[{\"eventAction\":\"registration\",\"eventDate\":\"2026-11-20T04:00:00\"},{\"eventAction\":\"last update of RDAP database\",\"eventDate\":\"2026-11-21T09:00:00Z\"}]}\n\
-               {\"ldhName\":\"silent.de\",\"events\":[]}\n{\"ldhName\":\n{\"ldhName\":\"absurd.com\",\"events\":[{\"eventAction\":\"registration\",\"eventDate\":\"9999-01-01T00:00:00Z\"}]}\n",
+               {\"ldhName\":\"silent.example\",\"events\":null}\n{\"ldhName\":\n{\"ldhName\":\"absurd.com\",\"events\":[{\"eventAction\":\"registration\",\"eventDate\":\"9999-01-01T00:00:00Z\"}]}\n",
         holds: &[("evil.example", "2026-11-20", Precision::Exact, Some("2026-11-21"))],
         bad: &[5, 7],
     },

@@ -9,8 +9,9 @@ const FIRST_DAY: i32 = 5479;
 pub(super) const LAST_DAY: i32 = u16::MAX as i32;
 const DATE: usize = "2026-11-20".len();
 const COMPACT_DATE: usize = "20261120".len();
-const SECONDS: usize = "1763596800".len();
-const MILLIS: usize = "1763596800000".len();
+/// Since 1985 seconds have nine digits, and ten since 2001-09-09.
+const SECONDS: std::ops::RangeInclusive<usize> = "473385600".len()..="1763596800".len();
+const MILLIS: std::ops::RangeInclusive<usize> = "473385600000".len()..="1763596800000".len();
 
 /// A date, or the UTC day of a time: ISO 8601 with `T` or a blank, `20261120`, seconds or milliseconds since the epoch.
 /// A time at midnight exactly is what a date becomes on its way through a database.
@@ -20,8 +21,8 @@ pub(super) fn parse(text: &str) -> Option<(i32, Precision)> {
     let time = match (text.len(), is_number) {
         (DATE, false) => return in_range(EventTime::parse_date(text)?, Precision::Day),
         (COMPACT_DATE, true) => return in_range(compact_date(text)?, Precision::Day),
-        (SECONDS, true) => EventTime::parse_epoch(text),
-        (MILLIS, true) => EventTime::parse_millis(text),
+        (length, true) if SECONDS.contains(&length) => EventTime::parse_epoch(text),
+        (length, true) if MILLIS.contains(&length) => EventTime::parse_millis(text),
         _ => EventTime::parse_iso8601(text),
     }?;
     const MIDNIGHT: i64 = 86_400 * SECOND_NANOS;
@@ -64,6 +65,20 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some((day, Precision::Exact)), "{text}");
         }
+    }
+
+    #[test]
+    fn times_before_the_tenth_digit_are_read() {
+        for (text, day, precision) in [
+            ("999999999", "2001-09-09", Precision::Exact),
+            ("1000000000", "2001-09-09", Precision::Exact),
+            ("808358400", "1995-08-14", Precision::Day),
+            ("808358401000", "1995-08-14", Precision::Exact),
+            ("473385600", "1985-01-01", Precision::Day),
+        ] {
+            assert_eq!(parse(text), Some((EventTime::parse_date(day).unwrap(), precision)), "{text}");
+        }
+        assert_eq!(parse("473385599"), None);
     }
 
     #[test]

@@ -118,7 +118,12 @@ impl Expression {
 
     /// Compiles it and says what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
-        let compiled = self.compile().map_err(|error| format!("the expression cannot be compiled: {error}"))?;
+        let compiled = self.compile().map_err(|error| {
+            // A mistake of grammar is drawn over several lines, of which the last says what it is.
+            let error = error.to_string();
+            let what = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("the expression cannot be compiled: {what}")
+        })?;
         // What holds for nothing and for what nobody writes holds for all: `(evil)?`, but not `^[0-9]*$`.
         if compiled.is_match("") && compiled.is_match("\u{10fffd}\u{1}\u{10fffd}") {
             return Err("the expression matches every text, the empty one too".to_owned());
@@ -229,6 +234,11 @@ impl<'a> Facts<'a> {
 }
 
 impl Leaf {
+    /// What it compares.
+    pub(super) fn test(&self) -> &Test {
+        &self.test
+    }
+
     /// A condition, and the field's name as the file spells it.
     pub(super) fn new(name: &str, test: Test) -> Self {
         Self { name: name.into(), test }

@@ -68,7 +68,7 @@ struct RawSignature {
 
 /// A node: exactly one of `all`, `any`, `not`, or the three keys of a leaf.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `all`, `any` or `not`, or with `field`, `op` and `value`")]
 struct RawMatch {
     all: Option<Vec<Spanned<RawMatch>>>,
     any: Option<Vec<Spanned<RawMatch>>>,
@@ -147,7 +147,13 @@ fn compile(raw: RawSignature, defaults: &RawDefaults, origin: Origin, place: Pla
     let confidence = raw.confidence.or(defaults.confidence).ok_or_else(|| missing("confidence"))?;
     let severity = raw.severity.or(defaults.severity).ok_or_else(|| missing("severity"))?;
     let expected_fp = raw.expected_fp.or_else(|| defaults.expected_fp.clone()).unwrap_or_default();
+    let match_at = raw.matcher.span().start;
     let matcher = compile_match(raw.matcher, origin, 0).map_err(about)?;
+    if origin == Origin::User && !asks_for_something(&matcher) {
+        let problem =
+            "it fires on almost everything, since it only says what must not be there; say in `all` what must";
+        return Err(about(complaint(match_at, problem.to_owned())));
+    }
     let examples = raw.examples.into_iter().map(Example::read).collect::<Result<_, _>>().map_err(about)?;
     Ok(Signature {
         id: id.into(),
@@ -163,6 +169,16 @@ fn compile(raw: RawSignature, defaults: &RawDefaults, origin: Origin, place: Pla
         examples,
         place,
     })
+}
+
+/// Whether something has to be there for a condition to hold.
+fn asks_for_something(matcher: &Matcher) -> bool {
+    match matcher {
+        Matcher::All(all) => all.iter().any(asks_for_something),
+        Matcher::Any(any) => any.iter().all(asks_for_something),
+        Matcher::Not(_) => false,
+        Matcher::Leaf(leaf) => !matches!(leaf.test(), Test::Text(_, TextTest::Exists(false))),
+    }
 }
 
 fn compile_match(raw: Spanned<RawMatch>, origin: Origin, depth: usize) -> Result<Matcher, Complaint> {
@@ -202,7 +218,7 @@ fn compile_test(field: &str, op: &str, value: &Value) -> Result<Test, String> {
         ("eq", value) => Ok(std::slice::from_ref(value)),
         ("in", Value::Array(values)) if !values.is_empty() => Ok(&values[..]),
         ("in", _) => Err("`in` needs a list that is not empty".to_owned()),
-        _ => Err(format!("`{field}` does not know the operator `{op}`")),
+        _ => Err(no_operator(field, op, &["eq", "in"])),
     };
     let digests = |kind: &str| format!("`{field}` needs a {kind} in hexadecimal digits");
     match field {
@@ -228,13 +244,28 @@ fn compile_test(field: &str, op: &str, value: &Value) -> Result<Test, String> {
     }
 }
 
+/// All fields, for who misspelled one.
+const FIELDS: &str = "sha1, sha256, spki_sha256, serial, subject.CN and other attributes, the same of issuer, \
+                      subject.dn_forward, subject.dn_rfc2253, subject.attributes, any_dn, san_dns, signature_algorithm, \
+                      key_algorithm, key_bits, version, validity_days, not_before, not_after, self_signed, ca, \
+                      issuer_is_public_ca";
+
+fn no_operator(field: &str, op: &str, known: &[&str]) -> String {
+    format!("`{field}` does not know the operator `{op}`, but {}", known.join(", "))
+}
+
 fn no_field(field: &str) -> String {
+    if let "subject" | "issuer" = field {
+        return format!(
+            "there is no field `{field}`: compare an attribute such as `{field}.CN`, or `{field}.dn_forward`"
+        );
+    }
     match field.split_once('.') {
         Some(("subject" | "issuer", attribute)) => format!(
             "there is no field `{field}`: `{attribute}` is no attribute that OpenSSL names; others are written as a \
              number such as 2.5.4.3"
         ),
-        _ => format!("there is no field `{field}`"),
+        _ => format!("there is no field `{field}`, but {FIELDS}"),
     }
 }
 
@@ -256,7 +287,7 @@ fn compile_number(number: NumberField, field: &str, op: &str, value: &Value) -> 
         ("in", _) => Err("`in` needs a list that is not empty".to_owned()),
         ("lte", value) => Ok(NumberTest::AtMost(read(value)?)),
         ("gte", value) => Ok(NumberTest::AtLeast(read(value)?)),
-        _ => Err(format!("`{field}` does not know the operator `{op}`")),
+        _ => Err(no_operator(field, op, &["eq", "in", "lte", "gte"])),
     }
 }
 
@@ -279,8 +310,12 @@ fn compile_text(text: &TextField, field: &str, op: &str, value: &Value) -> Resul
         ("exists", Value::Boolean(wanted)) if is_of_one_name => Ok(TextTest::Exists(*wanted)),
         ("exists", _) if is_of_one_name => Err("`exists` needs true or false".to_owned()),
         ("template", Value::String(template)) if is_of_one_name => compile_template(template).map(TextTest::Template),
-        ("eq" | "eq_ci" | "contains" | "regex" | "template", _) => Err(needs_text()),
-        _ => Err(format!("`{field}` does not know the operator `{op}`")),
+        ("eq" | "eq_ci" | "contains" | "regex", _) => Err(needs_text()),
+        ("template", _) if is_of_one_name => Err(needs_text()),
+        _ if is_of_one_name => {
+            Err(no_operator(field, op, &["eq", "eq_ci", "in", "contains", "regex", "exists", "template"]))
+        }
+        _ => Err(no_operator(field, op, &["eq", "eq_ci", "in", "contains", "regex"])),
     }
 }
 

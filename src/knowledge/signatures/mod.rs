@@ -42,6 +42,7 @@
 //! `template` compares with a text made of the same certificate, `"{subject.OU}@{subject.CN}"`, from the first value of
 //! each; an empty or missing value never matches. Regular expressions have no look-around, and match anywhere unless
 //! anchored; one that matches every text is refused. An attribute that OpenSSL does not name is written as its number.
+//! A file of one's own has to say something that must be there: what only excludes would fire on almost everything.
 //! Serial numbers compare without sign, separators and leading zeros.
 
 mod builtin;
@@ -63,6 +64,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::files::require_file;
+use crate::knowledge::feeds::{UTF16, is_utf16};
 use crate::model::{Certificate, Id128};
 use evaluate::{Anchor, Matcher, Truth};
 use examples::Example;
@@ -445,12 +448,18 @@ impl Place {
 }
 
 fn read_file(path: &Path) -> Result<String, SignatureError> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text));
+    let mut bytes = Vec::new();
+    let opened = require_file(path).and_then(|()| File::open(path));
+    let read = opened.and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     let read = match read {
         Ok(length) if length as u64 > MAX_FILE_BYTES => Err(io::Error::other("it is larger than 16 MiB")),
-        other => other,
+        Ok(_) if is_utf16(&bytes) => Err(io::Error::other(UTF16)),
+        Ok(_) => String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
+            io::Error::other(format!("line {line} is not UTF-8"))
+        }),
+        Err(error) => Err(error),
     };
-    read.map_err(|source| SignatureError::Read { path: path.to_owned(), source })?;
-    Ok(text)
+    read.map_err(|source| SignatureError::Read { path: path.to_owned(), source })
 }

@@ -14,13 +14,19 @@ fn signature(condition: &str) -> String {
     )
 }
 
+/// A signature of any condition, also of one that says too little for a user's file.
+fn compiled(condition: &str) -> Signatures {
+    let text = signature(condition);
+    Signatures::build(format::parse("test.toml", &text, Origin::Builtin).unwrap(), Id128::of(text.as_bytes())).unwrap()
+}
+
 fn fires(condition: &str, certificate: &Certificate) -> bool {
-    let signatures = Signatures::parse("test.toml", &signature(condition)).unwrap();
+    let signatures = compiled(condition);
     !signatures.evaluate(certificate, None).is_empty()
 }
 
 fn truth(condition: &str, certificate: &Certificate) -> Truth {
-    let signatures = Signatures::parse("test.toml", &signature(condition)).unwrap();
+    let signatures = compiled(condition);
     let facts = Facts::new(certificate, None);
     signatures.signatures[0].matcher.evaluate(&facts)
 }
@@ -156,7 +162,7 @@ fn names_are_compared_by_attribute_or_in_their_order() {
 fn expressions_that_begin_with_a_fixed_text_are_found_by_it() {
     let is_tried_always = |field: &str, pattern: &str| {
         let condition = format!("{{ field = \"{field}\", op = \"regex\", value = '{pattern}' }}");
-        let signatures = Signatures::parse("test.toml", &signature(&condition)).unwrap();
+        let signatures = compiled(&condition);
         !signatures.unanchored.is_empty()
     };
     for found in ["^HP_3PAR_", r"^a\.b\.c", "^Temporary CA [0-9a-f]{8}", "^abcde*", "^abcd$"] {
@@ -217,6 +223,24 @@ fn a_mistake_is_shown_with_its_file_and_line() {
         (signature(r#"{ field = "subject.CM", op = "eq", value = "x" }"#), "`CM` is no attribute"),
         (signature(r#"{ field = "issuer.2.5.", op = "eq", value = "x" }"#), "`2.5.` is no attribute"),
         (signature(r#"{ field = "issuer.O", op = "template", value = "{subject.CM}" }"#), "not `subject.CM`"),
+        (signature(r#"{ field = "subject.CN", op = "regex", value = "(" }"#), "cannot be compiled: unclosed group"),
+        (signature(r#"{ field = "version", op = "like", value = 1 }"#), "`like`, but eq, in, lte, gte"),
+        (
+            signature(r#"{ field = "any_dn", op = "exists", value = true }"#),
+            "`exists`, but eq, eq_ci, in, contains, regex",
+        ),
+        (signature(r#"{ field = "subject", op = "eq", value = "CN=x" }"#), "an attribute such as `subject.CN`"),
+        (
+            signature(r#"{ not = { field = "subject.CN", op = "eq", value = "x" } }"#),
+            "mine.toml:7: signature `x`: it fires",
+        ),
+        (
+            signature(
+                r#"{ any = [{ field = "ca", op = "eq", value = true }, { field = "issuer.O", op = "exists", value = false }] }"#,
+            ),
+            "only says what must not be there",
+        ),
+        (signature("\"CN=x\""), "expected a table with `all`, `any` or `not`"),
         (signature("{ all = [] }"), "`all` is empty"),
         (signature(r#"{ all = [], field = "ca" }"#), "a condition is"),
         (signature(r#"{ field = "not_after", op = "lte", value = "soon" }"#), "`soon` is not a time"),
@@ -252,6 +276,13 @@ fn a_users_file_adds_signatures_and_cannot_replace_one() {
     assert_eq!(signatures.evaluate(&named("CN=ours"), None)[0].signature.id(), "x");
     assert_eq!(signatures.get("x").unwrap().place().1, 1);
 
+    for (bytes, expected) in
+        [(&b"\xff\xfe[\0[\0"[..], "it is UTF-16"), (b"# one\n# M\xfcller\n", "line 2 is not UTF-8")]
+    {
+        std::fs::write(&path, bytes).unwrap();
+        let error = Signatures::builtin().unwrap().with_files(std::slice::from_ref(&path)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
     std::fs::write(&path, own.replace("\"x\"", "\"cobalt-strike-default-serial\"")).unwrap();
     let error = Signatures::builtin().unwrap().with_files(std::slice::from_ref(&path)).unwrap_err().to_string();
     assert!(

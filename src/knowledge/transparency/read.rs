@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{MAX_ENTRIES, Transparency, certificate_key};
 use crate::decode::{certificate_from_der, registrable};
-use crate::knowledge::feeds::FeedFile;
+use crate::knowledge::feeds::{FeedFile, text_of};
 use crate::knowledge::registrations::ListReport;
 use crate::model::{Attribute, AttributeKind, DistinguishedName, EventTime, Id128, Serial};
 
@@ -19,8 +19,14 @@ use crate::model::{Attribute, AttributeKind, DistinguishedName, EventTime, Id128
 const MAX_LINE: u64 = 1024 * 1024;
 /// Largest document that is read: it is in memory as a whole.
 const MAX_DOCUMENT: u64 = 256 * 1024 * 1024;
+/// Bytes by which entries on lines are told from such over many lines.
+const HEAD: u64 = 4096;
+/// Shorter lines hold no entry.
+const MIN_LINE: usize = 16;
 /// Names of one certificate that are looked at.
 const MAX_NAMES: usize = 100;
+/// The byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 const BAD_JSON: &str = "not an entry of a transparency log";
 const TOO_MANY: &str = "more entries than are kept";
 const CERTSTREAM: &str = "CertStream";
@@ -107,10 +113,13 @@ struct Collector {
 
 pub(super) fn recognise(head: &[u8]) -> bool {
     let text = String::from_utf8_lossy(head);
-    let first = text.trim_start_matches('\u{feff}').trim_start();
-    let line = first.lines().next().unwrap_or_default();
-    let is_message = first.starts_with('{') && line.contains("\"message_type\"");
-    is_message || first.starts_with(['[', '{']) && line.contains("\"issuer_name\"") && line.contains("\"name_value\"")
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let line = text.lines().next().unwrap_or_default();
+    // What is written over many lines does not say in its first one what it is.
+    let start = if line.len() < MIN_LINE { text } else { line };
+    let has = |key: &str| start.contains(key);
+    let is_message = has("\"message_type\"") && (has("\"data\"") || has("\"timestamp\""));
+    text.starts_with(['[', '{']) && (is_message || has("\"issuer_name\"") && has("\"name_value\""))
 }
 
 pub(super) fn load(paths: &[PathBuf]) -> (Transparency, Vec<ListReport>) {
@@ -142,15 +151,14 @@ impl Collector {
     }
 
     fn read(&mut self, reader: &mut dyn Read, report: &mut ListReport) -> io::Result<()> {
-        let mut reader = BufReader::with_capacity(256 * 1024, reader);
-        if reader.fill_buf()?.trim_ascii_start().starts_with(b"[") {
-            let mut text = String::new();
-            Read::take(&mut reader, MAX_DOCUMENT).read_to_string(&mut text)?;
-            let elements: Vec<&RawValue> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?;
-            for (number, element) in (1..).zip(elements) {
-                self.entry(number, element.get(), report);
-            }
-            return Ok(());
+        let mut head = Vec::new();
+        Read::take(&mut *reader, HEAD).read_to_end(&mut head)?;
+        let start = head.strip_prefix(MARK).unwrap_or(&head).trim_ascii_start();
+        let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
+        let is_document = first.starts_with(b"[") || first.starts_with(b"{") && first.len() < MIN_LINE;
+        let mut reader = BufReader::with_capacity(256 * 1024, Cursor::new(head).chain(reader));
+        if is_document {
+            return self.document(&mut reader, report);
         }
         let mut line = Vec::new();
         for number in 1.. {
@@ -163,12 +171,34 @@ impl Collector {
                 reader.skip_until(b'\n')?;
                 continue;
             }
-            let bytes = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
+            let bytes = line.strip_prefix(MARK).unwrap_or(&line).trim_ascii();
             match std::str::from_utf8(bytes) {
                 Ok("") => {}
                 Ok(text) => self.entry(number, text, report),
                 Err(_) => report.bad(number, "the line is not UTF-8"),
             }
+        }
+        Ok(())
+    }
+
+    /// Reads a list of entries, or entries that are written over many lines each, one after the other.
+    fn document(&mut self, reader: &mut dyn Read, report: &mut ListReport) -> io::Result<()> {
+        report.unit = "element";
+        let mut bytes = Vec::new();
+        if Read::take(reader, MAX_DOCUMENT + 1).read_to_end(&mut bytes)? as u64 > MAX_DOCUMENT {
+            return Err(io::Error::other("a document of more than 256 MiB; write one entry on each line"));
+        }
+        let text = text_of(bytes).map_err(io::Error::other)?;
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        if text.starts_with('[') {
+            let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+            for (number, element) in (1..).zip(elements) {
+                self.entry(number, element.get(), report);
+            }
+            return Ok(());
+        }
+        for (number, element) in (1..).zip(serde_json::Deserializer::from_str(text).into_iter::<&RawValue>()) {
+            self.entry(number, element?.get(), report);
         }
         Ok(())
     }

@@ -61,6 +61,55 @@ fn the_first_time_counts_whichever_log_and_monitor_tells_it() {
 }
 
 #[test]
+fn entries_may_be_written_over_many_lines_and_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries: Vec<serde_json::Value> =
+        CERTSTREAM.lines().filter_map(|line| serde_json::from_str(line).ok()).rev().collect();
+    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap();
+    let list = pretty(&serde_json::Value::from(entries.clone()));
+    let sequence: String = entries.iter().map(|entry| pretty(entry) + "\n").collect();
+    let lines: String = entries.iter().map(|entry| entry.to_string() + "\n").collect();
+    for text in [&list, &sequence, &lines] {
+        for text in [text.clone(), format!("\u{feff}\r\n{}", text.replace('\n', "\r\n"))] {
+            assert!(Transparency::recognise(text.as_bytes()), "{}", &text[..40]);
+            let (logs, reports) = load(folder.path(), &[("a.json", text.as_bytes())]);
+            assert_eq!((reports[0].rows, reports[0].without_date, reports[0].bad_rows), (3, 2, 1), "{reports:?}");
+            assert_eq!(
+                logs.name_logged("evil.example", at("2026-11-24T00:00:00Z")),
+                EventTime::parse_epoch("1763690000")
+            );
+        }
+    }
+    let crt_sh: serde_json::Value = serde_json::from_str(CRT_SH).unwrap();
+    let crt_sh = format!("\u{feff}{}", pretty(&crt_sh));
+    assert!(Transparency::recognise(crt_sh.as_bytes()));
+    let (logs, reports) = load(folder.path(), &[("crt.sh.json", crt_sh.as_bytes())]);
+    assert_eq!((reports[0].rows, reports[0].bad_rows, &reports[0].error), (1, 1, &None));
+    assert!(logs.name_logged("mail.evil.example", at("2026-11-24T00:00:00Z")).is_some());
+    // One that is cut off says nothing at all.
+    let (logs, reports) = load(folder.path(), &[("cut.json", &list.as_bytes()[..list.len() - 5])]);
+    assert!(reports[0].error.is_some() && logs.is_empty());
+}
+
+#[test]
+fn more_than_two_bytes_can_count_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries: String = (0..70_000_u32)
+        .map(|number| {
+            let (seen, names) = (1_763_600_000 + number, [format!("a{number}.evil.example"), format!("d{number}.example")]);
+            let leaf = serde_json::json!({"issuer": {"CN": "R11"}, "serial_number": format!("{number:06x}"), "all_domains": names});
+            let data = serde_json::json!({"leaf_cert": leaf, "seen": seen, "source": {"name": format!("log {number}")}});
+            serde_json::json!({"message_type": "certificate_update", "data": data}).to_string() + "\n"
+        })
+        .collect();
+    let (logs, reports) = load(folder.path(), &[("a", entries.as_bytes())]);
+    assert_eq!((reports[0].rows, reports[0].bad_rows), (70_000, 0));
+    let now = at("2025-11-25T00:00:00Z");
+    assert_eq!(logs.certificates_lately(domain("evil.example"), now), 70_000);
+    assert_eq!(logs.name_logged("d69999.example", now), EventTime::parse_epoch("1763669999"));
+}
+
+#[test]
 fn what_was_logged_later_does_not_count_yet() {
     let folder = tempfile::tempdir().unwrap();
     let (logs, _) = load(folder.path(), &[("a", CERTSTREAM.as_bytes()), ("b", CRT_SH.as_bytes())]);

@@ -6,7 +6,7 @@
 //! What a rule asks for beyond is ignored only where that cannot make it match more than it should: see
 //! `options::IGNORED`. Any other keyword makes the rule unsupported; it is counted, with its `sid` and the keyword.
 //! Rules that are commented out are switched off, and are not read. A rule goes on in the next line where its line ends
-//! with `\`. Of several revisions of one rule in a file the latest counts.
+//! with `\`. Of several revisions of one rule in a file the latest counts, or none where the latest is unsupported.
 
 mod buffer;
 mod check;
@@ -21,7 +21,7 @@ use super::format::{Head, LineFormat, Lines, RowEnd, are_most};
 use super::rows::{Indicator, Row, Rows};
 use crate::model::Sha1Digest;
 use options::Unusable;
-pub(super) use set::{Rule, RuleHit, RuleSet};
+pub(super) use set::{Revision, Rule, RuleHit, RuleSet};
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "Suricata rules",
@@ -45,9 +45,10 @@ impl Lines for RuleLines {
             // What it is counted as is known when all revisions of it are.
             Ok(rule) => rows.rules.push(rule),
             Err(Unusable::Bad(problem)) => rows.bad(number, problem),
-            Err(Unusable::Unsupported { sid, keyword }) => {
-                let sid = sid.map_or_else(|| "rule without sid".to_owned(), |sid| format!("sid {sid}"));
+            Err(Unusable::Unsupported { revision, keyword }) => {
+                let sid = revision.map_or_else(|| "rule without sid".to_owned(), |rule| format!("sid {}", rule.sid));
                 rows.unsupported(number, &format!("{sid}: {keyword}"));
+                rows.unsupported_rules.extend(revision);
             }
         }
     }
@@ -58,22 +59,35 @@ impl Lines for RuleLines {
 
     fn finish(&self, rows: &mut Rows) {
         let rules = std::mem::take(&mut rows.rules);
-        let mut latest: HashMap<(u64, u64), u64> = HashMap::new();
-        for rule in &rules {
-            if let Some(sid) = rule.sid {
-                let revision = latest.entry((rule.gid, sid)).or_default();
-                *revision = rule.revision.max(*revision);
-            }
-        }
+        let unsupported = std::mem::take(&mut rows.unsupported_rules);
+        let (latest, latest_unsupported) = (latest(rules.iter().filter_map(|rule| rule.revision)), latest(unsupported));
         for rule in rules {
-            let latest = rule.sid.and_then(|sid| latest.get(&(rule.gid, sid)));
-            if latest.is_some_and(|latest| rule.revision < *latest) {
+            let is_before = |latest: &HashMap<(u64, u64), u64>| {
+                let later =
+                    |rule: Revision| latest.get(&(rule.gid, rule.sid)).is_some_and(|latest| rule.number < *latest);
+                rule.revision.is_some_and(later)
+            };
+            if is_before(&latest) {
                 rows.expired();
+            } else if is_before(&latest_unsupported) {
+                // What its author no longer means is not in force because certsift cannot tell what he means now.
+                let sid = rule.revision.map_or(0, |rule| rule.sid);
+                rows.unsupported(rule.row, &format!("sid {sid}: a later revision that is not supported"));
             } else {
                 add(rule, rows);
             }
         }
     }
+}
+
+/// The latest revision of each rule.
+fn latest(revisions: impl IntoIterator<Item = Revision>) -> HashMap<(u64, u64), u64> {
+    let mut latest: HashMap<(u64, u64), u64> = HashMap::new();
+    for Revision { gid, sid, number } in revisions {
+        let known = latest.entry((gid, sid)).or_default();
+        *known = number.max(*known);
+    }
+    latest
 }
 
 /// Lines, each with those in which it goes on.

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::check::{BufferTest, Check, Content, parse_pcre};
-use super::set::Rule;
+use super::set::{Revision, Rule};
 use super::standing_of;
 use crate::knowledge::feeds::{MatchKind, Standing, when};
 use crate::model::EventTime;
@@ -16,7 +16,7 @@ pub(super) enum Unusable {
     /// It is no rule.
     Bad(&'static str),
     /// It asks for something that certsift cannot tell.
-    Unsupported { sid: Option<u64>, keyword: String },
+    Unsupported { revision: Option<Revision>, keyword: String },
 }
 
 /// Keywords that say nothing on the session: how the rule is named, how often it may alert, what is kept, in which
@@ -71,7 +71,10 @@ pub(super) fn parse(number: u32, line: &str) -> Result<Rule, Unusable> {
         options.iter().find(|(keyword, _)| *keyword == wanted).and_then(|(_, value)| value.parse::<u64>().ok())
     };
     let sid = number_of("sid");
-    let unsupported = |keyword: &str| Unusable::Unsupported { sid, keyword: keyword.to_owned() };
+    // What Suricata takes where nothing is said.
+    let (gid, number_of_revision) = (number_of("gid").unwrap_or(1), number_of("rev").unwrap_or(0));
+    let revision = sid.map(|sid| Revision { gid, sid, number: number_of_revision });
+    let unsupported = |keyword: &str| Unusable::Unsupported { revision, keyword: keyword.to_owned() };
     let mut gathered = Gathered::default();
     for &(keyword, value) in &options {
         gathered.take(keyword, value).map_err(|()| unsupported(keyword))?;
@@ -98,10 +101,7 @@ pub(super) fn parse(number: u32, line: &str) -> Result<Rule, Unusable> {
     Ok(Rule {
         feed: 0,
         row: number,
-        sid,
-        // What Suricata takes where nothing is said.
-        gid: number_of("gid").unwrap_or(1),
-        revision: number_of("rev").unwrap_or(0),
+        revision,
         label: label_of(gathered.message).into(),
         kind,
         standing: gathered.standing(),

@@ -16,12 +16,8 @@ pub(in super::super) struct Rule {
     pub(in super::super) feed: u32,
     /// Its line.
     pub(in super::super) row: u32,
-    /// Its number.
-    pub(in super::super) sid: Option<u64>,
-    /// The group that its number is of.
-    pub(in super::super) gid: u64,
-    /// Which revision it is.
-    pub(in super::super) revision: u64,
+    /// Its number, and which revision it is.
+    pub(in super::super) revision: Option<Revision>,
     /// Its message, or the family in it.
     pub(in super::super) label: Arc<str>,
     /// What it compares.
@@ -34,6 +30,17 @@ pub(in super::super) struct Rule {
     pub(in super::super) port: Option<u16>,
     /// All of them have to hold; never empty.
     pub(in super::super) tests: Vec<BufferTest>,
+}
+
+/// Which rule a rule is, and which revision of it.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Revision {
+    /// The group that the number is of.
+    pub(in super::super) gid: u64,
+    /// The number of the rule.
+    pub(in super::super) sid: u64,
+    /// The number of the revision.
+    pub(in super::super) number: u64,
 }
 
 /// A rule that holds, and the text that shows it.
@@ -74,7 +81,7 @@ struct Patterns<'a> {
 impl Rule {
     /// What its hits show as the indicator.
     pub(in super::super) fn indicator(&self) -> String {
-        self.sid.map_or_else(|| format!("rule in line {}", self.row), |sid| format!("sid:{sid}"))
+        self.revision.map_or_else(|| format!("rule in line {}", self.row), |revision| format!("sid:{}", revision.sid))
     }
 
     fn asks_for_name(&self) -> bool {

@@ -1,8 +1,9 @@
 //! Lists become an index, in as little memory as wished: rows are parted by the leading bits of their hash into files
-//! beside the index, and each of these is sorted by itself.
+//! without names on the index's disk, and each of these is sorted by itself.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -63,8 +64,9 @@ const PER_SLOT: u64 = 6;
 pub fn build(out: &Path, lists: &[RegistrationList]) -> Result<Built, BuildError> {
     let written = |source| BuildError::Write { path: out.to_owned(), source };
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let parts_folder = tempfile::Builder::new().prefix(".index-").tempdir_in(folder).map_err(written)?;
-    let mut parts = Parts::new(parts_folder.path()).map_err(written)?;
+    let unfinished = Unfinished::beside(out);
+    unfinished.remove_leftovers(folder);
+    let mut parts = Parts::new(folder).map_err(written)?;
     let mut reports = Vec::new();
     for list in lists {
         let list_failed = |why: &str| BuildError::List { path: list.path.clone(), why: why.to_owned() };
@@ -83,8 +85,40 @@ pub fn build(out: &Path, lists: &[RegistrationList]) -> Result<Built, BuildError
     if parts.rows == 0 {
         return Err(BuildError::Nothing);
     }
-    let (entries, bytes) = parts.finish(out, folder).map_err(written)?;
+    let (entries, bytes) = parts.finish(out, folder, &unfinished).map_err(written)?;
     Ok(Built { reports, entries, bytes })
+}
+
+/// What the file of an index is called until it is whole. It is locked as long as it is being written, so that what a
+/// kill has left is told from what another build is at.
+struct Unfinished(String);
+
+impl Unfinished {
+    fn beside(out: &Path) -> Self {
+        let name = out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Self(format!(".{name}.unfinished-"))
+    }
+
+    fn make(&self, folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+        // Whoever runs certsift reads it, and need not be who builds it.
+        let readable = std::fs::Permissions::from_mode(0o644);
+        let file = tempfile::Builder::new().prefix(&self.0).permissions(readable).tempfile_in(folder)?;
+        file.as_file().lock()?;
+        Ok(file)
+    }
+
+    fn remove_leftovers(&self, folder: &Path) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_its = entry.file_name().to_string_lossy().starts_with(&self.0);
+            if is_its
+                && entry.file_type().is_ok_and(|kind| kind.is_file())
+                && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+                && let Err(error) = std::fs::remove_file(entry.path())
+            {
+                tracing::warn!(path = %entry.path().display(), %error, "cannot remove what a build has left behind");
+            }
+        }
+    }
 }
 
 /// Rows, parted by the leading bits of their hash.
@@ -97,11 +131,8 @@ struct Parts {
 
 impl Parts {
     fn new(folder: &Path) -> io::Result<Self> {
-        let file = |number: usize| {
-            let path = folder.join(number.to_string());
-            let file = File::options().read(true).write(true).create_new(true).open(path)?;
-            Ok(BufWriter::with_capacity(BUFFER, file))
-        };
+        // Without names, so that nothing is left of them however the build ends.
+        let file = |_| Ok(BufWriter::with_capacity(BUFFER, tempfile::tempfile_in(folder)?));
         let files = (0..PARTS).map(file).collect::<io::Result<_>>()?;
         Ok(Self { files, notes: Notes::default(), rows: 0, failed: None })
     }
@@ -111,8 +142,9 @@ impl Parts {
         if self.rows >= u64::from(u32::MAX) {
             return false;
         }
+        let Some(note) = self.notes.number(row) else { return false };
         // Days are those of `when::parse`, and there are no more notes than 16 bits can tell.
-        let (day, note) = (row.day.clamp(0, i32::from(u16::MAX)) as u16, self.notes.number(row) as u16);
+        let (day, note) = (row.day.clamp(0, i32::from(u16::MAX)) as u16, note as u16);
         let mut bytes = [0; ROW];
         bytes[..12].copy_from_slice(&row.domain.0[..12]);
         bytes[12..14].copy_from_slice(&day.to_be_bytes());
@@ -127,7 +159,7 @@ impl Parts {
         true
     }
 
-    fn finish(self, out: &Path, folder: &Path) -> io::Result<(u64, u64)> {
+    fn finish(self, out: &Path, folder: &Path, unfinished: &Unfinished) -> io::Result<(u64, u64)> {
         let (notes, ranks) = self.notes.in_order();
         let notes_bytes = postcard::to_stdvec::<Vec<Note>>(&notes).map_err(io::Error::other)?;
         let bits = (self.rows / PER_SLOT).max(1).ilog2().clamp(MIN_BITS, MAX_BITS);
@@ -138,7 +170,7 @@ impl Parts {
             content: [0; 32],
             notes_crc: crc32fast::hash(&notes_bytes),
         };
-        let mut target = tempfile::NamedTempFile::new_in(folder)?;
+        let mut target = unfinished.make(folder)?;
         let mut hash = Sha256::new();
         let mut directory = vec![0_u32; (1 << bits) + 1];
         let mut writer = BufWriter::with_capacity(BUFFER, target.as_file_mut());

@@ -22,9 +22,11 @@ mod tests;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 pub use build::{BuildError, Built, build};
 use map::ReadOnlyMap;
+use sha2::{Digest as _, Sha256};
 
 use super::{ListReport, Note, Registration};
 use crate::model::Id128;
@@ -136,6 +138,15 @@ impl Index {
         Ok(Self { map, notes, header })
     }
 
+    /// Whether the whole file is as it was built, by its SHA-256.
+    fn is_whole(&self) -> bool {
+        let mut hash = Sha256::new();
+        for part in [self.header.entries_at(), self.header.directory_at(), self.header.notes_at()] {
+            hash.update(self.map.get(part).unwrap_or_default());
+        }
+        self.header.content[..] == hash.finalize()[..]
+    }
+
     /// The entries that share the leading bits of a hash.
     fn bucket(&self, domain: &Id128) -> &[[u8; ENTRY]] {
         let (slots, _) = self.map.get(self.header.directory_at()).unwrap_or_default().as_chunks::<SLOT>();
@@ -144,6 +155,29 @@ impl Index {
         let (entries, _) = self.map.get(self.header.entries_at()).unwrap_or_default().as_chunks::<ENTRY>();
         at(slot).zip(at(slot + 1)).and_then(|(from, to)| entries.get(from..to)).unwrap_or_default()
     }
+}
+
+/// Compares the content of an index with the SHA-256 that it was built with: all of it is read.
+///
+/// # Errors
+/// It cannot be opened, or is not what was built.
+pub fn verify(path: &Path) -> Result<(), String> {
+    if Index::try_open(path)?.is_whole() { Ok(()) } else { Err(DAMAGED.to_owned()) }
+}
+
+/// How long a look-up of a domain takes that the index does not hold, as nearly all of them do not.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn look_up_time(path: &Path) -> Result<Duration, String> {
+    const LOOK_UPS: u32 = 200_000;
+    let index = Index::try_open(path)?;
+    let domains: Vec<Id128> = (0..LOOK_UPS).map(|number| Id128::of(&number.to_be_bytes())).collect();
+    let started = Instant::now();
+    let found = domains.iter().filter(|domain| index.find(**domain).next().is_some()).count();
+    let took = started.elapsed();
+    tracing::debug!(found, "looked up what it should not hold");
+    Ok(took / LOOK_UPS)
 }
 
 const DAMAGED: &str = "the index is damaged; build it again";

@@ -104,6 +104,55 @@ fn a_damaged_index_is_refused_or_finds_something_else_and_nothing_worse() {
     }
 }
 
+#[test]
+fn all_of_an_index_is_compared_with_what_was_built() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    build(&path, &lists(folder.path(), &[("a.csv", "a.com,2020-01-01\nb.com,2020-01-02\n")])).unwrap();
+    assert_eq!(verify(&path), Ok(()));
+    let good = std::fs::read(&path).unwrap();
+    for at in [HEADER + 1, good.len() / 2, good.len() - 1] {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(verify(&path), Err(DAMAGED.to_owned()), "{at}");
+    }
+}
+
+#[test]
+fn what_a_kill_has_left_is_removed_and_what_is_being_built_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let lists = lists(folder.path(), &[("a.csv", "a.com,2020-01-01\n")]);
+    for name in [".index.unfinished-killed", ".index.unfinished-another", ".other.unfinished-x"] {
+        std::fs::write(place(name), "half").unwrap();
+    }
+    let another = File::open(place(".index.unfinished-another")).unwrap();
+    another.lock().unwrap();
+    build(&place("index"), &lists).unwrap();
+    let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".index.unfinished-another", ".other.unfinished-x", "a.csv", "index"]);
+}
+
+#[test]
+fn sources_beyond_what_an_index_can_number_are_left_out_and_not_mistaken() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..66_000).map(|number| format!("d{number}.com,2020-01-01,source {number}\n")).collect();
+    let lists = lists(folder.path(), &[("a.csv", &rows)]);
+    let path = folder.path().join("index");
+    let built = build(&path, &lists).unwrap();
+    assert_eq!((built.entries, built.reports[0].bad_rows), (65_535, 465));
+    let ((index, _), (memory, reports)) = (open(&path), Registrations::load(&lists));
+    assert_eq!(reports[0].bad_rows, 465);
+    for number in [0, 7, 65_534, 65_535, 65_999] {
+        let key = Registrations::key(&format!("d{number}.com"));
+        let found = [&index, &memory].map(|all| all.find(key, 20_000).map(|found| found.source.to_owned()));
+        let expected = (number < 65_535).then(|| format!("source {number}"));
+        assert_eq!(found, [expected.clone(), expected], "{number}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]

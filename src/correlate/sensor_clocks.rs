@@ -1,0 +1,255 @@
+//! Sensors whose clock is wrong, found by what they show: certificates of public CAs are not dated ahead, so that many of
+//! them which are not valid *yet* tell of a clock that is behind, or of times that are relative.
+//!
+//! Certificates count and not sessions, each once: a beacon that shows one certificate thousands of times must not be able
+//! to switch off what depends on age. The latest ones count, so that a clock that was mended is believed again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::KnownCertificate;
+use crate::history::{Table, Weighted};
+use crate::knowledge::PublicCas;
+use crate::model::{CertificateId, EventTime, Id128};
+
+/// What sensors show of the certificates of public CAs.
+pub struct SensorClocks {
+    sensors: Table<SensorClock>,
+    public_cas: Option<Arc<PublicCas>>,
+    /// The identities of the names that came last.
+    ids: HashMap<Box<str>, Id128>,
+}
+
+/// The latest certificates of public CAs that a sensor showed, oldest first, and what follows from them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SensorClock {
+    marks: VecDeque<Mark>,
+    wrong: bool,
+}
+
+/// A certificate, and in the last bit whether it was not valid yet when it was shown last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Mark(u64);
+
+/// What a certificate did to what is thought of a sensor's clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    None,
+    Wrong,
+    Right,
+}
+
+/// Sensors that are told apart.
+const MAX_SENSORS: u64 = 256;
+/// Certificates of a sensor that count.
+const MAX_MARKS: usize = 256;
+/// So many certificates, and one in so many of all, are no accident.
+const MIN_WRONG: usize = 10;
+const WRONG_ONE_IN: usize = 10;
+/// Fewer than one in so many, and the clock is right again.
+const RIGHT_ONE_IN: usize = 20;
+
+impl SensorClocks {
+    pub(super) fn new(tracking: bool) -> Self {
+        Self { sensors: Table::new(MAX_SENSORS, tracking), public_cas: None, ids: HashMap::new() }
+    }
+
+    pub(super) fn set_public_cas(&mut self, public_cas: &Arc<PublicCas>) {
+        self.public_cas = Some(Arc::clone(public_cas));
+    }
+
+    /// The sensors, to be stored or restored.
+    pub fn table_mut(&mut self) -> &mut Table<SensorClock> {
+        &mut self.sensors
+    }
+
+    /// The identity of a sensor; an empty name is that of inputs without one.
+    pub(super) fn id(&mut self, name: &str) -> Id128 {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        let id = Id128::of(name.as_bytes());
+        if self.ids.len() >= MAX_SENSORS as usize {
+            self.ids.clear();
+        }
+        self.ids.insert(name.into(), id);
+        id
+    }
+
+    /// Whether the clock of a sensor is wrong, as far as that is known.
+    pub(super) fn is_wrong(&self, sensor: Id128) -> bool {
+        self.sensors.peek(sensor).is_some_and(|clock| clock.wrong)
+    }
+
+    /// Takes a certificate that a sensor showed at a time; gives what is new of it.
+    pub(super) fn show(
+        &mut self,
+        (sensor, name): (Id128, &str),
+        known: &KnownCertificate,
+        at: EventTime,
+    ) -> Option<(Id128, Mark)> {
+        let certificate = &known.certificate;
+        let not_before = certificate.not_before?;
+        let earliest = not_before.0.saturating_sub(certificate.validity_slack());
+        let mark = Mark::new(certificate.id, at.seconds() < earliest);
+        let place = self.sensors.peek(sensor).and_then(|clock| clock.place_of(mark).map(|at| clock.marks[at] == mark));
+        match place {
+            Some(true) => return None,
+            Some(false) => {}
+            // The dearer question comes last.
+            None => {
+                let issuer = certificate.issuer.as_ref().filter(|_| !certificate.is_self_issued())?;
+                self.public_cas.as_ref().filter(|public_cas| public_cas.contains(issuer))?;
+            }
+        }
+        match self.put(sensor, mark) {
+            Turn::None => {}
+            Turn::Wrong => tracing::warn!(
+                sensor = name,
+                "many certificates of public CAs are not valid yet at the times of this sensor's records: its clock is \
+                 behind, or its times are relative; from here on nothing is said there that depends on age"
+            ),
+            Turn::Right => tracing::info!(
+                sensor = name,
+                "certificates of public CAs are valid again at the times of this sensor's records; what depends on age is \
+                 said again"
+            ),
+        }
+        Some((sensor, mark))
+    }
+
+    /// Does again what a certificate did.
+    pub(super) fn apply(&mut self, (sensor, mark): (Id128, Mark)) {
+        self.put(sensor, mark);
+    }
+
+    /// Puts a certificate where it belongs.
+    fn put(&mut self, sensor: Id128, mark: Mark) -> Turn {
+        let put = self.sensors.update(sensor, || Some(SensorClock::default()), |clock, _| (false, clock.put(mark)));
+        put.unwrap_or(Turn::None)
+    }
+}
+
+impl Mark {
+    fn new(certificate: CertificateId, not_yet_valid: bool) -> Self {
+        let [first, second, third, fourth, fifth, sixth, seventh, eighth, ..] = certificate.0;
+        let id = u64::from_be_bytes([first, second, third, fourth, fifth, sixth, seventh, eighth]);
+        Self(id & !1 | u64::from(not_yet_valid))
+    }
+
+    fn is_not_yet_valid(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+impl SensorClock {
+    fn place_of(&self, mark: Mark) -> Option<usize> {
+        self.marks.iter().position(|known| known.0 | 1 == mark.0 | 1)
+    }
+
+    fn put(&mut self, mark: Mark) -> Turn {
+        match self.place_of(mark) {
+            Some(place) => self.marks[place] = mark,
+            None => {
+                if self.marks.len() >= MAX_MARKS {
+                    self.marks.pop_front();
+                }
+                self.marks.push_back(mark);
+            }
+        }
+        let not_yet_valid = self.marks.iter().filter(|mark| mark.is_not_yet_valid()).count();
+        let was = self.wrong;
+        self.wrong = match was {
+            false => not_yet_valid >= MIN_WRONG && not_yet_valid * WRONG_ONE_IN >= self.marks.len(),
+            true => not_yet_valid * RIGHT_ONE_IN >= self.marks.len(),
+        };
+        match (was, self.wrong) {
+            (false, true) => Turn::Wrong,
+            (true, false) => Turn::Right,
+            _ => Turn::None,
+        }
+    }
+}
+
+impl Weighted for SensorClock {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Certificate, CertificateSource, DistinguishedName, ValidityTime};
+
+    const R11: &str = "CN=R11,O=Let's Encrypt,C=US";
+
+    /// Lets a clock see certificates by their numbers.
+    fn put(clock: &mut SensorClock, numbers: impl Iterator<Item = u64>, not_yet_valid: bool) -> Vec<Turn> {
+        let mark = |number: u64| Mark::new(Id128::of(&number.to_be_bytes()), not_yet_valid);
+        numbers.map(|number| clock.put(mark(number))).filter(|turn| *turn != Turn::None).collect()
+    }
+
+    #[test]
+    fn a_few_certificates_ahead_of_time_are_no_clock() {
+        for (valid, not_yet_valid, wrong) in [(100, 60, true), (30, 9, false), (236, 20, false), (0, 10, true)] {
+            let mut clock = SensorClock::default();
+            put(&mut clock, 0..valid, false);
+            let turns = put(&mut clock, 1000..1000 + not_yet_valid, true);
+            assert_eq!(clock.wrong, wrong, "{valid} {not_yet_valid}");
+            assert_eq!(turns, if wrong { vec![Turn::Wrong] } else { vec![] });
+        }
+    }
+
+    #[test]
+    fn one_certificate_counts_once_however_often_it_is_shown() {
+        let mut clock = SensorClock::default();
+        for _ in 0..1000 {
+            put(&mut clock, 0..9, true);
+        }
+        assert!(!clock.wrong);
+        assert_eq!(put(&mut clock, 9..10, true), [Turn::Wrong]);
+    }
+
+    #[test]
+    fn public_certificates_count_and_what_they_did_can_be_done_again() {
+        let known = |issuer: &str, number: i64| {
+            let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+            certificate.issuer = Some(DistinguishedName::from_rfc2253(issuer));
+            certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=host{number}.example")));
+            certificate.not_before = Some(ValidityTime(1_780_000_000 + number));
+            let certificate = Arc::new(certificate.with_id());
+            KnownCertificate { certificate, host: None, analysis: std::sync::OnceLock::new() }
+        };
+        let (mut clocks, mut again) = (SensorClocks::new(true), SensorClocks::new(true));
+        clocks.set_public_cas(&Arc::new(PublicCas::builtin()));
+        let at = |seconds: i64| EventTime::from_seconds(1_780_000_000 + seconds);
+        let mut show = |sensor: &str, issuer: &str, number: i64, at: EventTime| {
+            let sensor = (clocks.id(sensor), sensor);
+            let shown = clocks.show(sensor, &known(issuer, number), at);
+            shown.into_iter().for_each(|shown| again.apply(shown));
+            assert_eq!(again.is_wrong(sensor.0), clocks.is_wrong(sensor.0));
+            (shown.is_some(), clocks.is_wrong(sensor.0))
+        };
+        // Private CAs date as they like; and a zone may lie 14 hours from UTC.
+        (0..50)
+            .for_each(|number| assert_eq!(show("a", "CN=Kestrel CA,O=Kestrel", number, at(-100_000)), (false, false)));
+        (0..50).for_each(|number| assert_eq!(show("a", R11, number, at(-50_000)), (true, false)));
+        for number in 0..50 {
+            assert_eq!(show("a", R11, number, at(-50_000)), (false, false), "it has been shown");
+            assert_eq!(show("b", R11, number, at(-100_000)), (true, number >= 9), "{number}");
+        }
+        assert_eq!(show("a", R11, 0, at(-100_000)), (true, false), "another sensor's clock is none of its");
+    }
+
+    #[test]
+    fn a_clock_that_was_mended_is_believed_again() {
+        let mut clock = SensorClock::default();
+        put(&mut clock, 0..1000, true);
+        assert!(clock.wrong && clock.marks.len() == MAX_MARKS);
+        // Others come in their place, or the same ones are valid by now.
+        assert_eq!(put(&mut clock.clone(), 2000..2256, false), [Turn::Right]);
+        assert_eq!(put(&mut clock.clone(), 0..1000, false), [Turn::Right]);
+        assert_eq!(put(&mut clock, 744..980, false), []);
+        assert_eq!(put(&mut clock, 980..990, false), [Turn::Right]);
+        assert_eq!(put(&mut clock, 744..780, true), [Turn::Wrong]);
+    }
+}
