@@ -20,6 +20,7 @@ pub mod history;
 pub mod knowledge;
 pub mod model;
 pub mod pipeline;
+pub mod rdap;
 pub mod sink;
 pub mod source;
 pub mod state;

@@ -10,6 +10,7 @@ use super::{Common, ExitCode, start_logging, summary};
 use crate::config::{Config, KnowledgeReports, Reloaded};
 use crate::knowledge::KnowledgeFiles;
 use crate::pipeline::{ReadAgain, Run, Why};
+use crate::rdap::{Servers, say};
 use crate::sink::default_dead_letter_path;
 use crate::state::StateStore;
 
@@ -46,6 +47,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     stop.fetch_or(early.load(Ordering::SeqCst), Ordering::SeqCst);
     let reload = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
+    let rdap = config.rdap.enabled.then(|| Servers::load(&config.rdap)).transpose()?;
     // What changes while it is being read is read again.
     let files = KnowledgeFiles::look(&config.knowledge.patterns());
     let (knowledge, reports) = config.load_knowledge(summary::now())?;
@@ -64,9 +66,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         stop: Arc::clone(&stop),
         reload,
         read_again: again(path.clone(), reports),
+        rdap,
         config,
     };
     let outcome = run.run()?;
+    outcome.asked.iter().for_each(say);
     tracing::info!(
         written = outcome.counts.total_written(),
         dead_letters = outcome.counts.dead_letters,

@@ -247,6 +247,7 @@ impl Config {
             public_cas: certificates.public_cas,
             trust: certificates.trust,
             registrations,
+            answers: Arc::default(),
             transparency,
             names: Arc::new(Names::new(watch_names, popular.names)),
             feeds,

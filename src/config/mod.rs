@@ -18,6 +18,7 @@ use crate::encode::{Detail, EncodeSettings, OtherEvents};
 use crate::enrich::EnrichSettings;
 use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
+use crate::rdap::RdapSettings;
 use crate::sink::Rotation;
 pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
@@ -41,6 +42,8 @@ pub struct Config {
     pub commit_interval: Duration,
     /// The user's own knowledge.
     pub knowledge: KnowledgePaths,
+    /// Whether and how registries are asked.
+    pub rdap: RdapSettings,
 }
 
 /// Logs of one sensor.
@@ -146,6 +149,10 @@ pub enum ConfigError {
 const MIN_HISTORY_MEMORY: u64 = 1 << 20;
 /// Commits that follow each other faster cost more than they save.
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
+/// In less time no server answers.
+const MIN_RDAP_TIMEOUT: Duration = Duration::from_millis(100);
+/// All other servers wait meanwhile.
+const MAX_RDAP_TIMEOUT: Duration = Duration::from_secs(600);
 /// Days for which an issuer, a name or a certificate is new.
 const NEW_DAYS: i64 = 7;
 /// Days after its registration for which a domain is recent.
@@ -178,6 +185,7 @@ impl Config {
             detail: self.output.detail,
             other_events: self.output.other_events,
             enrich: EnrichSettings { new_days: NEW_DAYS, recent_domain_days: RECENT_DOMAIN_DAYS },
+            ask_at: None,
         }
     }
 }
@@ -291,6 +299,16 @@ impl raw::RawConfig {
                 intermediates: places(self.trust.intermediates),
                 public_cas: places(self.trust.public_cas),
             },
+            rdap: RdapSettings {
+                enabled: self.rdap.enabled,
+                bootstrap: self.rdap.bootstrap.map(|path| PathBuf::from(place(path))),
+                servers: self.rdap.servers.into_iter().map(|(zone, server)| (zone.0, server.0)).collect(),
+                except: self.rdap.except.into_iter().map(|zone| zone.0).collect(),
+                keep: self.rdap.cache.0,
+                keep_unknown: self.rdap.cache_unknown.0,
+                pause: self.rdap.rate.0,
+                timeout: self.rdap.timeout.0.clamp(MIN_RDAP_TIMEOUT, MAX_RDAP_TIMEOUT),
+            },
         }
     }
 }
@@ -316,6 +334,9 @@ mod tests {
             ("[output]\nrotate_size = \"512 pages\"\n", "pages"),
             ("[network]\nlocal = [\"10.0.0.0/99\"]\n", "10.0.0.0/99"),
             ("[[input]]\npaths = []\ntime_zone = \"Middle/Earth\"\n", "Middle/Earth"),
+            ("[rdap]\nrate = \"0/s\"\n", "0/s"),
+            ("[rdap]\nservers = { com = \"rdap.example\" }\n", "rdap.example"),
+            ("[rdap]\nexcept = [\"a b\"]\n", "a b"),
             ("[knowledge]\nregistered = [{ path = \"x\", date = \"soon\" }]\n", "window_days"),
         ] {
             let message = Config::parse(text, Path::new("")).unwrap_err();
@@ -329,6 +350,18 @@ mod tests {
             let config = Config::parse(&format!("[output]\nrotate_size = \"{text}\"\n"), Path::new("")).unwrap();
             assert_eq!(config.output.rotation.size, Some(bytes), "{text}");
         }
+    }
+
+    #[test]
+    fn nobody_is_asked_unless_that_is_said() {
+        assert!(!Config::default().rdap.enabled);
+        let text = "[rdap]\nenabled = true\nbootstrap = \"dns.json\"\nservers = { \".COM\" = \"https://rdap.example/v1\" }\n\
+            except = [\"mine.org\"]\ncache = \"7d\"\nrate = \"30/m\"\ntimeout = \"1ms\"\n";
+        let rdap = Config::parse(text, Path::new("/etc/x")).unwrap().rdap;
+        assert!(rdap.enabled && rdap.servers.contains_key(&crate::rdap::Zone::parse("com").unwrap()));
+        assert_eq!(rdap.bootstrap.as_deref(), Some(Path::new("/etc/x/dns.json")));
+        assert_eq!((rdap.pause, rdap.timeout), (Duration::from_secs(2), MIN_RDAP_TIMEOUT));
+        assert_eq!((days(rdap.keep), days(rdap.keep_unknown)), (7, 1));
     }
 
     #[test]

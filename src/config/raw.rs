@@ -1,8 +1,10 @@
 //! The configuration as it is typed.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use super::value::{ByteSize, Day, Interval, NetworkList, ZoneName};
+use super::value::{ByteSize, Day, DnsZone, Interval, NetworkList, Rate, RdapServer, ZoneName};
 use crate::encode::{Detail, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -16,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) state: RawState,
     pub(super) network: RawNetwork,
     pub(super) knowledge: RawKnowledge,
+    pub(super) rdap: RawRdap,
     pub(super) trust: RawTrust,
     pub(super) history: RawHistory,
 }
@@ -86,6 +89,19 @@ pub(super) struct RawTrust {
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRdap {
+    pub(super) enabled: bool,
+    pub(super) bootstrap: Option<String>,
+    pub(super) servers: BTreeMap<DnsZone, RdapServer>,
+    pub(super) except: Vec<DnsZone>,
+    pub(super) cache: Interval,
+    pub(super) cache_unknown: Interval,
+    pub(super) rate: Rate,
+    pub(super) timeout: Interval,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected a path, or { path = \"…\", window_days = 14, date = \"2026-11-20\" }")]
 pub(super) enum RawRegistered {
     Path(String),
@@ -125,6 +141,21 @@ impl Default for RawJoin {
 impl Default for RawState {
     fn default() -> Self {
         Self { dir: None, commit_interval: Interval::seconds(2) }
+    }
+}
+
+impl Default for RawRdap {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            bootstrap: None,
+            servers: BTreeMap::new(),
+            except: Vec::new(),
+            cache: Interval::days(30),
+            cache_unknown: Interval::days(1),
+            rate: Rate::per_second(1),
+            timeout: Interval::seconds(10),
+        }
     }
 }
 

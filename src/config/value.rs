@@ -6,6 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::model::{EventTime, Networks, TimeZone};
+use crate::rdap::{ServerUrl, Zone};
 
 /// A length of time, such as `250ms`, `5s`, `10m`, `12h` or `30d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +27,37 @@ pub(super) struct ZoneName(pub(super) TimeZone);
 /// A date such as `2026-11-20`, as days since 1970-01-01.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Day(pub(super) i32);
+
+/// How often something may happen, such as `1/s`, `30/m` or `500/h`, as the time between two of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Rate(pub(super) Duration);
+
+/// A domain or a suffix.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct DnsZone(pub(super) Zone);
+
+/// The address of a server of RDAP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct RdapServer(pub(super) ServerUrl);
+
+impl Rate {
+    pub(super) const fn per_second(number: u32) -> Self {
+        Self(Duration::from_millis(1000 / number as u64))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = text.split_once('/')?;
+        let number: u32 = number.trim().parse().ok().filter(|number| *number > 0)?;
+        let seconds = match unit.trim() {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        Some(Self(Duration::from_secs(seconds) / number))
+    }
+}
 
 impl Day {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -86,6 +118,25 @@ impl<'a> Deserialize<'a> for ByteSize {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no number of bytes; write `512MiB`")))
+    }
+}
+
+impl<'a> Deserialize<'a> for Rate {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is no rate; write `1/s` or `30/m`")))
+    }
+}
+
+impl<'a> Deserialize<'a> for DnsZone {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        Zone::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for RdapServer {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        ServerUrl::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -11,6 +11,7 @@ mod schema;
 
 pub use schema::schemas;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize as _;
@@ -26,7 +27,7 @@ use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, Se
 use crate::enrich::{
     Assessment, CertificateAnalysis, EnrichSettings, Subject, TransparencyObject, Verdict, assess_certificate,
     assess_session, chain_of, feeds_of, feeds_of_certificate, feeds_of_client, name_of, registrations_of,
-    transparency_of,
+    transparency_of, unregistered,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -66,6 +67,8 @@ pub struct EncodeSettings {
     pub other_events: OtherEvents,
     /// Thresholds of the checks.
     pub enrich: EnrichSettings,
+    /// The wall clock in seconds, where registries are asked for domains that nobody knows.
+    pub ask_at: Option<i64>,
 }
 
 /// Lines that are ready to be written, and what they were.
@@ -79,21 +82,23 @@ pub struct Encoded {
     pub counts: Counts,
     /// Alerts among the lines, in their order, whose `repeat` is to be [settled](Self::settle).
     pub raised: Vec<Raised>,
+    /// Domains for which a registry may be asked, by their keys.
+    pub unregistered: BTreeMap<Id128, Box<str>>,
 }
 
 /// What records were, counted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Records written, by log.
-    pub written: std::collections::BTreeMap<Log, u64>,
+    pub written: BTreeMap<Log, u64>,
     /// Sessions that presented a certificate.
     pub presented: u64,
     /// Sessions whose certificate was recalled.
     pub recalled: u64,
     /// Sessions without a certificate, by reason.
-    pub absent: std::collections::BTreeMap<AbsentReason, u64>,
+    pub absent: BTreeMap<AbsentReason, u64>,
     /// Verdicts on sessions.
-    pub verdicts: std::collections::BTreeMap<Verdict, u64>,
+    pub verdicts: BTreeMap<Verdict, u64>,
     /// Dead letters.
     pub dead_letters: u64,
     /// Records that carry a fault.
@@ -103,16 +108,13 @@ pub struct Counts {
     /// Records of other logs, of `files.log`, and dropped events: read and not written.
     pub not_written: u64,
     /// Sessions that could not be compared with feeds of SHA-1, by sensor; an empty name is that of inputs without one.
-    pub without_sha1: std::collections::BTreeMap<String, u64>,
+    pub without_sha1: BTreeMap<String, u64>,
 }
 
 impl Counts {
     /// Adds another count.
     pub fn add(&mut self, other: &Self) {
-        fn merge<K: Copy + Ord>(
-            into: &mut std::collections::BTreeMap<K, u64>,
-            from: &std::collections::BTreeMap<K, u64>,
-        ) {
+        fn merge<K: Copy + Ord>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
             from.iter().for_each(|(key, count)| *into.entry(*key).or_default() += count);
         }
         merge(&mut self.written, &other.written);
@@ -188,11 +190,11 @@ fn encode_record(
             splice(&mut encoded.lines, line, record.empty_object);
             let object = encoded.lines.len();
             let counts = &mut encoded.counts;
-            let lines = &mut encoded.lines;
+            let (lines, unknown) = (&mut encoded.lines, &mut encoded.unregistered);
             // Whatever a record holds, handling it costs that record's object and not the process.
             let outcome = catch_unwind(AssertUnwindSafe(|| match (body, context) {
                 (Body::Session(session), Context::Session(context)) => {
-                    Some(write_session(lines, judged, record, session, context, knowledge, settings))
+                    Some(write_session((lines, unknown), judged, record, session, context, knowledge, settings))
                 }
                 (Body::Certificate(_), Context::Certificate(known)) => {
                     write_certificate(lines, judged, record, known, knowledge, settings);
@@ -250,7 +252,7 @@ fn lacks_sha1(context: &SessionContext, knowledge: &Knowledge) -> bool {
 }
 
 fn write_session(
-    lines: &mut Vec<u8>,
+    (lines, unknown): (&mut Vec<u8>, &mut BTreeMap<Id128, Box<str>>),
     judged: &Judged,
     record: &Record,
     session: &Session,
@@ -263,6 +265,9 @@ fn write_session(
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
     let name = name_of(knowledge, session, server_name);
     let registrations = registrations_of(knowledge, server_name, analysis, context);
+    if let Some(now) = settings.ask_at {
+        unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
+    }
     let transparency =
         transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context);
     let certificate = known.map(|known| &*known.certificate).zip(analysis);

@@ -70,7 +70,7 @@ use crate::knowledge::feeds::FeedMatch;
 use crate::knowledge::names::NameAnalysis;
 use crate::knowledge::registrations::Precision;
 use crate::knowledge::trust::Chain;
-use crate::model::{Certificate, Direction, EventTime, Session};
+use crate::model::{Certificate, Direction, EventTime, Id128, Session};
 
 /// The checks, in the order in which their findings are listed.
 const CHECKS: [Check; 31] = [
@@ -233,9 +233,9 @@ pub struct DomainRegistration {
     pub age_days: i64,
     /// How exactly it is known.
     pub precision: Precision,
-    /// The list that says so.
+    /// Who says so: a list, or a registry that was asked and on which day, `rdap:HOST:DAY`.
     pub source: String,
-    /// The day of the list's data; of a window, its last day.
+    /// The day of the data; of a window, its last day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
     /// The least age that it may have.
@@ -456,6 +456,9 @@ pub fn assess_certificate(
     score::assess_certificate(findings)
 }
 
+/// Domains of one session that are looked at.
+const MAX_DOMAINS: usize = 4;
+
 /// When the domains of a session were registered: of the name that the client asked for, else of the names that the
 /// certificate is for.
 pub fn registrations_of(
@@ -464,18 +467,14 @@ pub fn registrations_of(
     analysis: Option<&CertificateAnalysis>,
     context: &SessionContext,
 ) -> Vec<DomainRegistration> {
-    const MAX_DOMAINS: usize = 4;
-    if knowledge.registrations.is_empty() {
+    if !knowledge.knows_registrations() {
         return Vec::new();
     }
     let day = context.at.day();
     let asked = server_name.and_then(crate::decode::registrable);
-    let certified = analysis.filter(|_| asked.is_none()).map(CertificateAnalysis::domains).unwrap_or_default();
-    let domains = asked.iter().map(|(id, domain)| (*id, domain.as_str()));
-    let domains = domains.chain(certified.iter().map(|(id, domain)| (*id, &**domain)));
-    domains
+    domains_of(asked.as_ref(), analysis)
         .filter_map(|(id, domain)| {
-            let registration = knowledge.registrations.find(id, day)?;
+            let registration = knowledge.registration(id, day)?;
             Some(DomainRegistration {
                 domain: domain.to_owned(),
                 registered: EventTime::date_text(registration.day),
@@ -488,4 +487,37 @@ pub fn registrations_of(
         })
         .take(MAX_DOMAINS)
         .collect()
+}
+
+/// The domains of a session of which nobody knows when they were registered, and for which no registry was asked lately,
+/// as of `now` by the wall clock in seconds.
+///
+/// What goes to servers of one's own is not for others to know, and strangers choose what they ask those for.
+pub fn unregistered(
+    knowledge: &Knowledge,
+    server_name: Option<&str>,
+    analysis: Option<&CertificateAnalysis>,
+    context: &SessionContext,
+    now: i64,
+) -> Vec<(Id128, Box<str>)> {
+    if matches!(context.direction, Some(Direction::Internal | Direction::Inbound)) {
+        return Vec::new();
+    }
+    let day = context.at.day();
+    let asked = server_name.and_then(crate::decode::registrable);
+    domains_of(asked.as_ref(), analysis)
+        .take(MAX_DOMAINS)
+        .filter(|(id, _)| knowledge.answers.is_due(*id, now) && knowledge.registrations.find(*id, day).is_none())
+        .map(|(id, domain)| (id, domain.into()))
+        .collect()
+}
+
+/// The registrable domain that the client asked for, else those that the certificate is for.
+fn domains_of<'a>(
+    asked: Option<&'a (Id128, String)>,
+    analysis: Option<&'a CertificateAnalysis>,
+) -> impl Iterator<Item = (Id128, &'a str)> {
+    let certified = analysis.filter(|_| asked.is_none()).map(CertificateAnalysis::domains).unwrap_or_default();
+    let asked = asked.into_iter().map(|(id, domain)| (*id, domain.as_str()));
+    asked.chain(certified.iter().map(|(id, domain)| (*id, &**domain)))
 }

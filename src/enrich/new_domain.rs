@@ -13,7 +13,7 @@ const WEIGHT_VERY_NEW: f64 = 0.25;
 const WEIGHT_NEW: f64 = 0.2;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
-    if subject.knowledge.registrations.is_empty() {
+    if !subject.knowledge.knows_registrations() {
         return findings.not_evaluated("new_domain:no_list");
     }
     let certified = subject.analysis.is_some_and(|analysis| !analysis.domains().is_empty());

@@ -119,7 +119,7 @@ const NOT_EVALUATED: [Reason; 58] = [
     reason(
         "new_domain:no_list",
         "no list of registrations is loaded",
-        "name lists of newly registered domains in knowledge.registered",
+        "name lists of newly registered domains in knowledge.registered, or let `run` ask registries with [rdap]",
     ),
     reason(
         "new_domain:no_name",

@@ -29,7 +29,7 @@ pub use names::{Names, PopularNames};
 pub use own_certificates::OwnCertificates;
 pub use prefixes::{Owner, Prefixes};
 pub use public_cas::PublicCas;
-pub use registrations::{RegistrationList, Registrations};
+pub use registrations::{Answers, RegistrationList, Registrations};
 pub use signatures::Signatures;
 pub use transparency::Transparency;
 pub use trust::TrustStore;
@@ -38,9 +38,12 @@ pub use watch::WatchNames;
 
 use std::sync::Arc;
 
+use crate::model::Id128;
+use registrations::Registration;
 use signatures::SignatureError;
 
 /// What is known of certificates and domains, as one snapshot that is swapped whole.
+#[derive(Clone)]
 pub struct Knowledge {
     /// Certificates of known tools and products.
     pub signatures: Arc<Signatures>,
@@ -48,6 +51,8 @@ pub struct Knowledge {
     pub public_cas: Arc<PublicCas>,
     /// When domains were registered.
     pub registrations: Arc<Registrations>,
+    /// What registries answered of it.
+    pub answers: Arc<Answers>,
     /// Roots and certificates of CAs.
     pub trust: Arc<TrustStore>,
     /// Names and brands that the user watches over, and popular ones.
@@ -75,6 +80,7 @@ impl Knowledge {
             signatures,
             public_cas: Arc::new(PublicCas::builtin()),
             registrations: Arc::default(),
+            answers: Arc::default(),
             trust: Arc::new(TrustStore::builtin()),
             names: Arc::default(),
             transparency: Arc::default(),
@@ -83,5 +89,21 @@ impl Knowledge {
             own_certificates: Arc::default(),
             prefixes: Arc::default(),
         })
+    }
+
+    /// The same knowledge, which has no answers of registries yet, with some.
+    #[must_use]
+    pub fn with_answers(&self, answers: Arc<Answers>) -> Self {
+        Self { version: self.version.with_answers(&answers), answers, ..self.clone() }
+    }
+
+    /// Whether anything is there to know of registrations.
+    pub fn knows_registrations(&self) -> bool {
+        self.answers.is_in_use() || !self.registrations.is_empty()
+    }
+
+    /// The registration of a domain that holds at a day; see [`Registrations::find`].
+    pub fn registration(&self, domain: Id128, day: i32) -> Option<Registration<'_>> {
+        self.registrations.find_among(domain, day, self.answers.find(domain))
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Signatures, suffix};
+use super::{Answers, Signatures, suffix};
 use crate::model::Id128;
 
 /// A hash over everything that knowledge was made of: certsift's version, the signatures, and the content of every file
@@ -43,6 +43,18 @@ impl KnowledgeVersion {
         if let Some(list) = suffix::replacement() {
             part(5, &list.content().0);
         }
+        Self::from_hash(hash)
+    }
+
+    /// The version with what registries answered beside the files.
+    pub(super) fn with_answers(self, answers: &Answers) -> Self {
+        if answers.is_empty() {
+            return self;
+        }
+        Self::from_hash(Sha256::new().chain_update(self.0).chain_update(answers.content().0))
+    }
+
+    fn from_hash(hash: Sha256) -> Self {
         let mut version = [0; 8];
         version.copy_from_slice(&hash.finalize()[..8]);
         Self(version)

@@ -138,7 +138,12 @@ impl Replay<'_> {
     /// # Errors
     /// The output or the state cannot be written. Inputs that cannot be read are part of the outcome.
     pub fn run(self, output: Output) -> Result<ReplayOutcome, PipelineError> {
-        let workers = Workers::start(self.threads, Arc::clone(&self.knowledge), self.config.encode_settings())?;
+        let knowledge = match &self.state {
+            // What registries told a live certsift; nobody is asked now.
+            Some(state) => Arc::new(self.knowledge.with_answers(Arc::new(state.answers()?))),
+            None => Arc::clone(&self.knowledge),
+        };
+        let workers = Workers::start(self.threads, knowledge, self.config.encode_settings())?;
         let tracking = self.state.is_some();
         let backing = match &self.state {
             Some(state) => Backing::State(state.certificates()),

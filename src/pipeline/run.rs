@@ -22,8 +22,9 @@ use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, detect};
 use crate::encode::Counts;
 use crate::history::History;
-use crate::knowledge::{Knowledge, KnowledgeFiles};
+use crate::knowledge::{Answers, Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
+use crate::rdap::{AskedCounts, Asking, Servers};
 use crate::sink::{is_rotated_name, is_same_file};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
 use crate::source::{Lines, Splitter, is_named_like_a_log};
@@ -49,6 +50,8 @@ pub struct Run {
     pub reload: Arc<AtomicBool>,
     /// Reads configuration and knowledge again.
     pub read_again: ReadAgain,
+    /// Servers of registries, where they are to be asked.
+    pub rdap: Option<Servers>,
 }
 
 /// What a run did.
@@ -60,6 +63,8 @@ pub struct RunOutcome {
     pub dead_letter_path: Option<PathBuf>,
     /// Entries forgotten to stay within bounds.
     pub evicted: u64,
+    /// What registries were asked for, where they were.
+    pub asked: Option<AskedCounts>,
 }
 
 /// Bytes that one poll reads.
@@ -128,9 +133,20 @@ pub(super) struct Running {
     /// They changed since the last step.
     newest_changed: bool,
     pub(super) looks: Looks,
+    registries: Registries,
     commits: Commits,
     started: Instant,
     stopping: Stopping,
+}
+
+/// What registries answered, and the thread that asks them.
+struct Registries {
+    /// What is known without them.
+    knowledge: Arc<Knowledge>,
+    answers: Arc<Answers>,
+    /// Answers that a commit is making durable: its number, how many they are, and what is known with them.
+    stored: Option<(u64, usize, Arc<Answers>)>,
+    asking: Option<Asking>,
 }
 
 /// Commits that are on their way.
@@ -153,7 +169,11 @@ impl Run {
     /// # Errors
     /// The output or the state cannot be written, or a pattern cannot be understood.
     pub fn run(self) -> Result<RunOutcome, PipelineError> {
-        let workers = Workers::start(self.threads, Arc::clone(&self.knowledge), self.config.encode_settings())?;
+        let asked = Registries::start(&self.config, self.rdap, &self.state, &self.knowledge)?;
+        let mut workers = Workers::start(self.threads, asked.knowledge(), self.config.encode_settings())?;
+        if let Some(asking) = &asked.asking {
+            workers.ask(asking.queue());
+        }
         let history = History::new(self.config.history, true);
         let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
@@ -199,6 +219,7 @@ impl Run {
             newest,
             newest_changed: false,
             looks: Looks::default(),
+            registries: asked,
             commits: Commits {
                 number: 0,
                 last: Instant::now(),
@@ -215,8 +236,9 @@ impl Run {
         running.breathe();
         let caught_up = if first_start { running.backfill() } else { running.catch_up(true) };
         let followed = caught_up.and_then(|()| running.follow(&self.reload, &reloader));
-        let Running { encoder, sink, correlator, stopping, .. } = running;
+        let Running { encoder, sink, correlator, stopping, registries, .. } = running;
         drop(encoder);
+        let asked = registries.asking.as_ref().map(|asking| asking.queue().counts());
         // A sink that has stopped says why here.
         let finished = stopping.finish(sink)?;
         // Without a word of its own from the sink, a stop of the pipeline is a fault.
@@ -225,6 +247,7 @@ impl Run {
             counts: finished.counts,
             dead_letter_path: finished.dead_letter_path,
             evicted: correlator.evicted() + finished.evicted,
+            asked,
         })
     }
 }
@@ -284,6 +307,8 @@ impl Running {
             tracing::error!(%error, "cannot use the inputs of the configuration; going on with those before");
             return Ok(());
         }
+        self.registries.knowledge = knowledge;
+        let knowledge = self.registries.knowledge();
         let version = knowledge.version;
         self.correlator.set_knowledge(&knowledge);
         self.workers.renew(knowledge, config.encode_settings());
@@ -391,8 +416,8 @@ impl Running {
     }
 
     fn commit_when_due(&mut self) -> Result<(), Stopped> {
-        // An old output is rotated although nothing was written.
-        let wanted = self.commits.any || self.config.output.rotation.interval.is_some();
+        // An old output is rotated although nothing was written, and answers are to judge what comes next.
+        let wanted = self.commits.any || self.config.output.rotation.interval.is_some() || self.registries.is_ready();
         let due = wanted && self.commits.last.elapsed() >= self.config.commit_interval;
         let journal = self.sink.journal_length();
         let wanted = match self.commits.in_flight.len() {
@@ -558,6 +583,7 @@ impl Running {
         changes.inputs = streams.iter().filter_map(|stream| self.positions.get(stream).cloned()).collect();
         changes.forgotten = std::mem::take(&mut self.commits.forgotten);
         changes.newest = Some(self.newest.clone());
+        self.registries.store(&mut changes);
         let done = std::mem::take(&mut self.commits.done);
         self.commits.in_flight.push_back((self.commits.number, done));
         let (tail, stopping) = (&mut self.tail, &mut self.stopping);
@@ -567,15 +593,67 @@ impl Running {
         })
     }
 
-    /// Lets the tail forget what commits have made durable.
+    /// Lets the tail forget what commits have made durable, and what comes next be judged by answers that are.
     fn note_committed(&mut self) {
         let committed = self.sink.committed();
+        if let Some(knowledge) = self.registries.adopt(committed) {
+            self.workers.know(knowledge);
+            self.encoder.renew(&self.workers);
+        }
         self.correlator.parts_mut().certificates.committed(committed);
         while self.commits.in_flight.front().is_some_and(|(number, _)| *number <= committed) {
             for (file, offset) in self.commits.in_flight.pop_front().into_iter().flat_map(|(_, done)| done) {
                 self.tail.committed(file, offset);
             }
         }
+    }
+}
+
+impl Registries {
+    /// Begins with what the state knows, and with asking, where that is wanted.
+    fn start(
+        config: &Config,
+        servers: Option<Servers>,
+        state: &StateStore,
+        knowledge: &Arc<Knowledge>,
+    ) -> Result<Self, PipelineError> {
+        let answers = state.answers()?;
+        let answers = Arc::new(if servers.is_some() { answers.that_ask() } else { answers });
+        let start = |servers| Asking::start(config.rdap.clone(), servers, Arc::clone(&answers));
+        let asking = servers.map(start).transpose().map_err(PipelineError::Thread)?;
+        Ok(Self { knowledge: Arc::clone(knowledge), answers, stored: None, asking })
+    }
+
+    /// What is known with their answers.
+    fn knowledge(&self) -> Arc<Knowledge> {
+        Arc::new(self.knowledge.with_answers(Arc::clone(&self.answers)))
+    }
+
+    /// Whether there are answers that are in no commit yet.
+    fn is_ready(&self) -> bool {
+        self.stored.is_none() && self.asking.as_ref().is_some_and(|asking| asking.queue().is_ready())
+    }
+
+    /// Lets a commit hold the answers that are not in force, those of a commit that is under way among them.
+    fn store(&mut self, changes: &mut StateChanges) {
+        let Some(asking) = &self.asking else { return };
+        let answered = asking.queue().ready();
+        if answered.is_empty() {
+            return;
+        }
+        let (answers, forgotten) = self.answers.with(&answered);
+        changes.add_answers(&answered, &forgotten);
+        self.stored = Some((changes.number, answered.len(), Arc::new(answers)));
+    }
+
+    /// Uses answers from now on that are durable, so that a restart knows all that records were judged by; the knowledge
+    /// with them, if there are any.
+    fn adopt(&mut self, committed: u64) -> Option<Arc<Knowledge>> {
+        let (_, count, answers) = self.stored.take_if(|(number, ..)| *number <= committed)?;
+        self.answers = answers;
+        let queue = self.asking.as_ref()?.queue();
+        queue.adopt(count, Arc::clone(&self.answers));
+        Some(self.knowledge())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::encode::{Counts, EncodeSettings, Encoded, encode};
 use crate::history::Alerts;
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, Body, SourceInfo};
+use crate::rdap::{self, Queue};
 use crate::sink::{Output, SinkError};
 use crate::state::{JournalError, StateChanges, StateError, StateStore, Step};
 
@@ -68,6 +69,8 @@ pub(super) struct Workers {
     decode: Arc<DecodeContext>,
     knowledge: Arc<Knowledge>,
     encode: EncodeSettings,
+    /// Where domains go that nobody knows.
+    unregistered: Option<Arc<Queue>>,
 }
 
 /// Collects judged records and sends them through the workers to the sink.
@@ -147,7 +150,7 @@ impl Workers {
             .num_threads(threads)
             .thread_name(|number| format!("worker-{number}"))
             .build()?;
-        Ok(Self { pool: Arc::new(pool), decode: Arc::default(), knowledge, encode })
+        Ok(Self { pool: Arc::new(pool), decode: Arc::default(), knowledge, encode, unregistered: None })
     }
 
     /// Lets a worker decode lines.
@@ -161,9 +164,19 @@ impl Workers {
         self.pool.install(work)
     }
 
+    /// Lets registries be asked for domains that nobody knows.
+    pub(super) fn ask(&mut self, queue: &Arc<Queue>) {
+        self.unregistered = Some(Arc::clone(queue));
+    }
+
     /// Uses other knowledge and settings from now on.
     pub(super) fn renew(&mut self, knowledge: Arc<Knowledge>, encode: EncodeSettings) {
         (self.knowledge, self.encode) = (knowledge, encode);
+    }
+
+    /// Uses other knowledge from now on.
+    pub(super) fn know(&mut self, knowledge: Arc<Knowledge>) {
+        self.knowledge = knowledge;
     }
 
     /// What decoding shares.
@@ -172,8 +185,16 @@ impl Workers {
     }
 
     fn encode(&self, judged: Vec<Judged>) -> Ticket<Encoded> {
-        let (knowledge, settings) = (Arc::clone(&self.knowledge), self.encode);
-        self.spawn(move || encode(&judged, &knowledge, &settings))
+        let (knowledge, mut settings) = (Arc::clone(&self.knowledge), self.encode);
+        let Some(queue) = self.unregistered.clone() else {
+            return self.spawn(move || encode(&judged, &knowledge, &settings));
+        };
+        settings.ask_at = Some(rdap::now());
+        self.spawn(move || {
+            let encoded = encode(&judged, &knowledge, &settings);
+            queue.put(&encoded.unregistered);
+            encoded
+        })
     }
 
     fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket<T> {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    TABLE_ALERTS, TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_SENSOR_CLOCKS, TABLE_VALIDATING,
+    TABLE_ALERTS, TABLE_ANSWERS, TABLE_FLOWS, TABLE_LINKS, TABLE_PAIRS, TABLE_PRESENTED, TABLE_SENSOR_CLOCKS,
+    TABLE_VALIDATING,
 };
 use crate::correlate::{Clock, Correlator, Effects, KeyTracker, Place, StoredCertificate, StoredSession};
 use crate::history::{Alert, Alerts, Learning, Recency, Table, Weighted};
+use crate::knowledge::registrations::Answer;
 use crate::model::{CertificateId, EventTime, Id128, StreamKey};
 use crate::source::tail::ResumePoint;
 
@@ -102,6 +104,18 @@ impl StateChanges {
     /// than the commit comes there.
     pub fn add_alerts(&mut self, alerts: &mut Alerts) {
         rows_of(alerts.table_mut(), TABLE_ALERTS, &mut self.rows);
+    }
+
+    /// Adds what registries answered since the last time, and domains whose answers are forgotten.
+    pub fn add_answers(&mut self, answered: &[(Id128, Arc<Answer>)], forgotten: &[Id128]) {
+        let mut add = |key: Id128, sequence: i64, value: Option<Vec<u8>>| {
+            let recency = Recency { sequence: u64::try_from(sequence).unwrap_or_default(), established: false };
+            self.rows.push(Row { table: TABLE_ANSWERS, key, recency, value });
+        };
+        for (domain, answer) in answered {
+            add(*domain, answer.asked, Some(postcard::to_allocvec(&**answer).unwrap_or_default()));
+        }
+        forgotten.iter().for_each(|domain| add(*domain, 0, None));
     }
 
     /// Whether these are all changes, and not certificates alone.

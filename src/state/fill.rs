@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use redb::ReadableTable as _;
 
 use super::{
-    CERTIFICATES, META, ROWS, StateError, StateStore, StateView, TABLE_ALERTS, TABLE_LINKS, TABLE_PAIRS,
+    CERTIFICATES, META, ROWS, StateError, StateStore, StateView, TABLE_ALERTS, TABLE_ANSWERS, TABLE_LINKS, TABLE_PAIRS,
     TABLE_PRESENTED, put,
 };
 use crate::correlate::{Clock, Presented, StoredCertificate};
 use crate::history::History;
+use crate::knowledge::registrations::Answer;
 use crate::model::{CertificateId, EventTime, Id128, Sha1Digest};
 
 impl StateStore {
     /// Puts a history into a state, and what `sources` know of certificates: their facts and names, and what servers
-    /// presented last and which alerts were raised. What belongs to a process stays behind: inputs, waiting sessions, what was written.
+    /// presented last, which alerts were raised, and what registries answered. What belongs to a process stays behind: inputs, waiting sessions, what was written.
     ///
     /// # Errors
     /// A source cannot be read, or the state not written; then nothing was changed.
@@ -48,8 +49,18 @@ impl StateStore {
             let pairs = merged(sources, TABLE_PAIRS, |one: Sha1Digest, other| one.min(other))?;
             let presented = merged(sources, TABLE_PRESENTED, |one: Presented, other| one.max(other))?;
             let alerts = merged(sources, TABLE_ALERTS, |one: EventTime, other| one.max(other))?;
-            let tables =
-                [(TABLE_LINKS, links), (TABLE_PAIRS, pairs), (TABLE_PRESENTED, presented), (TABLE_ALERTS, alerts)];
+            let latest = |one: Answer, other: Answer| {
+                let age = |answer: &Answer| (answer.asked, answer.until, answer.source.clone());
+                if age(&one) < age(&other) { other } else { one }
+            };
+            let answers = merged(sources, TABLE_ANSWERS, latest)?;
+            let tables = [
+                (TABLE_LINKS, links),
+                (TABLE_PAIRS, pairs),
+                (TABLE_PRESENTED, presented),
+                (TABLE_ALERTS, alerts),
+                (TABLE_ANSWERS, answers),
+            ];
             for (table, entries) in tables {
                 for (sequence, (key, value)) in (1..).zip(entries) {
                     insert(table, key, sequence, false, &value);
@@ -69,7 +80,7 @@ impl StateStore {
 }
 
 /// The rows of one table of all sources, in the order of their keys; `choose` decides between two values of one key.
-fn merged<V: serde::Serialize + serde::de::DeserializeOwned + Copy>(
+fn merged<V: serde::Serialize + serde::de::DeserializeOwned>(
     sources: &[StateView],
     table: u8,
     choose: impl Fn(V, V) -> V,
@@ -77,8 +88,12 @@ fn merged<V: serde::Serialize + serde::de::DeserializeOwned + Copy>(
     let mut all: BTreeMap<Id128, V> = BTreeMap::new();
     for source in sources {
         for (key, value) in source.rows::<V>(table)? {
-            let known = all.entry(key).or_insert(value);
-            *known = choose(*known, value);
+            let known: Option<V> = all.remove(&key);
+            let value = match known {
+                Some(known) => choose(known, value),
+                None => value,
+            };
+            all.insert(key, value);
         }
     }
     Ok(all.into_iter().map(|(key, value)| (key, postcard::to_allocvec(&value).unwrap_or_default())).collect())

@@ -41,6 +41,7 @@ use reading::Reading;
 
 use crate::correlate::{Correlator, StoredCertificate};
 use crate::history::Alerts;
+use crate::knowledge::Answers;
 use crate::model::{CertificateId, StreamKey};
 use crate::sink::FileMark;
 
@@ -69,6 +70,7 @@ const TABLE_FLOWS: u8 = 19;
 const TABLE_VALIDATING: u8 = 20;
 const TABLE_ALERTS: u8 = 21;
 const TABLE_SENSOR_CLOCKS: u8 = 22;
+const TABLE_ANSWERS: u8 = 23;
 
 /// The state of one certsift.
 pub struct StateStore {
@@ -279,6 +281,14 @@ impl StateStore {
         let mut alerts = Alerts::new(true);
         self.reading(|reading| reading.restore_alerts(&mut alerts))?;
         Ok(alerts)
+    }
+
+    /// What registries had answered at the last commit.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn answers(&self) -> Result<Answers, StateError> {
+        Ok(Answers::new(self.read()?.decoded(TABLE_ANSWERS)?))
     }
 
     /// Where inputs are to be read on.

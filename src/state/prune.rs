@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{CERTIFICATES, ROWS, Reading, StateError, StateStore, TABLE_ALERTS, TABLE_PRESENTED, guarded};
+use super::{
+    CERTIFICATES, ROWS, Reading, StateError, StateStore, TABLE_ALERTS, TABLE_ANSWERS, TABLE_PRESENTED, guarded,
+};
 use crate::correlate::Presented;
 use crate::history::{History, HistorySettings};
+use crate::knowledge::registrations::Answer;
 use crate::model::{CertificateId, EventTime};
 
 /// What was forgotten.
@@ -35,6 +38,8 @@ impl StateStore {
         let presented: Vec<(_, Presented)> = reading.decoded(TABLE_PRESENTED)?;
         let mut alerts: Vec<(_, EventTime)> = reading.decoded(TABLE_ALERTS)?;
         alerts.retain(|(_, last)| *last < before);
+        let mut answers: Vec<(_, Answer)> = reading.decoded(TABLE_ANSWERS)?;
+        answers.retain(|(_, answer)| EventTime::from_seconds(answer.asked) < before);
         let gone = history.forget_before(before);
         let mut pruned = Pruned { entries: gone.entries, shortened: gone.shortened, certificates: 0 };
         let (kept, old): (Vec<_>, Vec<_>) = presented.into_iter().partition(|(_, presented)| presented.at() >= before);
@@ -59,6 +64,9 @@ impl StateStore {
             }
             for (alert, _) in &alerts {
                 rows.remove((TABLE_ALERTS, alert.0))?;
+            }
+            for (domain, _) in &answers {
+                rows.remove((TABLE_ANSWERS, domain.0))?;
             }
             let mut certificates = transaction.open_table(CERTIFICATES)?;
             for id in gone.certificates.iter().filter(|id| !kept.contains(id)) {

@@ -12,6 +12,7 @@ use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::{ListReport, index};
 use crate::knowledge::{AllowList, Feeds, PublicCas, Signatures, WatchNames, files_of, suffix};
 use crate::model::EventTime;
+use crate::rdap::{RdapSettings, Servers};
 
 /// Rows and reasons of one feed that are named before the rest is only counted.
 const MAX_NAMED: usize = 10;
@@ -27,7 +28,7 @@ pub(super) fn section(checked: &Checked) -> Section {
     if checked.config.knowledge.feeds.is_empty() {
         section.fact("feeds", "none; name threat feeds in knowledge.feeds");
     }
-    if reports.lists.is_empty() {
+    if reports.lists.is_empty() && !checked.config.rdap.enabled {
         section.fact("registrations", "none; name lists of registrations in knowledge.registered");
     }
     let edition = if suffix::replacement().is_some() { "from knowledge.public_suffix_list" } else { "built in" };
@@ -49,7 +50,30 @@ pub(super) fn section(checked: &Checked) -> Section {
     }
     unknown_exceptions(&mut section, &checked.config);
     watch_names(&mut section, &checked.config.knowledge.watch_names);
+    registries(&mut section, &checked.config.rdap);
     section
+}
+
+/// Who is told what, where registries are asked.
+fn registries(section: &mut Section, settings: &RdapSettings) {
+    if !settings.enabled {
+        return;
+    }
+    match Servers::load(settings) {
+        Ok(servers) => {
+            let (count, zones) = (servers.len(), servers.zones());
+            section.fact(
+                "RDAP",
+                format!(
+                    "on: `run` tells domains whose registration is not known to {count} servers, for {zones} suffixes"
+                ),
+            );
+        }
+        Err(error) => section.problem(error.to_string()),
+    }
+    if settings.keep_unknown.is_zero() || settings.keep.is_zero() {
+        section.warning("rdap.cache or rdap.cache_unknown is 0: a domain is asked for again whenever it is seen");
+    }
 }
 
 /// Exceptions for signatures and checks that do not exist, or that cannot be excepted: they except nothing.

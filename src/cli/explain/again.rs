@@ -89,27 +89,36 @@ fn compare(stored: &Value, today: &Value) -> JudgedAgain {
     let (then, now) = (findings(stored), findings(today));
     let added = now.iter().filter(|finding| !then.contains(finding)).cloned().collect();
     let gone = then.iter().filter(|finding| !now.contains(finding)).cloned().collect();
-    let verdict = text(today, &["verdict"]).filter(|_| !weighing(stored).any(asks_history)).map(str::to_owned);
+    let is_of_its_time = |finding: &Value| text(finding, &["id"]).is_some_and(asks_history) || is_of_registry(finding);
+    let depends = weighing(stored).any(is_of_its_time);
+    let verdict = text(today, &["verdict"]).filter(|_| !depends).map(str::to_owned);
     let short_form = stored.get("reason").is_none();
     JudgedAgain { new: added, gone, verdict, short_form }
 }
 
-/// Findings that can be compared: those of checks that this version has and that need no history.
+/// Findings that can be compared: those of checks that this version has and that need no history and no answers of
+/// registries, which are where the record was judged.
 fn findings(object: &Value) -> Vec<String> {
     let list = object.get("findings").and_then(Value::as_array).into_iter().flatten();
-    list.filter_map(|finding| {
-        let id = text(finding, &["id"])?;
-        let known = checks().iter().any(|check| check.id == id && !check.asks_history);
-        let evidence = text(finding, &["evidence"]).filter(|_| id == "signature");
-        known.then(|| evidence.map_or_else(|| id.to_owned(), |evidence| format!("{id} {evidence}")))
-    })
-    .collect()
+    list.filter(|finding| !is_of_registry(finding))
+        .filter_map(|finding| {
+            let id = text(finding, &["id"])?;
+            let known = checks().iter().any(|check| check.id == id && !check.asks_history);
+            let evidence = text(finding, &["evidence"]).filter(|_| id == "signature");
+            known.then(|| evidence.map_or_else(|| id.to_owned(), |evidence| format!("{id} {evidence}")))
+        })
+        .collect()
 }
 
 /// Findings that have a part in the verdict.
-fn weighing(object: &Value) -> impl Iterator<Item = &str> {
+fn weighing(object: &Value) -> impl Iterator<Item = &Value> {
     let list = object.get("findings").and_then(Value::as_array).into_iter().flatten();
-    list.filter(|finding| finding["weight"].as_f64() != Some(0.0)).filter_map(|finding| text(finding, &["id"]))
+    list.filter(|finding| finding["weight"].as_f64() != Some(0.0))
+}
+
+/// Whether a registry that was asked is who says so.
+fn is_of_registry(finding: &Value) -> bool {
+    text(finding, &["evidence"]).is_some_and(|evidence| evidence.starts_with("rdap:"))
 }
 
 fn asks_history(id: &str) -> bool {

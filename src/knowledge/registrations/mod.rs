@@ -16,6 +16,7 @@
 //! day does, since a domain may be registered anew; then the later data; then the source whose name comes first. What is
 //! known as of a day says nothing of what was registered after it.
 
+mod answers;
 pub mod index;
 mod list;
 mod names;
@@ -33,8 +34,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Id128;
+pub use answers::{Answer, Answers, Registered};
 use index::Index;
 pub use list::RegistrationList;
+pub(crate) use rdap::registered;
 use read::Kept;
 pub use report::{BadRow, ListDays, ListReport};
 
@@ -141,7 +144,17 @@ impl Registrations {
     /// `domain` is [`Registrations::key`] of its registrable domain; days count from 1970-01-01. What was registered
     /// later does not hold yet, with one day of slack for what is known to the day.
     pub fn find(&self, domain: Id128, day: i32) -> Option<Registration<'_>> {
-        let known = || self.known(domain).filter(move |found| found.has_begun(day));
+        self.find_among(domain, day, None)
+    }
+
+    /// The same where something else knows of a registration as well.
+    pub fn find_among<'a>(
+        &'a self,
+        domain: Id128,
+        day: i32,
+        other: Option<Registration<'a>>,
+    ) -> Option<Registration<'a>> {
+        let known = || self.known(domain).chain(other).filter(move |found| found.has_begun(day));
         let latest = known().map(|found| found.day).max()?;
         known().filter(|found| found.as_of.is_none_or(|as_of| as_of >= latest)).max_by(|one, other| {
             let exactness = |found: &Registration<'_>| (found.precision, found.day, found.as_of);

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::Precision;
 use super::list::Head;
 use super::read::{Found, ListFormat, Reading, Row};
 use super::when;
+use super::{Precision, Registered};
 
 pub(super) const FORMAT: ListFormat = ListFormat {
     name: "RDAP",
@@ -83,6 +83,29 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// What an answer to the question for one domain says of it, on the day on which it was asked; nothing where the registry
+/// does not tell.
+///
+/// # Errors
+/// It is no answer to that question, or says what cannot be.
+pub(crate) fn registered(text: &str, asked: &str, today: i32) -> Result<Option<Registered>, &'static str> {
+    let answer = Answer::parse(text)?;
+    let name = answer.name.trim_end_matches('.');
+    let ascii = if name.is_ascii() { None } else { idna::domain_to_ascii(name).ok() };
+    if !ascii.as_deref().unwrap_or(name).eq_ignore_ascii_case(asked) {
+        return Err("the answer is for another domain");
+    }
+    // A registry's day may have begun before that of the wall clock.
+    if answer.registered.iter().any(|(day, _)| *day > today.saturating_add(1)) {
+        return Err("the registration is in the future");
+    }
+    let latest = answer.registered.into_iter().max();
+    Ok(latest.map(|(day, precision)| {
+        // Data of a day to come is of today, and nobody knows of a registration before it happens.
+        Registered { day, precision, as_of: answer.as_of.map_or(today, |as_of| as_of.min(today)).max(day) }
+    }))
+}
+
 impl Reading for Rdap {
     fn read<'a>(&self, line: &'a str, take: &mut dyn FnMut(Row<'a>)) -> Result<Found, &'static str> {
         let answer = Answer::parse(line)?;
@@ -116,6 +139,44 @@ mod tests {
         assert_eq!(answer.name, "EXAMPLE.COM");
         assert_eq!(answer.registered, [(day("1995-08-14"), Precision::Exact)]);
         assert_eq!(answer.as_of, Some(day("2026-11-23")));
+    }
+
+    #[test]
+    fn an_answer_is_of_the_domain_that_was_asked_for_and_not_of_the_future() {
+        let day = |text| when::parse_day(text).unwrap();
+        let today = day("2026-11-30");
+        let say = |name: &str, date: &str| {
+            let events = format!(r#"[{{"eventAction":"registration","eventDate":"{date}"}}]"#);
+            registered(&format!(r#"{{{name},"events":{events}}}"#), "evil.com", today)
+                .map(|found| found.map(|it| it.day))
+        };
+        let named = r#""ldhName":"EVIL.com.""#;
+        assert_eq!(say(named, "2026-11-20T08:00:00Z"), Ok(Some(day("2026-11-20"))));
+        assert_eq!(say(named, "2026-12-01T08:00:00Z"), Ok(Some(today + 1)));
+        for (name, date) in [
+            (r#""ldhName":"good.com""#, "2026-11-20T08:00:00Z"),
+            (r#""ldhName":"evil.com.evil.net""#, "2026-11-20T08:00:00Z"),
+            (r#""handle":"evil.com""#, "2026-11-20T08:00:00Z"),
+            (named, "2026-12-02T08:00:00Z"),
+            (named, "9999-12-31T23:59:59Z"),
+            (named, "soon"),
+        ] {
+            assert!(say(name, date).is_err(), "{name} {date}");
+        }
+        assert_eq!(registered(r#"{"ldhName":"evil.com"}"#, "evil.com", today), Ok(None));
+        let punycode =
+            r#"{"unicodeName":"bücher.com","events":[{"eventAction":"registration","eventDate":"2020-01-01"}]}"#;
+        assert!(registered(punycode, "xn--bcher-kva.com", today).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_last_of_several_registrations_counts_and_its_data_are_never_of_tomorrow() {
+        let day = |text| when::parse_day(text).unwrap();
+        let text = r#"{"ldhName":"a.com","events":[{"eventAction":"registration","eventDate":"2001-02-03T00:00:01Z"},
+            {"eventAction":"reregistration","eventDate":"2026-11-20T08:00:00Z"},
+            {"eventAction":"last update of RDAP database","eventDate":"2040-01-01T00:00:01Z"}]}"#;
+        let found = registered(text, "a.com", day("2026-11-30")).unwrap().unwrap();
+        assert_eq!((found.day, found.as_of), (day("2026-11-20"), day("2026-11-30")));
     }
 
     #[test]
