@@ -62,6 +62,15 @@ pub enum Fate {
     Gone,
 }
 
+/// What a table has to know of a change to one of its entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Whether it is established now.
+    pub established: bool,
+    /// Whether it may weigh more or less than before: to weigh one takes as long as to change it.
+    pub resized: bool,
+}
+
 /// The place of an entry in the order of recency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Recency {
@@ -140,29 +149,36 @@ impl<V: Weighted> Table<V> {
     /// The value of a key, which counts as use. What it weighs must stay as it is.
     pub fn get(&mut self, key: Id128) -> Option<&mut V> {
         let at = self.find(key)?;
-        self.touch(at);
-        Some(&mut self.slots[at].value)
+        Some(&mut self.touch(at).value)
     }
 
     /// Changes the value of a key, which counts as use; `make` gives one where there is none, if there is to be one.
-    /// `change` is told whether the entry is new, and says whether it is established now.
+    /// `change` is told whether the entry is new, and says what its table has to know.
     pub fn update<R>(
         &mut self,
         key: Id128,
         make: impl FnOnce() -> Option<V>,
-        change: impl FnOnce(&mut V, bool) -> (bool, R),
+        change: impl FnOnce(&mut V, bool) -> (Outcome, R),
     ) -> Option<R> {
         let (at, new) = match self.find(key) {
-            Some(at) => {
-                self.touch(at);
-                (at, false)
-            }
+            Some(at) => (at, false),
             None => (self.insert_without_bound(key, make()?), true),
         };
-        let slot = &mut self.slots[at];
-        let (established, outcome) = change(&mut slot.value, new);
-        let rises = established && !slot.established;
-        let weighs_other = self.weigh(at);
+        let slot = self.touch(at);
+        let (outcome, answer) = change(&mut slot.value, new);
+        let rises = outcome.established && !slot.established;
+        if new || rises || outcome.resized {
+            self.settle(at, rises);
+        } else {
+            debug_assert_eq!(slot.weight, slot.value.weight(), "what an entry weighs has changed");
+        }
+        Some(answer)
+    }
+
+    /// Gives a changed entry its weight and its segment, and makes room where it needs more.
+    #[inline(never)]
+    fn settle(&mut self, at: u32, rises: bool) {
+        self.weigh(at);
         if rises {
             self.unlink(at);
             self.sequence += 1;
@@ -170,19 +186,14 @@ impl<V: Weighted> Table<V> {
             (slot.established, slot.sequence) = (true, self.sequence);
             self.link_newest(at);
         }
-        // Mostly nothing has become larger.
-        if new || rises || weighs_other {
-            self.make_room();
-        }
-        Some(outcome)
+        self.make_room();
     }
 
     /// Sets the value of a key; gives what was evicted to make room, if anything was: entries that weigh the same make
     /// room for each other one by one.
     pub fn insert(&mut self, key: Id128, value: V) -> Option<(Id128, V)> {
         if let Some(at) = self.find(key) {
-            self.touch(at);
-            self.slots[at].value = value;
+            self.touch(at).value = value;
             return None;
         }
         self.insert_without_bound(key, value);
@@ -305,8 +316,14 @@ impl<V: Weighted> Table<V> {
         at
     }
 
-    fn touch(&mut self, at: u32) {
+    /// Makes an entry the newest of its segment, and gives it.
+    #[inline]
+    fn touch(&mut self, at: u32) -> &mut Slot<V> {
         let slot = &mut self.slots[at];
+        if self.tracking && !slot.changed {
+            slot.changed = true;
+            self.changed.push(at);
+        }
         let segment = &mut self.segments[usize::from(slot.established)];
         // What is the newest of its segment already stays where it is.
         if segment.newest != at {
@@ -323,29 +340,23 @@ impl<V: Weighted> Table<V> {
             self.links[newer].older = older;
             self.links[previous].newer = at;
         }
-        self.mark(at);
+        slot
     }
 
-    /// Notes what an entry weighs; says whether that has changed.
-    fn weigh(&mut self, at: u32) -> bool {
+    /// Notes what an entry weighs.
+    fn weigh(&mut self, at: u32) {
         let slot = &mut self.slots[at];
         let weight = slot.value.weight();
-        let differs = weight != slot.weight;
-        if differs {
-            let segment = &mut self.segments[usize::from(slot.established)];
-            segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
-            slot.weight = weight;
-        }
-        differs
+        let segment = &mut self.segments[usize::from(slot.established)];
+        segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
+        slot.weight = weight;
     }
 
     fn mark(&mut self, at: u32) {
-        if self.tracking {
-            let slot = &mut self.slots[at];
-            if !slot.changed {
-                slot.changed = true;
-                self.changed.push(at);
-            }
+        let slot = &mut self.slots[at];
+        if self.tracking && !slot.changed {
+            slot.changed = true;
+            self.changed.push(at);
         }
     }
 
@@ -506,6 +517,10 @@ mod tests {
         }
     }
 
+    fn resized(established: bool) -> Outcome {
+        Outcome { established, resized: true }
+    }
+
     fn key(key: u8) -> Id128 {
         Id128::of(&[key])
     }
@@ -526,12 +541,12 @@ mod tests {
             for (action, name, value) in actions {
                 match action {
                     0 => {
-                        let known = table.update(key(name), || Some(value), |known, new| (false, (std::mem::replace(known, value), new)));
+                        let known = table.update(key(name), || Some(value), |known, new| (resized(false), (std::mem::replace(known, value), new)));
                         prop_assert_eq!(known.map(|(_, new)| new), Some(model.find(name).is_none()));
                         model.insert(name, value);
                     }
                     1 => {
-                        table.update(key(name), || None, |_, _| (true, ()));
+                        table.update(key(name), || None, |_, _| (resized(true), ()));
                         model.establish(name);
                     }
                     2 => {
@@ -554,8 +569,8 @@ mod tests {
             restored.restore(stored.into_iter().map(|(key, (recency, value))| Ok::<_, ()>((key, recency, value)))).unwrap();
             for name in 100..110 {
                 prop_assert_eq!(entries(&restored), entries(&table));
-                restored.update(key(name), || Some(2), |_, _| (name % 3 == 0, ()));
-                table.update(key(name), || Some(2), |_, _| (name % 3 == 0, ()));
+                restored.update(key(name), || Some(2), |_, _| (resized(name % 3 == 0), ()));
+                table.update(key(name), || Some(2), |_, _| (resized(name % 3 == 0), ()));
             }
         }
 
@@ -563,10 +578,10 @@ mod tests {
         fn one_off_keys_cannot_push_out_what_is_established(flood in 1u8..200) {
             let mut table: Table<u32> = Table::new(40, false);
             for name in 200..215 {
-                table.update(key(name), || Some(2), |_, _| (true, ()));
+                table.update(key(name), || Some(2), |_, _| (resized(true), ()));
             }
             for name in 0..flood {
-                table.update(key(name), || Some(3), |_, _| (false, ()));
+                table.update(key(name), || Some(3), |_, _| (resized(false), ()));
             }
             prop_assert!((200..215).all(|name| table.peek(key(name)).is_some()));
             prop_assert!(table.weight() <= 40);
