@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::{Correlator, KnownCertificate, Leaf};
 use crate::decode::registrable;
 use crate::history::{Labelled, Observation, ObservedCertificate, Seen};
-use crate::model::{
-    Address, AttributeKind, Batch, Certificate, DAY_NANOS, DistinguishedName, EventTime, Id128, Session,
-};
+use crate::model::{Address, AttributeKind, Batch, Certificate, DAY_NANOS, EventTime, Session};
 
 /// A change of issuers is told of for so long.
 pub const LATELY: i64 = 7 * DAY_NANOS;
@@ -15,6 +13,7 @@ pub const LATELY: i64 = 7 * DAY_NANOS;
 const FORMER_LOOKED_AT: usize = 16;
 
 impl Correlator {
+    #[inline]
     pub(super) fn count(&mut self, batch: &Batch, session: &Session, leaf: &Leaf, observation: &Observation) -> Seen {
         let mut effects = self.effects.as_mut();
         if let Some(effects) = &mut effects {
@@ -55,7 +54,7 @@ impl Correlator {
         let mut former = None;
         for id in change.from_certificate.into_iter().chain(others) {
             let Some(known) = self.certificates.find(id) else { continue };
-            if observed(&known.certificate, false).issuer_of_name() != Some(change.from) {
+            if known.observed.issuer_of_name() != Some(change.from) {
                 continue;
             }
             if name.is_none_or(|name| known.certificate.covers(name) == Some(true)) {
@@ -69,7 +68,7 @@ impl Correlator {
     pub(super) fn observation(&self, session: &Session, leaf: &Leaf, at: EventTime, clock: EventTime) -> Observation {
         let counted = |address: &Address| !self.settings.shared.contains(*address);
         let recalled = matches!(leaf, Leaf::Recalled { .. });
-        let certificate = certificate_of(leaf).map(|certificate| observed(certificate, recalled));
+        let certificate = leaf.known().map(|known| ObservedCertificate { recalled, ..known.observed });
         Observation {
             at,
             clock,
@@ -85,20 +84,6 @@ impl Correlator {
 
 fn certificate_of(leaf: &Leaf) -> Option<&Certificate> {
     leaf.known().map(|known| &*known.certificate)
-}
-
-/// A certificate as history is told of it.
-fn observed(certificate: &Certificate, recalled: bool) -> ObservedCertificate {
-    let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
-    let issued = issuer.filter(|_| !certificate.is_self_issued());
-    ObservedCertificate {
-        id: certificate.id,
-        key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
-        issuer: issued.map(DistinguishedName::key),
-        organization: issued.and(certificate.issuer_organization),
-        own_issuer: certificate.is_self_issued(),
-        recalled,
-    }
 }
 
 /// How something is called that a session shows.
