@@ -25,7 +25,7 @@ pub use order::{Clock, KeyTracker, first_key};
 
 use held::{Held, Waiting};
 
-use crate::history::{History, Table};
+use crate::history::{History, Seen, Table};
 use crate::knowledge::Prefixes;
 use crate::model::{
     Batch, Body, CertificateId, EventTime, Id128, Log, Networks, Record, SECOND_NANOS, Session, StreamKey,
@@ -274,6 +274,7 @@ impl Correlator {
                 }
             }
         }
+        self.presented.expect(session.service);
         let (leaf, missing) = match self.leaf(batch, session) {
             Found::Leaf(leaf) => (Some(leaf), self.missing_client(batch, session)),
             Found::Missing(reference) => (None, Some(reference)),
@@ -341,12 +342,6 @@ impl Correlator {
         let leaf = self.of_flow(record.log, session, leaf);
         let leaf = self.carry_forward(record.log, session, leaf, at);
         let observation = self.observation(session, &leaf, at, clock);
-        // An alert tells of a flow that has a record of its own.
-        let seen = if record.log == Log::SuricataAlert || self.history.is_whole() {
-            self.history.look_up(&observation)
-        } else {
-            self.count(batch, session, &leaf, &observation)
-        };
         let client_certificate = match &session.client_leaf {
             Some(leaf) => Some(self.certificates.learn(leaf, None, None)),
             None => {
@@ -358,12 +353,27 @@ impl Correlator {
             (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
             _ => None,
         };
-        let former = self.former_certificate(batch, session, &observation, &seen);
         let shared_server = session.server.is_some_and(|server| self.settings.shared.contains(server));
         let at = record.time.unwrap_or(clock);
-        let context =
-            SessionContext { leaf, client_certificate, direction, observation, seen, former, shared_server, clock, at };
-        out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
+        let mut context = Box::new(SessionContext {
+            leaf,
+            client_certificate,
+            direction,
+            observation,
+            seen: Seen::default(),
+            former: None,
+            shared_server,
+            clock,
+            at,
+        });
+        // An alert tells of a flow that has a record of its own.
+        if record.log == Log::SuricataAlert || self.history.is_whole() {
+            context.seen = self.history.look_up(&context.observation);
+        } else {
+            self.count(batch, session, &mut context);
+        }
+        context.former = self.former_certificate(batch, session, &context.observation, &context.seen);
+        out(Judged { batch: Arc::clone(batch), index, context: Context::Session(context) });
     }
 
     /// The leaf that a session shows, or the reference that has to be waited for.

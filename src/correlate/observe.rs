@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Correlator, KnownCertificate, Leaf};
+use super::{Correlator, KnownCertificate, Leaf, SessionContext};
 use crate::decode::registrable;
 use crate::history::{Labelled, Observation, ObservedCertificate, Seen};
 use crate::model::{Address, AttributeKind, Batch, Certificate, DAY_NANOS, EventTime, Session};
@@ -13,25 +13,26 @@ pub const LATELY: i64 = 7 * DAY_NANOS;
 const FORMER_LOOKED_AT: usize = 16;
 
 impl Correlator {
-    #[inline]
-    pub(super) fn count(&mut self, batch: &Batch, session: &Session, leaf: &Leaf, observation: &Observation) -> Seen {
+    /// Counts a session, and puts what history says of it into its context.
+    pub(super) fn count(&mut self, batch: &Batch, session: &Session, context: &mut SessionContext) {
+        let SessionContext { leaf, observation, seen, .. } = context;
         let mut effects = self.effects.as_mut();
         if let Some(effects) = &mut effects {
             effects.observations.push(*observation);
         }
-        let seen = self.history.observe(observation, &mut |of| {
+        let mut label = |of| {
             let label = label_of(of, batch, session, certificate_of(leaf))?;
             if let Some(effects) = &mut effects {
                 effects.note_label(of, &label);
             }
             Some(label)
-        });
+        };
+        self.history.observe_into(observation, &mut label, seen);
         if seen.interception_begins {
             let issuer = certificate_of(leaf).and_then(|certificate| certificate.issuer.as_ref());
             let issuer = issuer.map_or("", |issuer| issuer.text());
             tracing::info!(issuer, "this issuer stands in for those of many names from now on: TLS is inspected");
         }
-        seen
     }
 
     /// The certificate that the name had before its issuer changed of late. A domain may have several in use at a time,

@@ -118,6 +118,19 @@ impl History {
 
     /// Counts a session and says what is known then. `label` is asked for text of what has none yet.
     pub fn observe(&mut self, observation: &Observation, label: &mut dyn FnMut(Labelled) -> Option<Box<str>>) -> Seen {
+        let mut seen = Seen::default();
+        self.observe_into(observation, label, &mut seen);
+        seen
+    }
+
+    /// The same, into a place where nothing is known yet: what is known is large, and copied as often as it is handed on.
+    pub fn observe_into(
+        &mut self,
+        observation: &Observation,
+        label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
+        seen: &mut Seen,
+    ) {
+        self.expect(observation);
         let Observation { clock, client, .. } = *observation;
         let day = clock.day();
         if let Some(client) = client
@@ -129,7 +142,6 @@ impl History {
         let from_day = self.from_day(clock);
         let after_learning = self.learning.has_ended();
         let session = Session { observation, day, from_day, after_learning, resized: Cell::new(false) };
-        let mut seen = Seen::default();
         if let Some(certificate) = &observation.certificate {
             seen.issuer = session.note_issuer(&mut self.issuers, certificate.issuer, Labelled::Issuer, label);
             seen.organization =
@@ -144,14 +156,24 @@ impl History {
         let (name, taken_over) = session.note_name(&mut self.names, &self.issuers, label).unzip();
         seen.name = name;
         if let Some((domain, issuer)) = taken_over.flatten() {
-            seen.interception_begins = session.note_taken_over(&mut self.issuers, domain, issuer, &mut seen);
+            seen.interception_begins = session.note_taken_over(&mut self.issuers, domain, issuer, seen);
         }
         seen.server = session.note_server(&mut self.servers);
         seen.fingerprint = session.note_fingerprint(&mut self.fingerprints, label);
-        self.learning.end(self.settings.learning, clock);
-        seen.learning = self.learning.reason(self.settings.learning, clock);
+        seen.learning = self.learning.end(self.settings.learning, clock);
         seen.active_clients = self.clients.since(from_day);
-        seen
+    }
+
+    /// Announces to the tables what a session is about to ask of them.
+    fn expect(&mut self, observation: &Observation) {
+        if let Some(certificate) = &observation.certificate {
+            self.issuers.expect(certificate.organization);
+            self.issuers.expect(certificate.issuer);
+            self.certificates.expect(Some(certificate.id));
+            self.keys.expect(certificate.key);
+        }
+        self.names.expect(observation.domain);
+        self.servers.expect(observation.server);
     }
 
     /// Says what is known without counting anything, for records that repeat a session that was counted.

@@ -87,12 +87,11 @@ impl Recent {
         // So few are gone through faster than searched by their order; addresses differ at their end.
         let end = |id: Id128| id.0.last_chunk().map_or(0, |end| u64::from_ne_bytes(*end));
         let wanted = end(id);
-        let known = kept.iter().position(|known| end(known.id) == wanted && known.id == id);
-        match known {
-            // The clock hardly ever goes back: what was seen on a later day stays there.
-            Some(at) if kept[at].day >= day => Noted::Known,
-            known => self.renew(known, Observer { id, day }),
+        // The clock hardly ever goes back: what was seen on a later day stays there.
+        if kept.iter().any(|known| end(known.id) == wanted && known.id == id && known.day >= day) {
+            return Noted::Known;
         }
+        self.renew(Observer { id, day })
     }
 
     /// Notes the first observer, or the second.
@@ -112,11 +111,11 @@ impl Recent {
         }
     }
 
-    /// Puts an observer in its place among several; where it stood on an earlier day is told.
+    /// Puts an observer in its place among several, of whom it may be one that was seen on an earlier day.
     #[inline(never)]
-    fn renew(&mut self, known: Option<usize>, seen: Observer) -> Noted {
+    fn renew(&mut self, seen: Observer) -> Noted {
         let Kept::Many { oldest, one_day, kept } = &mut self.0 else { return Noted::Passed };
-        if let Some(known) = known {
+        if let Some(known) = kept.iter().position(|known| known.id == seen.id) {
             let at = kept[..known].partition_point(|other| other.comes_before(&seen));
             kept[at..=known].rotate_right(1);
             kept[at] = seen;
