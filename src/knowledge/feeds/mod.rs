@@ -32,6 +32,7 @@ mod allow;
 mod bare_table;
 mod columns;
 mod document;
+mod filter;
 mod format;
 mod in_force;
 mod index;
