@@ -381,6 +381,7 @@ fn expected_objects(sessions: &[Session], window: i64) -> Vec<Value> {
         };
         expected.push(json!({
             "clients": count(&by_issuer, |it| it.client),
+            "internal_clients": null,
             "domains": count(&by_issuer, |it| it.name),
             "servers": count(&by_issuer, |it| it.server),
             "certificates": count(&by_issuer, |it| it.certificate),

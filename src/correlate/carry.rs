@@ -39,9 +39,9 @@ impl Correlator {
         let Some(flow) = session.flow else { return leaf };
         match (log, leaf) {
             (Log::SuricataTls, Leaf::Presented(known)) => {
-                self.flows.insert(flow, known.certificate.id);
+                self.flows.insert(flow, known.observed.id);
                 if let Some(effects) = &mut self.effects {
-                    effects.flows.push((flow, known.certificate.id));
+                    effects.flows.push((flow, known.observed.id));
                 }
                 Leaf::Presented(known)
             }
@@ -64,7 +64,7 @@ impl Correlator {
         match leaf {
             Leaf::Presented(known) => {
                 if log != Log::SuricataAlert {
-                    let presented = Presented { certificate: known.certificate.id, at };
+                    let presented = Presented { certificate: known.observed.id, at };
                     self.presented.insert(service, presented);
                     if let Some(effects) = &mut self.effects {
                         effects.presented.push((service, presented));

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::enrich::CertificateAnalysis;
-use crate::history::{Table, Weighted};
-use crate::model::{Certificate, CertificateId, CertificateSource, Id128, Sha1Digest, Sha256Digest};
+use crate::history::{ObservedCertificate, Table, Weighted};
+use crate::model::{Certificate, CertificateId, CertificateSource, DistinguishedName, Id128, Sha1Digest, Sha256Digest};
 use crate::state::{CertificateReader, CertificateSpill};
 
 /// A certificate with what follows from it and from knowledge alone, worked out once.
@@ -15,8 +15,17 @@ pub struct KnownCertificate {
     pub certificate: Arc<Certificate>,
     /// Whether it came first in a certificate message, as far as a sensor said so.
     pub host: Option<bool>,
+    /// As history is told of it when it is presented. It follows from the facts, which lie far apart in memory.
+    pub observed: ObservedCertificate,
     /// Filled by the first worker that needs it.
     pub analysis: OnceLock<CertificateAnalysis>,
+}
+
+impl KnownCertificate {
+    pub(super) fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
+        let observed = observed(&certificate);
+        Self { certificate, host, observed, analysis: OnceLock::new() }
+    }
 }
 
 /// What the state keeps of a certificate.
@@ -283,11 +292,7 @@ impl CertificateStore {
             Backing::State(state) => state.read(id),
             Backing::Spill(spill) => spill.read(id),
         })?;
-        let known = Arc::new(KnownCertificate {
-            certificate: stored.certificate,
-            host: stored.host,
-            analysis: OnceLock::new(),
-        });
+        let known = Arc::new(KnownCertificate::new(stored.certificate, stored.host));
         self.remember(id, &known);
         Some(known)
     }
@@ -300,7 +305,7 @@ impl CertificateStore {
             }
             self.pending.insert(id, stored);
         }
-        let known = Arc::new(KnownCertificate { certificate, host, analysis: OnceLock::new() });
+        let known = Arc::new(KnownCertificate::new(certificate, host));
         self.remember(id, &known);
         known
     }
@@ -319,6 +324,20 @@ impl CertificateStore {
             (None, Some(&sha1)) => Arc::new(Certificate { sha1: Some(sha1), ..(**certificate).clone() }),
             _ => Arc::clone(certificate),
         }
+    }
+}
+
+/// A certificate as history is told of it.
+fn observed(certificate: &Certificate) -> ObservedCertificate {
+    let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
+    let issued = issuer.filter(|_| !certificate.is_self_issued());
+    ObservedCertificate {
+        id: certificate.id,
+        key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
+        issuer: issued.map(DistinguishedName::key),
+        organization: issued.and(certificate.issuer_organization),
+        own_issuer: certificate.is_self_issued(),
+        recalled: false,
     }
 }
 

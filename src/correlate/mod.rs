@@ -27,7 +27,7 @@ pub use sensor_clocks::{SensorClock, SensorClocks};
 
 use held::{Held, Waiting};
 
-use crate::history::{History, Table};
+use crate::history::{History, Seen, Table};
 use crate::knowledge::Knowledge;
 use crate::knowledge::Prefixes;
 use crate::model::{
@@ -282,6 +282,7 @@ impl Correlator {
                 }
             }
         }
+        self.presented.expect(session.service);
         let (leaf, missing) = match self.leaf(batch, session) {
             Found::Leaf(leaf) => (Some(leaf), self.missing_client(batch, session)),
             Found::Missing(reference) => (None, Some(reference)),
@@ -353,12 +354,6 @@ impl Correlator {
             _ => None,
         };
         let observation = self.observation(session, &leaf, direction, at, clock);
-        // An alert tells of a flow that has a record of its own.
-        let seen = if record.log == Log::SuricataAlert || self.history.is_whole() {
-            self.history.look_up(&observation)
-        } else {
-            self.count(batch, session, &leaf, &observation)
-        };
         let client_certificate = match &session.client_leaf {
             Some(leaf) => Some(self.certificates.learn(leaf, None, None)),
             None => {
@@ -366,26 +361,32 @@ impl Correlator {
                 first.and_then(|reference| self.certificates.find(reference))
             }
         };
-        let former = self.former_certificate(batch, session, &observation, &seen);
         let is_shared =
             |address: Option<Address>| address.is_some_and(|address| self.settings.shared.contains(address));
         let (shared_client, shared_server) = (is_shared(session.client), is_shared(session.server));
         let sensor_clock_is_wrong = self.sensor_clock_is_wrong(batch, record, &leaf);
         let at = record.time.unwrap_or(clock);
-        let context = SessionContext {
+        let mut context = Box::new(SessionContext {
             leaf,
             client_certificate,
             direction,
             observation,
-            seen,
-            former,
+            seen: Seen::default(),
+            former: None,
             shared_client,
             shared_server,
             clock,
             at,
             sensor_clock_is_wrong,
-        };
-        out(Judged { batch: Arc::clone(batch), index, context: Context::Session(Box::new(context)) });
+        });
+        // An alert tells of a flow that has a record of its own.
+        if record.log == Log::SuricataAlert || self.history.is_whole() {
+            context.seen = self.history.look_up(&context.observation);
+        } else {
+            self.count(batch, session, &mut context);
+        }
+        context.former = self.former_certificate(batch, session, &context.observation, &context.seen);
+        out(Judged { batch: Arc::clone(batch), index, context: Context::Session(context) });
     }
 
     /// Whether the clock of a session's sensor is wrong, by what it has shown so far, this session included. An alert tells

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Correlator, KnownCertificate, Leaf};
+use super::{Correlator, KnownCertificate, Leaf, SessionContext};
 use crate::decode::registrable;
 use crate::history::{Caller, Labelled, Observation, ObservedCertificate, Seen};
-use crate::model::{
-    Address, AttributeKind, Batch, Certificate, DAY_NANOS, Direction, DistinguishedName, EventTime, Id128, Session,
-};
+use crate::model::{Address, AttributeKind, Batch, Certificate, DAY_NANOS, Direction, EventTime, Session};
 
 /// A change of issuers is told of for so long.
 pub const LATELY: i64 = 7 * DAY_NANOS;
@@ -15,24 +13,26 @@ pub const LATELY: i64 = 7 * DAY_NANOS;
 const FORMER_LOOKED_AT: usize = 16;
 
 impl Correlator {
-    pub(super) fn count(&mut self, batch: &Batch, session: &Session, leaf: &Leaf, observation: &Observation) -> Seen {
+    /// Counts a session, and puts what history says of it into its context.
+    pub(super) fn count(&mut self, batch: &Batch, session: &Session, context: &mut SessionContext) {
+        let SessionContext { leaf, observation, seen, .. } = context;
         let mut effects = self.effects.as_mut();
         if let Some(effects) = &mut effects {
             effects.observations.push(*observation);
         }
-        let seen = self.history.observe(observation, &mut |of| {
+        let mut label = |of| {
             let label = label_of(of, batch, session, certificate_of(leaf))?;
             if let Some(effects) = &mut effects {
                 effects.note_label(of, &label);
             }
             Some(label)
-        });
+        };
+        self.history.observe_into(observation, &mut label, seen);
         if seen.interception_begins {
             let issuer = certificate_of(leaf).and_then(|certificate| certificate.issuer.as_ref());
             let issuer = issuer.map_or("", |issuer| issuer.text());
             tracing::info!(issuer, "this issuer stands in for those of many names from now on: TLS is inspected");
         }
-        seen
     }
 
     /// The certificate that the name had before its issuer changed of late. A domain may have several in use at a time,
@@ -55,7 +55,7 @@ impl Correlator {
         let mut former = None;
         for id in change.from_certificate.into_iter().chain(others) {
             let Some(known) = self.certificates.find(id) else { continue };
-            if observed(&known.certificate, false).issuer_of_name() != Some(change.from) {
+            if known.observed.issuer_of_name() != Some(change.from) {
                 continue;
             }
             if name.is_none_or(|name| known.certificate.covers(name) == Some(true)) {
@@ -85,7 +85,7 @@ impl Correlator {
         };
         let is_within = client != Caller::Outside;
         let recalled = matches!(leaf, Leaf::Recalled { .. });
-        let certificate = certificate_of(leaf).map(|certificate| observed(certificate, recalled));
+        let certificate = leaf.known().map(|known| ObservedCertificate { recalled, ..known.observed });
         Observation {
             at,
             clock,
@@ -101,20 +101,6 @@ impl Correlator {
 
 fn certificate_of(leaf: &Leaf) -> Option<&Certificate> {
     leaf.known().map(|known| &*known.certificate)
-}
-
-/// A certificate as history is told of it.
-fn observed(certificate: &Certificate, recalled: bool) -> ObservedCertificate {
-    let issuer = certificate.issuer.as_ref().filter(|issuer| !issuer.is_empty());
-    let issued = issuer.filter(|_| !certificate.is_self_issued());
-    ObservedCertificate {
-        id: certificate.id,
-        key: certificate.spki_sha256.as_ref().map(|spki| Id128::first_half(&spki.0)),
-        issuer: issued.map(DistinguishedName::key),
-        organization: issued.and(certificate.issuer_organization),
-        own_issuer: certificate.is_self_issued(),
-        recalled,
-    }
 }
 
 /// How something is called that a session shows.

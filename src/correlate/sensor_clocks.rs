@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::KnownCertificate;
-use crate::history::{Table, Weighted};
+use crate::history::{Outcome, Table, Weighted};
 use crate::knowledge::PublicCas;
 use crate::model::{CertificateId, EventTime, Id128};
 
@@ -134,7 +134,11 @@ impl SensorClocks {
 
     /// Puts a certificate where it belongs.
     fn put(&mut self, sensor: Id128, mark: Mark) -> Turn {
-        let put = self.sensors.update(sensor, || Some(SensorClock::default()), |clock, _| (false, clock.put(mark)));
+        let put = self.sensors.update(
+            sensor,
+            || Some(SensorClock::default()),
+            |clock, _| (Outcome { established: false, resized: false }, clock.put(mark)),
+        );
         put.unwrap_or(Turn::None)
     }
 }
@@ -231,7 +235,7 @@ mod tests {
             certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=host{number}.example")));
             certificate.not_before = Some(ValidityTime(1_780_000_000 + number));
             let certificate = Arc::new(certificate.with_id());
-            KnownCertificate { certificate, host: None, analysis: std::sync::OnceLock::new() }
+            KnownCertificate::new(certificate, None)
         };
         let (mut clocks, mut again) = (SensorClocks::new(true), SensorClocks::new(true));
         clocks.set_public_cas(&Arc::new(PublicCas::builtin()));

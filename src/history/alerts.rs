@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Table, Weighted};
+use super::table::{Outcome, Table, Weighted};
 use crate::model::{EventTime, HOUR_NANOS, Id128};
 
 /// What an alert is known by, and when it was raised.
@@ -44,7 +44,7 @@ impl Alerts {
             |last, new| {
                 let repeats = !new && alert.clock.since(*last) <= SPAN;
                 *last = alert.clock.max(*last);
-                (repeats, repeats)
+                (Outcome { established: repeats, resized: false }, repeats)
             },
         );
         noted.unwrap_or_default()

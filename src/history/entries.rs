@@ -161,7 +161,7 @@ pub trait Entry: Sized {
 
     /// Whether it is established by itself: several clients have seen it.
     fn is_established(&self) -> bool {
-        self.sets().any(|(of, set)| matches!(of, "clients" | "internal_clients") && set.is_several())
+        self.sets().any(|(of, set)| of == "clients" && set.is_several())
     }
 
     /// Bytes of memory of what is its own.
@@ -249,6 +249,10 @@ impl Entry for IssuerEntry {
 
     fn label(&self) -> Option<&str> {
         self.label.as_deref()
+    }
+
+    fn is_established(&self) -> bool {
+        self.clients.is_several() || self.internal_clients.is_several()
     }
 
     fn own_bytes(&self) -> usize {

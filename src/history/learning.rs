@@ -98,9 +98,11 @@ impl Learning {
         self.clients += 1;
     }
 
-    /// Ends when enough has been seen.
-    pub(super) fn end(&mut self, thresholds: LearningThresholds, clock: EventTime) {
-        self.ended = self.ended || self.missing(thresholds, clock).is_none();
+    /// Ends when enough has been seen; otherwise says why not.
+    pub(super) fn end(&mut self, thresholds: LearningThresholds, clock: EventTime) -> Option<LearningReason> {
+        let missing = self.reason(thresholds, clock);
+        self.ended = missing.is_none();
+        missing
     }
 
     fn missing(&self, thresholds: LearningThresholds, clock: EventTime) -> Option<LearningReason> {

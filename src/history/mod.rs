@@ -48,12 +48,14 @@ pub use seen::{
     Caller, CertificateSeen, FingerprintSeen, FirstSeen, IssuerChange, IssuerSeen, KeySeen, Labelled, Moved, NameSeen,
     Observation, ObservedCertificate, Seen, ServerSeen,
 };
-pub use table::{Change, Fate, Recency, Table, Weighted};
+pub use table::{Change, Fate, Outcome, Recency, Table, Weighted};
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use clients::Clients;
 use entries::bounded_label;
+use recent::Noted;
 use rows::{read_row, write_row};
 
 use crate::model::{EventTime, Id128};
@@ -119,6 +121,19 @@ impl History {
 
     /// Counts a session and says what is known then. `label` is asked for text of what has none yet.
     pub fn observe(&mut self, observation: &Observation, label: &mut dyn FnMut(Labelled) -> Option<Box<str>>) -> Seen {
+        let mut seen = Seen::default();
+        self.observe_into(observation, label, &mut seen);
+        seen
+    }
+
+    /// The same, into a place where nothing is known yet: what is known is large, and copied as often as it is handed on.
+    pub fn observe_into(
+        &mut self,
+        observation: &Observation,
+        label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
+        seen: &mut Seen,
+    ) {
+        self.expect(observation);
         let Observation { clock, client, .. } = *observation;
         let day = clock.day();
         if let Some(client) = client.outgoing()
@@ -128,8 +143,8 @@ impl History {
         }
         self.learning.note_time(clock);
         let from_day = self.from_day(clock);
-        let session = Session { observation, day, from_day, after_learning: self.learning.has_ended() };
-        let mut seen = Seen::default();
+        let after_learning = self.learning.has_ended();
+        let session = Session { observation, day, from_day, after_learning, resized: Cell::new(false) };
         if let Some(certificate) = &observation.certificate {
             seen.issuer = session.note_issuer(&mut self.issuers, certificate.issuer, Labelled::Issuer, label);
             seen.organization =
@@ -144,14 +159,24 @@ impl History {
         let (name, taken_over) = session.note_name(&mut self.names, &self.issuers, label).unzip();
         seen.name = name;
         if let Some((domain, issuer)) = taken_over.flatten() {
-            seen.interception_begins = session.note_taken_over(&mut self.issuers, domain, issuer, &mut seen);
+            seen.interception_begins = session.note_taken_over(&mut self.issuers, domain, issuer, seen);
         }
         seen.server = session.note_server(&mut self.servers);
         seen.fingerprint = session.note_fingerprint(&mut self.fingerprints, label);
-        self.learning.end(self.settings.learning, clock);
-        seen.learning = self.learning.reason(self.settings.learning, clock);
+        seen.learning = self.learning.end(self.settings.learning, clock);
         seen.active_clients = self.clients.since(from_day);
-        seen
+    }
+
+    /// Announces to the tables what a session is about to ask of them.
+    fn expect(&mut self, observation: &Observation) {
+        if let Some(certificate) = &observation.certificate {
+            self.issuers.expect(certificate.organization);
+            self.issuers.expect(certificate.issuer);
+            self.certificates.expect(Some(certificate.id));
+            self.keys.expect(certificate.key);
+        }
+        self.names.expect(observation.domain);
+        self.servers.expect(observation.server);
     }
 
     /// Says what is known without counting anything, for records that repeat a session that was counted.
@@ -331,10 +356,12 @@ struct Session<'a> {
     day: i32,
     from_day: i32,
     after_learning: bool,
+    /// Whether the entry that is being changed has come to take more memory, or less.
+    resized: Cell<bool>,
 }
 
 /// What noting a certificate gave.
-struct Noted {
+struct NotedCertificate {
     seen: CertificateSeen,
     new: bool,
     /// Several clients have seen it.
@@ -356,7 +383,30 @@ impl Session<'_> {
 
     /// Says whether the observer is new to the set.
     fn note(&self, set: &mut Recent, observer: Option<Id128>) -> bool {
-        observer.is_some_and(|observer| set.observe(observer, self.day))
+        let Some(observer) = observer else { return false };
+        let noted = set.note(observer, self.day);
+        if noted == Noted::Grown {
+            self.resized.set(true);
+        }
+        noted != Noted::Known
+    }
+
+    /// Asks what something is called that has no label yet.
+    fn note_label(
+        &self,
+        known: &mut Option<Box<str>>,
+        of: Labelled,
+        label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
+    ) {
+        if known.is_none() {
+            *known = label(of).map(|label| bounded_label(&label));
+            self.resized.set(true);
+        }
+    }
+
+    /// What the table has to know of the entry that was just changed.
+    fn outcome(&self, established: bool) -> Outcome {
+        Outcome { established, resized: self.resized.replace(false) }
     }
 
     fn note_issuer(
@@ -373,20 +423,18 @@ impl Session<'_> {
             || self.first_sight(recalled),
             |entry, _| {
                 self.note_times(&mut entry.times, recalled);
-                if entry.label.is_none() {
-                    entry.label = label(labelled).map(|label| bounded_label(&label));
-                }
+                self.note_label(&mut entry.label, labelled, label);
                 self.note(&mut entry.clients, self.observation.client.outgoing());
                 self.note(&mut entry.internal_clients, self.observation.client.internal());
                 self.note(&mut entry.domains, self.observation.domain);
                 self.note(&mut entry.servers, self.observation.server);
                 self.note(&mut entry.certificates, Some(certificate.id));
-                (entry.is_established(), entry.seen(self.from_day))
+                (self.outcome(entry.is_established()), entry.seen(self.from_day))
             },
         )
     }
 
-    fn note_certificate(&self, certificates: &mut Table<CertificateEntry>) -> Option<Noted> {
+    fn note_certificate(&self, certificates: &mut Table<CertificateEntry>) -> Option<NotedCertificate> {
         let certificate = self.observation.certificate.as_ref()?;
         let recalled = certificate.recalled;
         certificates.update(
@@ -402,11 +450,12 @@ impl Session<'_> {
                 let is_old = self.observation.clock.since(entry.times.first.at) >= ESTABLISHED_AFTER;
                 if let Some(to) = self.observation.network.filter(|_| new_server && new_network && is_old && !recalled)
                 {
+                    self.resized.set(true);
                     entry.moved = Some(Box::new(Moved { at: self.observation.at, to, networks }));
                 }
                 self.note(&mut entry.names, self.observation.domain);
                 let several = entry.clients.is_several();
-                (several, Noted { seen: entry.seen(self.from_day), new, several })
+                (self.outcome(several), NotedCertificate { seen: entry.seen(self.from_day), new, several })
             },
         )
     }
@@ -423,7 +472,7 @@ impl Session<'_> {
                 self.note(&mut entry.servers, self.observation.server);
                 self.note(&mut entry.networks, self.observation.network);
                 self.note(&mut entry.certificates, Some(certificate.id));
-                (several_clients, entry.seen(self.from_day))
+                (self.outcome(several_clients), entry.seen(self.from_day))
             },
         )
     }
@@ -443,9 +492,7 @@ impl Session<'_> {
             || self.first_sight(false),
             |entry, _| {
                 self.note_times(&mut entry.times, false);
-                if entry.label.is_none() {
-                    entry.label = label(Labelled::Domain).map(|label| bounded_label(&label));
-                }
+                self.note_label(&mut entry.label, Labelled::Domain, label);
                 self.note(&mut entry.clients, self.observation.client.within());
                 let new_server = self.note(&mut entry.servers, self.observation.server);
                 let new_network = self.note(&mut entry.networks, self.observation.network);
@@ -459,6 +506,7 @@ impl Session<'_> {
                 let mut taken_over = None;
                 let label_of = |id| issuers.peek(id).and_then(|issuer| issuer.label.clone());
                 if let (true, true, Some(to), Some(from)) = (new_issuer, presented, issuer, from) {
+                    self.resized.set(true);
                     entry.issuer_change = Some(Arc::new(IssuerChange {
                         at: self.observation.at,
                         to,
@@ -475,7 +523,7 @@ impl Session<'_> {
                     let issuer = certificate.and_then(|certificate| certificate.issuer);
                     taken_over = self.observation.domain.filter(|_| is_established).zip(issuer);
                 }
-                (entry.clients.is_several(), (entry.seen(self.from_day), taken_over))
+                (self.outcome(entry.clients.is_several()), (entry.seen(self.from_day), taken_over))
             },
         )
     }
@@ -487,7 +535,7 @@ impl Session<'_> {
             || None,
             |entry, _| {
                 let begins = entry.take_over(domain, self.observation.at, self.day);
-                (entry.is_established(), (begins, entry.intercepts_since))
+                (Outcome { established: entry.is_established(), resized: true }, (begins, entry.intercepts_since))
             },
         );
         let Some((begins, since)) = noted else { return false };
@@ -508,13 +556,11 @@ impl Session<'_> {
             || self.first_sight(false),
             |entry, _| {
                 self.note_times(&mut entry.times, false);
-                if entry.label.is_none() {
-                    entry.label = label(Labelled::Fingerprint).map(|label| bounded_label(&label));
-                }
+                self.note_label(&mut entry.label, Labelled::Fingerprint, label);
                 self.note(&mut entry.clients, self.observation.client.within());
                 self.note(&mut entry.certificates, certificate);
                 self.note(&mut entry.hidden_servers, self.observation.server.filter(|_| certificate.is_none()));
-                (entry.clients.is_several(), entry.seen(self.from_day))
+                (self.outcome(entry.clients.is_several()), entry.seen(self.from_day))
             },
         )
     }
@@ -534,7 +580,7 @@ impl Session<'_> {
                 self.note(&mut entry.certificates, certificate);
                 self.note(&mut entry.names, self.observation.domain);
                 self.note(&mut entry.clients, self.observation.client.within());
-                (entry.clients.is_several(), entry.seen(self.from_day, self.day))
+                (self.outcome(entry.clients.is_several()), entry.seen(self.from_day, self.day))
             },
         )
     }

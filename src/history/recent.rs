@@ -19,7 +19,25 @@ enum Kept {
     #[default]
     None,
     One(Observer),
-    Many(Box<[Observer]>),
+    /// Two at least. What is asked most is beside the list, which is often not in the processor's cache.
+    Many {
+        /// The day of the last observer.
+        oldest: i32,
+        /// Whether it is the day of all of them.
+        one_day: bool,
+        kept: Box<[Observer]>,
+    },
+}
+
+/// What a set makes of an observer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Noted {
+    /// It had it.
+    Known,
+    /// It is new; the set takes as much memory as before, with the observer or without.
+    Passed,
+    /// It is new, and takes memory.
+    Grown,
 }
 
 /// An observer, and the last day on which it was seen.
@@ -40,53 +58,102 @@ impl Recent {
 
     /// Notes that an observer was seen on a day; says whether it is new to the set.
     pub fn observe(&mut self, id: Id128, day: i32) -> bool {
-        let seen = Observer { id, day };
-        let kept = self.kept_mut();
-        let (Some(&first), Some(&last)) = (kept.first(), kept.last()) else {
-            self.insert(0, seen);
-            return true;
-        };
-        // Of what many see, the set is full of today's, and most others come behind the last one.
-        if kept.len() == Self::K && (first.day, last.day) == (day, day) && last.comes_before(&seen) {
-            return true;
+        self.note(id, day) != Noted::Known
+    }
+
+    /// The same, and says whether the set takes more memory now. Inline is what nearly all sessions come to.
+    #[inline]
+    pub(super) fn note(&mut self, id: Id128, day: i32) -> Noted {
+        match &mut self.0 {
+            Kept::One(only) if only.id == id => {
+                only.day = only.day.max(day);
+                Noted::Known
+            }
+            // Of what many see, the set is full of today's, and most others come behind the last one.
+            Kept::Many { oldest, one_day: true, kept }
+                if *oldest == day
+                    && kept.len() == Self::K
+                    && kept.last().is_some_and(|last| last.number() < number(id)) =>
+            {
+                Noted::Passed
+            }
+            _ => self.note_among(id, day),
         }
-        let at = kept.partition_point(|known| known.comes_before(&seen));
-        if kept.get(at) == Some(&seen) {
-            return false;
-        }
+    }
+
+    #[inline(never)]
+    fn note_among(&mut self, id: Id128, day: i32) -> Noted {
+        let Kept::Many { kept, .. } = &self.0 else { return self.begin(Observer { id, day }) };
+        // So few are gone through faster than searched by their order; addresses differ at their end.
+        let end = |id: Id128| id.0.last_chunk().map_or(0, |end| u64::from_ne_bytes(*end));
+        let wanted = end(id);
         // The clock hardly ever goes back: what was seen on a later day stays there.
-        if first.day > day && kept[..at].iter().any(|known| known.id == id && known.day > day) {
-            return false;
+        if kept.iter().any(|known| end(known.id) == wanted && known.id == id && known.day >= day) {
+            return Noted::Known;
         }
-        // What comes behind and is of the same day is somebody else.
-        if last.day < day
-            && let Some(older) = kept[at..].iter().position(|known| known.id == id)
-        {
-            kept[at..=at + older].rotate_right(1);
+        self.renew(Observer { id, day })
+    }
+
+    /// Notes the first observer, or the second.
+    #[inline(never)]
+    fn begin(&mut self, seen: Observer) -> Noted {
+        match &mut self.0 {
+            Kept::One(only) => {
+                let only = *only;
+                let both = if only.comes_before(&seen) { [only, seen] } else { [seen, only] };
+                self.0 = Kept::of(Box::new(both));
+                Noted::Grown
+            }
+            _ => {
+                self.0 = Kept::One(seen);
+                Noted::Passed
+            }
+        }
+    }
+
+    /// Puts an observer in its place among several, of whom it may be one that was seen on an earlier day.
+    #[inline(never)]
+    fn renew(&mut self, seen: Observer) -> Noted {
+        let Kept::Many { oldest, one_day, kept } = &mut self.0 else { return Noted::Passed };
+        if let Some(known) = kept.iter().position(|known| known.id == seen.id) {
+            let at = kept[..known].partition_point(|other| other.comes_before(&seen));
+            kept[at..=known].rotate_right(1);
             kept[at] = seen;
-            return false;
+            (*oldest, *one_day) = days_of(kept);
+            return Noted::Known;
         }
+        let at = kept.partition_point(|other| other.comes_before(&seen));
         if kept.len() < Self::K {
-            self.insert(at, seen);
-        } else if at < kept.len() {
+            // A set grows thirty times at the most, so that it never has to have room to spare.
+            let mut grown = Vec::with_capacity(kept.len() + 1);
+            let (before, after) = kept.split_at(at);
+            grown.extend_from_slice(before);
+            grown.push(seen);
+            grown.extend_from_slice(after);
+            self.0 = Kept::of(grown.into_boxed_slice());
+            return Noted::Grown;
+        }
+        if at < kept.len() {
             kept[at..].rotate_right(1);
             kept[at] = seen;
+            (*oldest, *one_day) = days_of(kept);
         }
-        true
+        Noted::Passed
     }
 
     /// Whether more than one observer was ever seen.
     pub fn is_several(&self) -> bool {
-        self.observers().len() > 1
+        matches!(self.0, Kept::Many { .. })
     }
 
     /// How many distinct observers were seen on `from_day` or later; K stands for K or more.
+    #[inline]
     pub fn count_since(&self, from_day: i32) -> u32 {
-        let observers = self.observers();
-        match observers.last() {
+        match &self.0 {
             // Mostly all of them are inside the window.
-            Some(last) if last.day >= from_day => observers.len() as u32,
-            _ => observers.partition_point(|known| known.day >= from_day) as u32,
+            Kept::Many { oldest, kept, .. } if *oldest >= from_day => kept.len() as u32,
+            Kept::One(only) => u32::from(only.day >= from_day),
+            _ => self.observers().partition_point(|known| known.day >= from_day) as u32,
         }
     }
 
@@ -100,7 +167,7 @@ impl Recent {
         match &self.0 {
             Kept::None => &[],
             Kept::One(only) => std::slice::from_ref(only),
-            Kept::Many(many) => many,
+            Kept::Many { kept, .. } => kept,
         }
     }
 
@@ -123,7 +190,7 @@ impl Recent {
     pub(super) fn heap_bytes(&self) -> usize {
         match &self.0 {
             Kept::None | Kept::One(_) => 0,
-            Kept::Many(many) => many.len() * size_of::<Observer>() + super::budget::ALLOCATION_BYTES,
+            Kept::Many { kept, .. } => kept.len() * size_of::<Observer>() + super::budget::ALLOCATION_BYTES,
         }
     }
 
@@ -137,30 +204,28 @@ impl Recent {
         Self(match seen[..] {
             [] => Kept::None,
             [only] => Kept::One(only),
-            _ => Kept::Many(seen.into_boxed_slice()),
+            _ => Kept::of(seen.into_boxed_slice()),
         })
     }
+}
 
-    fn kept_mut(&mut self) -> &mut [Observer] {
-        match &mut self.0 {
-            Kept::None => &mut [],
-            Kept::One(only) => std::slice::from_mut(only),
-            Kept::Many(many) => many,
-        }
+impl Kept {
+    /// Two observers at least, in their order.
+    fn of(kept: Box<[Observer]>) -> Self {
+        let (oldest, one_day) = days_of(&kept);
+        Self::Many { oldest, one_day, kept }
     }
+}
 
-    /// Makes room for one more. A set grows thirty-one times at the most, so that it never has to have room to spare.
-    fn insert(&mut self, at: usize, seen: Observer) {
-        let mut grown = Vec::with_capacity(self.observers().len() + 1);
-        let (before, after) = self.observers().split_at(at);
-        grown.extend_from_slice(before);
-        grown.push(seen);
-        grown.extend_from_slice(after);
-        self.0 = match grown[..] {
-            [only] => Kept::One(only),
-            _ => Kept::Many(grown.into_boxed_slice()),
-        };
-    }
+/// What orders observers of one day.
+fn number(id: Id128) -> u128 {
+    u128::from_be_bytes(id.0)
+}
+
+/// The day of the last of some observers, and whether it is that of all.
+fn days_of(kept: &[Observer]) -> (i32, bool) {
+    let last = kept.last().map_or(i32::MIN, |last| last.day);
+    (last, kept.first().is_some_and(|first| first.day == last))
 }
 
 impl Observer {
@@ -171,9 +236,12 @@ impl Observer {
         (std::cmp::Reverse(self.day), self.id)
     }
 
+    fn number(&self) -> u128 {
+        number(self.id)
+    }
+
     fn comes_before(&self, other: &Self) -> bool {
-        self.day > other.day
-            || (self.day == other.day && u128::from_be_bytes(self.id.0) < u128::from_be_bytes(other.id.0))
+        self.day > other.day || (self.day == other.day && self.number() < other.number())
     }
 }
 
@@ -224,7 +292,7 @@ impl Recent {
         let seen: Vec<_> = stored.iter().map(observer).collect::<Option<_>>()?;
         let in_order = seen.len() <= Self::K && seen.windows(2).all(|pair| pair[0].comes_before(&pair[1]));
         // What this program wrote is in order already.
-        Some(if in_order && !seen.is_empty() { Self(Kept::Many(seen.into_boxed_slice())) } else { Self::of(seen) })
+        Some(if in_order && seen.len() > 1 { Self(Kept::of(seen.into_boxed_slice())) } else { Self::of(seen) })
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Table<V> {
     changed: Vec<u32>,
     removed: Vec<Id128>,
     evicted: u64,
+    /// Where the entries are that were announced last, unless they have moved since.
+    expected: [u32; 2],
 }
 
 /// One entry that changed: its key, its place in the order of recency, and its value, or `None` when it is gone.
@@ -60,6 +62,15 @@ pub enum Fate {
     Changed,
     /// It is forgotten.
     Gone,
+}
+
+/// What a table has to know of a change to one of its entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Whether it is established now.
+    pub established: bool,
+    /// Whether it may weigh more or less than before: to weigh one takes as long as to change it.
+    pub resized: bool,
 }
 
 /// The place of an entry in the order of recency.
@@ -129,6 +140,16 @@ impl<V: Weighted> Table<V> {
             changed: Vec::new(),
             removed: Vec::new(),
             evicted: 0,
+            expected: [NONE; 2],
+        }
+    }
+
+    /// Announces that a key is about to be asked for; up to two are kept in mind. Who needs entries of several tables
+    /// announces them all before the first is changed: then the processor waits for all of them at a time.
+    #[inline]
+    pub fn expect(&mut self, key: Option<Id128>) {
+        if let Some(at) = key.and_then(|key| self.look_for(key)) {
+            self.expected = [at, self.expected[0]];
         }
     }
 
@@ -140,29 +161,36 @@ impl<V: Weighted> Table<V> {
     /// The value of a key, which counts as use. What it weighs must stay as it is.
     pub fn get(&mut self, key: Id128) -> Option<&mut V> {
         let at = self.find(key)?;
-        self.touch(at);
-        Some(&mut self.slots[at].value)
+        Some(&mut self.touch(at).value)
     }
 
     /// Changes the value of a key, which counts as use; `make` gives one where there is none, if there is to be one.
-    /// `change` is told whether the entry is new, and says whether it is established now.
+    /// `change` is told whether the entry is new, and says what its table has to know.
     pub fn update<R>(
         &mut self,
         key: Id128,
         make: impl FnOnce() -> Option<V>,
-        change: impl FnOnce(&mut V, bool) -> (bool, R),
+        change: impl FnOnce(&mut V, bool) -> (Outcome, R),
     ) -> Option<R> {
         let (at, new) = match self.find(key) {
-            Some(at) => {
-                self.touch(at);
-                (at, false)
-            }
+            Some(at) => (at, false),
             None => (self.insert_without_bound(key, make()?), true),
         };
-        let slot = &mut self.slots[at];
-        let (established, outcome) = change(&mut slot.value, new);
-        let rises = established && !slot.established;
-        let weighs_other = self.weigh(at);
+        let slot = self.touch(at);
+        let (outcome, answer) = change(&mut slot.value, new);
+        let rises = outcome.established && !slot.established;
+        if new || rises || outcome.resized {
+            self.settle(at, rises);
+        } else {
+            debug_assert_eq!(slot.weight, slot.value.weight(), "what an entry weighs has changed");
+        }
+        Some(answer)
+    }
+
+    /// Gives a changed entry its weight and its segment, and makes room where it needs more.
+    #[inline(never)]
+    fn settle(&mut self, at: u32, rises: bool) {
+        self.weigh(at);
         if rises {
             self.unlink(at);
             self.sequence += 1;
@@ -170,19 +198,14 @@ impl<V: Weighted> Table<V> {
             (slot.established, slot.sequence) = (true, self.sequence);
             self.link_newest(at);
         }
-        // Mostly nothing has become larger.
-        if new || rises || weighs_other {
-            self.make_room();
-        }
-        Some(outcome)
+        self.make_room();
     }
 
     /// Sets the value of a key; gives what was evicted to make room, if anything was: entries that weigh the same make
     /// room for each other one by one.
     pub fn insert(&mut self, key: Id128, value: V) -> Option<(Id128, V)> {
         if let Some(at) = self.find(key) {
-            self.touch(at);
-            self.slots[at].value = value;
+            self.touch(at).value = value;
             return None;
         }
         self.insert_without_bound(key, value);
@@ -279,7 +302,18 @@ impl<V: Weighted> Table<V> {
         self.evicted
     }
 
+    #[inline]
     fn find(&self, key: Id128) -> Option<u32> {
+        let is_it = |at: &u32| self.slots.get(*at).is_some_and(|slot| slot.key == key);
+        self.expected.into_iter().find(is_it).or_else(|| self.look_for(key))
+    }
+
+    #[inline]
+    fn look_for(&self, key: Id128) -> Option<u32> {
+        // Some tables are of what not every sensor logs.
+        if self.index.is_empty() {
+            return None;
+        }
         self.index.find(self.hash(key), |&at| self.slots[at].key == key).copied()
     }
 
@@ -305,8 +339,14 @@ impl<V: Weighted> Table<V> {
         at
     }
 
-    fn touch(&mut self, at: u32) {
+    /// Makes an entry the newest of its segment, and gives it.
+    #[inline]
+    fn touch(&mut self, at: u32) -> &mut Slot<V> {
         let slot = &mut self.slots[at];
+        if self.tracking && !slot.changed {
+            slot.changed = true;
+            self.changed.push(at);
+        }
         let segment = &mut self.segments[usize::from(slot.established)];
         // What is the newest of its segment already stays where it is.
         if segment.newest != at {
@@ -323,29 +363,23 @@ impl<V: Weighted> Table<V> {
             self.links[newer].older = older;
             self.links[previous].newer = at;
         }
-        self.mark(at);
+        slot
     }
 
-    /// Notes what an entry weighs; says whether that has changed.
-    fn weigh(&mut self, at: u32) -> bool {
+    /// Notes what an entry weighs.
+    fn weigh(&mut self, at: u32) {
         let slot = &mut self.slots[at];
         let weight = slot.value.weight();
-        let differs = weight != slot.weight;
-        if differs {
-            let segment = &mut self.segments[usize::from(slot.established)];
-            segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
-            slot.weight = weight;
-        }
-        differs
+        let segment = &mut self.segments[usize::from(slot.established)];
+        segment.weight = segment.weight - u64::from(slot.weight) + u64::from(weight);
+        slot.weight = weight;
     }
 
     fn mark(&mut self, at: u32) {
-        if self.tracking {
-            let slot = &mut self.slots[at];
-            if !slot.changed {
-                slot.changed = true;
-                self.changed.push(at);
-            }
+        let slot = &mut self.slots[at];
+        if self.tracking && !slot.changed {
+            slot.changed = true;
+            self.changed.push(at);
         }
     }
 
@@ -506,6 +540,10 @@ mod tests {
         }
     }
 
+    fn resized(established: bool) -> Outcome {
+        Outcome { established, resized: true }
+    }
+
     fn key(key: u8) -> Id128 {
         Id128::of(&[key])
     }
@@ -518,7 +556,7 @@ mod tests {
         #[test]
         fn the_table_does_what_the_model_does(
             capacity in 1u64..30,
-            actions in prop::collection::vec((0u8..4, 0u8..24, 1u32..6), 0..300),
+            actions in prop::collection::vec((0u8..5, 0u8..24, 1u32..6), 0..300),
         ) {
             let mut table = Table::new(capacity, true);
             let mut model = Model { capacity, ..Model::default() };
@@ -526,12 +564,12 @@ mod tests {
             for (action, name, value) in actions {
                 match action {
                     0 => {
-                        let known = table.update(key(name), || Some(value), |known, new| (false, (std::mem::replace(known, value), new)));
+                        let known = table.update(key(name), || Some(value), |known, new| (resized(false), (std::mem::replace(known, value), new)));
                         prop_assert_eq!(known.map(|(_, new)| new), Some(model.find(name).is_none()));
                         model.insert(name, value);
                     }
                     1 => {
-                        table.update(key(name), || None, |_, _| (true, ()));
+                        table.update(key(name), || None, |_, _| (resized(true), ()));
                         model.establish(name);
                     }
                     2 => {
@@ -539,6 +577,7 @@ mod tests {
                         prop_assert_eq!(known.is_some(), model.find(name).is_some());
                         if let Some(known) = known { model.insert(name, known); }
                     }
+                    3 => table.expect(Some(key(name))),
                     _ => store(&mut table, &mut stored),
                 }
                 let expected: BTreeMap<_, _> = model.entries().map(|(key, value, established)| (key, (value, established))).collect();
@@ -554,8 +593,8 @@ mod tests {
             restored.restore(stored.into_iter().map(|(key, (recency, value))| Ok::<_, ()>((key, recency, value)))).unwrap();
             for name in 100..110 {
                 prop_assert_eq!(entries(&restored), entries(&table));
-                restored.update(key(name), || Some(2), |_, _| (name % 3 == 0, ()));
-                table.update(key(name), || Some(2), |_, _| (name % 3 == 0, ()));
+                restored.update(key(name), || Some(2), |_, _| (resized(name % 3 == 0), ()));
+                table.update(key(name), || Some(2), |_, _| (resized(name % 3 == 0), ()));
             }
         }
 
@@ -563,10 +602,10 @@ mod tests {
         fn one_off_keys_cannot_push_out_what_is_established(flood in 1u8..200) {
             let mut table: Table<u32> = Table::new(40, false);
             for name in 200..215 {
-                table.update(key(name), || Some(2), |_, _| (true, ()));
+                table.update(key(name), || Some(2), |_, _| (resized(true), ()));
             }
             for name in 0..flood {
-                table.update(key(name), || Some(3), |_, _| (false, ()));
+                table.update(key(name), || Some(3), |_, _| (resized(false), ()));
             }
             prop_assert!((200..215).all(|name| table.peek(key(name)).is_some()));
             prop_assert!(table.weight() <= 40);

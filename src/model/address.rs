@@ -32,7 +32,7 @@ pub struct Networks(Vec<Network>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     bits: u128,
-    prefix_length: u32,
+    mask: u128,
 }
 
 impl Address {
@@ -142,13 +142,13 @@ impl Network {
                 _ => return Err(format!("`{text}` has a prefix length outside 0 to {width}")),
             },
         };
-        let prefix_length = length + offset;
+        let mask = mask(length + offset);
         let bits = u128::from_be_bytes(Address::from(ip).0);
-        Ok(Self { bits: bits & mask(prefix_length), prefix_length })
+        Ok(Self { bits: bits & mask, mask })
     }
 
     fn contains(self, address: Address) -> bool {
-        u128::from_be_bytes(address.0) & mask(self.prefix_length) == self.bits
+        u128::from_be_bytes(address.0) & self.mask == self.bits
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::MatchKind;
+use super::filter::Filter;
 use super::index::Entry;
 use crate::model::Address;
 
@@ -22,11 +23,14 @@ pub(super) struct NetworkTable {
     entries: Vec<(Network, Option<u16>, Entry<()>)>,
     /// The lengths that occur.
     lengths: Vec<u8>,
+    filter: Filter,
 }
 
 /// Networks shorter than these hold so much of the world that a row with one is a mistake.
 const MIN_LENGTH_IPV4: u8 = 8;
 const MIN_LENGTH_IPV6: u8 = 16;
+/// Two numbers without a pattern.
+const KEYS: (u64, u64) = (0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344);
 /// The length of the prefix of IPv4 addresses in IPv6 form.
 const IPV4_PREFIX: u8 = 96;
 
@@ -59,6 +63,13 @@ impl Network {
         if self.length == 128 { MatchKind::Address } else { MatchKind::Network }
     }
 
+    /// The network as a number that is evenly spread.
+    fn key(self) -> u64 {
+        let (high, low) = ((self.bits >> 64) as u64, self.bits as u64);
+        let product = u128::from(high ^ u64::from(self.length) ^ KEYS.0) * u128::from(low ^ KEYS.1);
+        (product >> 64) as u64 ^ product as u64
+    }
+
     /// The network as text: an address, or CIDR notation.
     pub(super) fn text(self) -> String {
         let ip = std::net::Ipv6Addr::from(self.bits).to_canonical();
@@ -74,7 +85,8 @@ impl NetworkTable {
         entries.shrink_to_fit();
         let mut lengths: Vec<u8> = entries.iter().map(|(network, ..)| network.length).collect();
         lengths.dedup();
-        Self { entries, lengths }
+        let filter = Filter::new(entries.iter().map(|(network, ..)| network.key()));
+        Self { entries, lengths, filter }
     }
 
     /// All networks, with the port and the row of each.
@@ -92,6 +104,9 @@ impl NetworkTable {
         let bits = u128::from_be_bytes(address.server_id().0);
         for &length in &self.lengths {
             let wanted = Network { length, bits: bits & mask(length) };
+            if !self.filter.may_hold(wanted.key()) {
+                continue;
+            }
             let from = self.entries.partition_point(|(network, ..)| *network < wanted);
             for &(network, port, entry) in self.entries[from..].iter().take_while(|(network, ..)| *network == wanted) {
                 visit(network, port, entry);
@@ -129,6 +144,16 @@ mod tests {
         assert!(rows("203.0.113.8").is_empty());
         assert_eq!(Network::parse("192.0.2.0/24").unwrap().text(), "192.0.2.0/24");
         assert_eq!(Network::parse("2001:db8::/32").unwrap().text(), "2001:db8::/32");
+    }
+
+    #[test]
+    fn addresses_that_are_not_listed_are_mostly_not_searched_for() {
+        let address = |high: u32, number: u32| Network::parse(&format!("203.{high}.{}.{}", number >> 8, number & 255));
+        let listed = (0..20_000).map(|row| (address(0, row).unwrap(), None, Entry { key: (), note: 0, row }));
+        let table = NetworkTable::new(listed.collect());
+        assert!(table.entries().iter().all(|(network, ..)| table.filter.may_hold(network.key())));
+        let past = (0..20_000).filter(|number| table.filter.may_hold(address(1, *number).unwrap().key())).count();
+        assert!(past < 200, "{past} of 20,000");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use rayon::slice::ParallelSliceMut as _;
 
+use super::filter::Filter;
+
 /// A key, and where it is listed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Entry<K> {
@@ -20,6 +22,7 @@ pub(super) struct Table<K> {
     entries: Vec<Entry<K>>,
     /// For each value of the first bits, where its entries begin; and the end.
     starts: Vec<u32>,
+    filter: Filter,
 }
 
 /// A key whose first 64 bits can be had.
@@ -57,12 +60,13 @@ impl<K: Key> Table<K> {
             }
         }
         starts.resize((1 << bits) + 1, entries.len() as u32);
-        Self { entries, starts }
+        let filter = Filter::new(entries.iter().map(|entry| entry.key.first_bits()));
+        Self { entries, starts, filter }
     }
 
     /// The entries of a key.
     pub(super) fn find(&self, key: K) -> &[Entry<K>] {
-        if self.entries.is_empty() {
+        if !self.filter.may_hold(key.first_bits()) {
             return &[];
         }
         let bits = (self.starts.len() - 1).ilog2();

@@ -33,6 +33,7 @@ mod bare_table;
 mod choice;
 mod columns;
 mod document;
+mod filter;
 mod format;
 mod in_force;
 mod index;
