@@ -17,6 +17,8 @@ pub struct KnownCertificate {
     pub host: Option<bool>,
     /// As history is told of it when it is presented. It follows from the facts, which lie far apart in memory.
     pub observed: ObservedCertificate,
+    /// When it is valid from at the earliest, in seconds, as far as the sensor's time zone is known.
+    pub valid_from: Option<i64>,
     /// Filled by the first worker that needs it.
     pub analysis: OnceLock<CertificateAnalysis>,
 }
@@ -24,7 +26,8 @@ pub struct KnownCertificate {
 impl KnownCertificate {
     pub(super) fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
         let observed = observed(&certificate);
-        Self { certificate, host, observed, analysis: OnceLock::new() }
+        let valid_from = certificate.not_before.map(|start| start.0.saturating_sub(certificate.validity_slack()));
+        Self { certificate, host, observed, valid_from, analysis: OnceLock::new() }
     }
 }
 

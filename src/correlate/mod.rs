@@ -394,15 +394,15 @@ impl Correlator {
     fn sensor_clock_is_wrong(&mut self, batch: &Batch, record: &Record, leaf: &Leaf) -> bool {
         let named = record.sensor.map(|span| span.of(&batch.text));
         let name = batch.source.sensor.as_deref().or(named).unwrap_or_default();
-        let sensor = self.sensor_clocks.id(name);
-        if let (Leaf::Presented(known), Some(at)) = (leaf, record.time)
-            && record.log != Log::SuricataAlert
-            && let Some(shown) = self.sensor_clocks.show((sensor, name), known, at)
-            && let Some(effects) = &mut self.effects
-        {
-            effects.shown.push(shown);
+        let shown = match (leaf, record.time) {
+            (Leaf::Presented(known), Some(at)) if record.log != Log::SuricataAlert => Some((&**known, at)),
+            _ => None,
+        };
+        let (is_wrong, new) = self.sensor_clocks.look(name, shown);
+        if let (Some(effects), Some(new)) = (&mut self.effects, new) {
+            effects.shown.push(new);
         }
-        self.sensor_clocks.is_wrong(sensor)
+        is_wrong
     }
 
     /// The leaf that a session shows, or the reference that has to be waited for.

@@ -20,6 +20,8 @@ pub struct SensorClocks {
     public_cas: Option<Arc<PublicCas>>,
     /// The identities of the names that came last.
     ids: HashMap<Box<str>, Id128>,
+    /// The sensor that came last, if it is above suspicion: mostly it comes again, and there is nothing to be done.
+    trusted: Option<Box<str>>,
 }
 
 /// The latest certificates of public CAs that a sensor showed, oldest first, and what follows from them.
@@ -55,7 +57,7 @@ const RIGHT_ONE_IN: usize = 20;
 
 impl SensorClocks {
     pub(super) fn new(tracking: bool) -> Self {
-        Self { sensors: Table::new(MAX_SENSORS, tracking), public_cas: None, ids: HashMap::new() }
+        Self { sensors: Table::new(MAX_SENSORS, tracking), public_cas: None, ids: HashMap::new(), trusted: None }
     }
 
     pub(super) fn set_public_cas(&mut self, public_cas: &Arc<PublicCas>) {
@@ -64,11 +66,12 @@ impl SensorClocks {
 
     /// The sensors, to be stored or restored.
     pub fn table_mut(&mut self) -> &mut Table<SensorClock> {
+        self.trusted = None;
         &mut self.sensors
     }
 
     /// The identity of a sensor; an empty name is that of inputs without one.
-    pub(super) fn id(&mut self, name: &str) -> Id128 {
+    fn id(&mut self, name: &str) -> Id128 {
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
@@ -80,24 +83,37 @@ impl SensorClocks {
         id
     }
 
-    /// Whether the clock of a sensor is wrong, as far as that is known.
-    pub(super) fn is_wrong(&self, sensor: Id128) -> bool {
-        self.sensors.peek(sensor).is_some_and(|clock| clock.wrong)
+    /// Whether the clock of a sensor is wrong, by what it has shown so far: perhaps a certificate at a time. With what is
+    /// new of that.
+    pub(super) fn look(
+        &mut self,
+        name: &str,
+        shown: Option<(&KnownCertificate, EventTime)>,
+    ) -> (bool, Option<(Id128, Mark)>) {
+        // One valid certificate more in the place of another changes nothing.
+        let is_not_yet_valid =
+            shown.is_some_and(|(known, at)| known.valid_from.is_some_and(|earliest| at.seconds() < earliest));
+        if !is_not_yet_valid && self.trusted.as_deref() == Some(name) {
+            return (false, None);
+        }
+        let sensor = self.id(name);
+        let new = shown.and_then(|(known, at)| self.show((sensor, name), known, at));
+        let clock = self.sensors.peek(sensor);
+        if clock.is_some_and(SensorClock::is_above_suspicion) {
+            self.trusted = Some(name.into());
+        }
+        (clock.is_some_and(|clock| clock.wrong), new)
     }
 
-    /// Takes a certificate that a sensor showed at a time; gives what is new of it.
-    pub(super) fn show(
+    fn show(
         &mut self,
         (sensor, name): (Id128, &str),
         known: &KnownCertificate,
         at: EventTime,
     ) -> Option<(Id128, Mark)> {
         let certificate = &known.certificate;
-        let not_before = certificate.not_before?;
-        let earliest = not_before.0.saturating_sub(certificate.validity_slack());
-        let mark = Mark::new(certificate.id, at.seconds() < earliest);
+        let mark = Mark::new(certificate.id, at.seconds() < known.valid_from?);
         let clock = self.sensors.peek(sensor);
-        // Nearly all sessions: one valid certificate more in the place of another changes nothing.
         if clock.is_some_and(|clock| clock.is_above_suspicion() && !mark.is_not_yet_valid()) {
             return None;
         }
@@ -134,6 +150,7 @@ impl SensorClocks {
 
     /// Puts a certificate where it belongs.
     fn put(&mut self, sensor: Id128, mark: Mark) -> Turn {
+        self.trusted = None;
         let put = self.sensors.update(
             sensor,
             || Some(SensorClock::default()),
@@ -241,11 +258,10 @@ mod tests {
         clocks.set_public_cas(&Arc::new(PublicCas::builtin()));
         let at = |seconds: i64| EventTime::from_seconds(1_780_000_000 + seconds);
         let mut show = |sensor: &str, issuer: &str, number: i64, at: EventTime| {
-            let sensor = (clocks.id(sensor), sensor);
-            let shown = clocks.show(sensor, &known(issuer, number), at);
+            let (is_wrong, shown) = clocks.look(sensor, Some((&known(issuer, number), at)));
             shown.into_iter().for_each(|shown| again.apply(shown));
-            assert_eq!(again.is_wrong(sensor.0), clocks.is_wrong(sensor.0));
-            (shown.is_some(), clocks.is_wrong(sensor.0))
+            assert_eq!(again.look(sensor, None), (is_wrong, None));
+            (shown.is_some(), is_wrong)
         };
         // Private CAs date as they like; and a zone may lie 14 hours from UTC.
         (0..50)
@@ -256,6 +272,11 @@ mod tests {
             assert_eq!(show("b", R11, number, at(-100_000)), (true, number >= 9), "{number}");
         }
         assert_eq!(show("a", R11, 0, at(-100_000)), (true, false), "another sensor's clock is none of its");
+        // One that has shown many good ones and nothing else is believed unseen, until it shows another.
+        (100..356).for_each(|number| assert_eq!(show("c", R11, number, at(1000)), (true, false)));
+        assert_eq!(show("c", R11, 400, at(1000)), (false, false));
+        (500..550)
+            .for_each(|number| assert_eq!(show("c", R11, number, at(-100_000)), (true, number >= 525), "{number}"));
     }
 
     #[test]
