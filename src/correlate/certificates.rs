@@ -19,6 +19,8 @@ pub struct KnownCertificate {
     pub observed: ObservedCertificate,
     /// When it is valid from at the earliest, in seconds, as far as the sensor's time zone is known.
     pub valid_from: Option<i64>,
+    /// Whether a public CA issued it, once somebody has asked.
+    pub is_public: OnceLock<bool>,
     /// Filled by the first worker that needs it.
     pub analysis: OnceLock<CertificateAnalysis>,
 }
@@ -27,7 +29,7 @@ impl KnownCertificate {
     pub(super) fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
         let observed = observed(&certificate);
         let valid_from = certificate.not_before.map(|start| start.0.saturating_sub(certificate.validity_slack()));
-        Self { certificate, host, observed, valid_from, analysis: OnceLock::new() }
+        Self { certificate, host, observed, valid_from, is_public: OnceLock::new(), analysis: OnceLock::new() }
     }
 }
 

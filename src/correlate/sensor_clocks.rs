@@ -19,9 +19,21 @@ pub struct SensorClocks {
     sensors: Table<SensorClock>,
     public_cas: Option<Arc<PublicCas>>,
     /// The identities of the names that came last.
-    ids: HashMap<Box<str>, Id128>,
-    /// The sensor that came last, if it is above suspicion: mostly it comes again, and there is nothing to be done.
-    trusted: Option<Box<str>>,
+    ids: Ids,
+    /// The sensor that came last: mostly it comes again.
+    latest: Option<Latest>,
+}
+
+/// The identities of sensors by their names.
+#[derive(Default)]
+struct Ids(HashMap<Box<str>, Id128>);
+
+/// A sensor, and what is thought of its clock.
+struct Latest {
+    name: Box<str>,
+    id: Id128,
+    wrong: bool,
+    above_suspicion: bool,
 }
 
 /// The latest certificates of public CAs that a sensor showed, oldest first, and what follows from them.
@@ -57,7 +69,7 @@ const RIGHT_ONE_IN: usize = 20;
 
 impl SensorClocks {
     pub(super) fn new(tracking: bool) -> Self {
-        Self { sensors: Table::new(MAX_SENSORS, tracking), public_cas: None, ids: HashMap::new(), trusted: None }
+        Self { sensors: Table::new(MAX_SENSORS, tracking), public_cas: None, ids: Ids::default(), latest: None }
     }
 
     pub(super) fn set_public_cas(&mut self, public_cas: &Arc<PublicCas>) {
@@ -66,21 +78,8 @@ impl SensorClocks {
 
     /// The sensors, to be stored or restored.
     pub fn table_mut(&mut self) -> &mut Table<SensorClock> {
-        self.trusted = None;
+        self.latest = None;
         &mut self.sensors
-    }
-
-    /// The identity of a sensor; an empty name is that of inputs without one.
-    fn id(&mut self, name: &str) -> Id128 {
-        if let Some(id) = self.ids.get(name) {
-            return *id;
-        }
-        let id = Id128::of(name.as_bytes());
-        if self.ids.len() >= MAX_SENSORS as usize {
-            self.ids.clear();
-        }
-        self.ids.insert(name.into(), id);
-        id
     }
 
     /// Whether the clock of a sensor is wrong, by what it has shown so far: perhaps a certificate at a time. With what is
@@ -90,19 +89,32 @@ impl SensorClocks {
         name: &str,
         shown: Option<(&KnownCertificate, EventTime)>,
     ) -> (bool, Option<(Id128, Mark)>) {
+        let Latest { id, wrong, above_suspicion, .. } = match &self.latest {
+            Some(latest) if *latest.name == *name => latest,
+            _ => self.latest.insert(Latest::of(name, self.ids.id(name), &self.sensors)),
+        };
+        let (sensor, wrong) = (*id, *wrong);
+        let Some((known, at)) = shown else { return (wrong, None) };
+        let is_not_yet_valid = known.valid_from.is_some_and(|earliest| at.seconds() < earliest);
         // One valid certificate more in the place of another changes nothing.
-        let is_not_yet_valid =
-            shown.is_some_and(|(known, at)| known.valid_from.is_some_and(|earliest| at.seconds() < earliest));
-        if !is_not_yet_valid && self.trusted.as_deref() == Some(name) {
-            return (false, None);
+        if *above_suspicion && !is_not_yet_valid || !self.is_public(known) {
+            return (wrong, None);
         }
-        let sensor = self.id(name);
-        let new = shown.and_then(|(known, at)| self.show((sensor, name), known, at));
-        let clock = self.sensors.peek(sensor);
-        if clock.is_some_and(SensorClock::is_above_suspicion) {
-            self.trusted = Some(name.into());
-        }
-        (clock.is_some_and(|clock| clock.wrong), new)
+        let new = self.show((sensor, name), known, at);
+        (if new.is_some() { self.is_wrong(sensor) } else { wrong }, new)
+    }
+
+    fn is_wrong(&self, sensor: Id128) -> bool {
+        self.sensors.peek(sensor).is_some_and(|clock| clock.wrong)
+    }
+
+    /// Whether a public CA issued a certificate.
+    fn is_public(&self, known: &KnownCertificate) -> bool {
+        *known.is_public.get_or_init(|| {
+            let certificate = &known.certificate;
+            let issuer = certificate.issuer.as_ref().filter(|_| !certificate.is_self_issued());
+            issuer.zip(self.public_cas.as_ref()).is_some_and(|(issuer, public_cas)| public_cas.contains(issuer))
+        })
     }
 
     fn show(
@@ -111,21 +123,10 @@ impl SensorClocks {
         known: &KnownCertificate,
         at: EventTime,
     ) -> Option<(Id128, Mark)> {
-        let certificate = &known.certificate;
-        let mark = Mark::new(certificate.id, at.seconds() < known.valid_from?);
+        let mark = Mark::new(known.observed.id, at.seconds() < known.valid_from?);
         let clock = self.sensors.peek(sensor);
-        if clock.is_some_and(|clock| clock.is_above_suspicion() && !mark.is_not_yet_valid()) {
+        if clock.is_some_and(|clock| clock.place_of(mark).is_some_and(|at| clock.marks[at] == mark)) {
             return None;
-        }
-        let place = clock.and_then(|clock| clock.place_of(mark).map(|at| clock.marks[at] == mark));
-        match place {
-            Some(true) => return None,
-            Some(false) => {}
-            // The dearer question comes last.
-            None => {
-                let issuer = certificate.issuer.as_ref().filter(|_| !certificate.is_self_issued())?;
-                self.public_cas.as_ref().filter(|public_cas| public_cas.contains(issuer))?;
-            }
         }
         match self.put(sensor, mark) {
             Turn::None => {}
@@ -150,13 +151,36 @@ impl SensorClocks {
 
     /// Puts a certificate where it belongs.
     fn put(&mut self, sensor: Id128, mark: Mark) -> Turn {
-        self.trusted = None;
+        self.latest = None;
         let put = self.sensors.update(
             sensor,
             || Some(SensorClock::default()),
             |clock, _| (Outcome { established: false, resized: false }, clock.put(mark)),
         );
         put.unwrap_or(Turn::None)
+    }
+}
+
+impl Ids {
+    /// The identity of a sensor; an empty name is that of inputs without one.
+    fn id(&mut self, name: &str) -> Id128 {
+        if let Some(id) = self.0.get(name) {
+            return *id;
+        }
+        let id = Id128::of(name.as_bytes());
+        if self.0.len() >= MAX_SENSORS as usize {
+            self.0.clear();
+        }
+        self.0.insert(name.into(), id);
+        id
+    }
+}
+
+impl Latest {
+    fn of(name: &str, id: Id128, sensors: &Table<SensorClock>) -> Self {
+        let clock = sensors.peek(id);
+        let wrong = clock.is_some_and(|clock| clock.wrong);
+        Self { name: name.into(), id, wrong, above_suspicion: clock.is_some_and(SensorClock::is_above_suspicion) }
     }
 }
 
