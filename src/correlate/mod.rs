@@ -204,7 +204,7 @@ impl Correlator {
         let Beginning { presented, clock, held, flows, validating } = beginning;
         (self.presented, self.clock, self.held) = (presented, clock, held);
         (self.flows, self.validating) = (flows, validating);
-        self.history.judge_by_the_whole();
+        self.history.judge_by_the_whole(clock.now());
     }
 
     /// Releases every session that still waits, at the end of the input.

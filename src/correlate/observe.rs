@@ -84,6 +84,7 @@ impl Correlator {
             Some(Direction::Inbound | Direction::Transit) => Caller::Outside,
         };
         let is_within = client != Caller::Outside;
+        let outside = session.server.filter(|server| !self.settings.local.contains(*server));
         let recalled = matches!(leaf, Leaf::Recalled { .. });
         let certificate = leaf.known().map(|known| ObservedCertificate { recalled, ..known.observed });
         Observation {
@@ -91,7 +92,8 @@ impl Correlator {
             clock,
             client,
             server: session.server.map(Address::server_id),
-            network: session.server.map(|server| self.prefixes.network_id(server)),
+            // What is inside is one place, however many networks it has.
+            network: outside.map(|server| self.prefixes.network_id(server)),
             domain: session.name.filter(|_| is_within).map(|name| name.domain.unwrap_or(name.name)),
             certificate,
             fingerprint: session.client_fingerprints.id().filter(|_| is_within),

@@ -80,11 +80,12 @@ impl Clock {
 ///
 /// A jump of more than a week forward counts from the third consecutive time beyond it. While fewer than three times
 /// support the maximum, it may itself be the wild one: three consecutive times more than a week before it take it back.
-/// One that was reached by a jump of more than a year, or that a file began with, is taken back by 64 of them.
+/// One that was reached by a jump of more than a year, or that a file began with, is taken back by 64 of them, unless as
+/// many have supported it before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 struct GuardedMaximum {
     now: Option<EventTime>,
-    /// Times within a week of the maximum, up to three; [`DOUBTFUL`] when there are as many, and it may be wild all the same.
+    /// Times within a week of the maximum, up to three; [`DOUBTFUL`] and more where it may be wild all the same.
     support: u8,
     beyond: u8,
     smallest_beyond: Option<EventTime>,
@@ -92,8 +93,10 @@ struct GuardedMaximum {
     largest_behind: Option<EventTime>,
 }
 
-/// The support of a maximum that may still be taken back.
+/// The support of a maximum that may still be taken back; it grows with every time within a week.
 const DOUBTFUL: u8 = CONFIRMATIONS + 1;
+/// With so much support it is no longer in doubt.
+const ENOUGH: u8 = DOUBTFUL + RETRACTIONS;
 
 impl GuardedMaximum {
     fn starting_at(now: Option<EventTime>) -> Self {
@@ -121,7 +124,7 @@ impl GuardedMaximum {
             (self.beyond, self.smallest_beyond) = (0, None);
             let needed = match self.support {
                 CONFIRMATIONS => return,
-                DOUBTFUL => RETRACTIONS,
+                DOUBTFUL.. => RETRACTIONS,
                 _ => CONFIRMATIONS,
             };
             self.behind += 1;
@@ -131,7 +134,11 @@ impl GuardedMaximum {
                 *self = Self::confirmed(largest, false);
             }
         } else {
-            let support = if self.support == DOUBTFUL { DOUBTFUL } else { (self.support + 1).min(CONFIRMATIONS) };
+            let support = match self.support + 1 {
+                ENOUGH.. => CONFIRMATIONS,
+                support @ DOUBTFUL..ENOUGH if self.support >= DOUBTFUL => support,
+                support => support.min(CONFIRMATIONS),
+            };
             *self = Self { now: Some(now.max(time)), support, ..Self::default() };
         }
     }
@@ -198,5 +205,11 @@ mod tests {
             }
             assert_eq!(clock.now(), Some(day(back)));
         }
+        // What has been the time for long is not taken back for a backlog.
+        let mut keys = KeyTracker::starting_at(Some(day(100)));
+        for time in std::iter::repeat_n(101, 64).chain(std::iter::repeat_n(50, 200)) {
+            keys.next(Some(day(time)));
+        }
+        assert_eq!(keys.current(), Some(day(101)));
     }
 }

@@ -459,7 +459,7 @@ impl HistoryObject {
                 .and_then(|(certificate, seen)| age_days(certificate, seen.first.at)),
             certificate_clients: seen.certificate.map(|certificate| certificate.clients),
             name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
-            whole: seen.whole,
+            whole: seen.whole_since.is_some(),
             issuer_change: change.map(|change| IssuerChangeObject {
                 from: issuer_called(change.from, &change.from_label).to_owned(),
                 to: issuer_called(change.to, &change.to_label).to_owned(),

@@ -29,10 +29,15 @@ const WEIGHT_PLANNED: f64 = 0.1;
 /// A certificate that is good for no longer is due for renewal.
 const RENEWAL: i64 = 30 * 86_400;
 
+const PERHAPS_NEW: &str =
+    "the former certificate is for any name of the domain, so that this one may be new and never have had it";
+
 /// What speaks for a change that was planned.
 enum Reading {
     /// All signs of a name that was taken over.
     TakenOver,
+    /// All signs, but the name may be a new one that came with the issuer: the former certificate was for any.
+    PerhapsNew,
     /// Some are missing: why, in words.
     Part(&'static str),
     /// A renewal or a move: why, in words.
@@ -86,6 +91,10 @@ fn report_change(
         Reading::TakenOver if !subject.is_outbound() || subject.context.shared_server => {
             (WEIGHT_PART, None, "the server is not one that was reached from inside by its own address")
         }
+        Reading::PerhapsNew if is_watched && subject.is_outbound() && !subject.context.shared_server => {
+            (WEIGHT, Some(Severity::Medium), PERHAPS_NEW)
+        }
+        Reading::PerhapsNew => (WEIGHT_PART, None, PERHAPS_NEW),
         Reading::TakenOver if is_watched => (
             WEIGHT_WATCHED,
             Some(Severity::High),
@@ -170,7 +179,12 @@ fn read(subject: &Subject<'_>, name: &NameSeen, change: &IssuerChange) -> Readin
             false => Reading::Planned("both give certificates to programs, which change among such"),
         };
     }
-    if change.new_network { Reading::TakenOver } else { Reading::Part("the network is one where the name was before") }
+    let is_named = subject.server_name.is_none_or(|name| former.names_exactly(name));
+    match change.new_network {
+        true if is_named => Reading::TakenOver,
+        true => Reading::PerhapsNew,
+        false => Reading::Part("the network is one where the name was before"),
+    }
 }
 
 /// Whether the name has moved: for a day and more several clients have got the new certificate, and nobody the old one.

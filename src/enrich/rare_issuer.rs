@@ -150,6 +150,6 @@ fn rarity(subject: &Subject<'_>) -> Rarity {
         clock: subject.context.clock,
         active_clients: subject.context.seen.active_clients,
         new_days: subject.settings.new_days,
-        whole: subject.context.seen.whole,
+        whole_since: subject.context.seen.whole_since,
     }
 }

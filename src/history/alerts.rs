@@ -42,8 +42,10 @@ impl Alerts {
             alert.key,
             || Some(alert.clock),
             |last, new| {
-                let repeats = !new && alert.clock.since(*last) <= SPAN;
-                *last = alert.clock.max(*last);
+                // A clock that had jumped by years may have come back: what was raised then is not before.
+                let is_near = alert.clock.since(*last).abs() <= SPAN;
+                *last = if is_near { alert.clock.max(*last) } else { alert.clock };
+                let repeats = !new && is_near;
                 (Outcome { established: repeats, resized: false }, repeats)
             },
         );
@@ -75,6 +77,8 @@ mod tests {
         let said = [0, 1, 25, 26, 51, 52].map(|hours| alerts.note(alert(1, hours)));
         assert_eq!(said, [false, true, true, true, false, true]);
         assert!(!alerts.note(alert(2, 52)));
+        let said = [1_000_000, 60, 61, 90].map(|hours| alerts.note(alert(1, hours)));
+        assert_eq!(said, [false, false, true, false], "a clock that came back from another century");
     }
 
     #[test]

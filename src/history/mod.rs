@@ -83,7 +83,8 @@ pub struct History {
     fingerprints: Table<FingerprintEntry>,
     clients: Clients,
     learning: Learning,
-    whole: bool,
+    /// Where it speaks of a whole input: when that begins.
+    whole_since: Option<EventTime>,
 }
 
 /// What a table holds, and what that takes.
@@ -115,7 +116,7 @@ impl History {
             fingerprints: Table::new(budget.fingerprints, tracking),
             clients: Clients::new(budget.clients, tracking),
             learning: Learning::default(),
-            whole: false,
+            whole_since: None,
         }
     }
 
@@ -182,10 +183,11 @@ impl History {
     /// Says what is known without counting anything, for records that repeat a session that was counted.
     pub fn look_up(&self, observation: &Observation) -> Seen {
         let from_day = self.from_day(observation.clock);
-        let certificate = observation.certificate;
+        let (certificate, clock) = (observation.certificate, observation.clock);
         let issuer = |key: Option<Id128>| self.issuers.peek(key?).map(|entry| entry.seen(from_day));
         let key = certificate.and_then(|certificate| certificate.key);
-        let clock = if self.whole { self.learning.last().unwrap_or(observation.clock) } else { observation.clock };
+        // The last day on which something was seen says nothing of one day of the whole.
+        let day = if self.is_whole() { i32::MAX } else { observation.clock.day() };
         Seen {
             issuer: issuer(certificate.and_then(|certificate| certificate.issuer)),
             organization: issuer(certificate.and_then(|certificate| certificate.organization)),
@@ -197,27 +199,27 @@ impl History {
             server: observation
                 .server
                 .and_then(|server| self.servers.peek(server))
-                .map(|entry| entry.seen(from_day, clock.day())),
+                .map(|entry| entry.seen(from_day, day)),
             fingerprint: observation
                 .fingerprint
                 .and_then(|fingerprint| self.fingerprints.peek(fingerprint))
                 .map(|entry| entry.seen(from_day)),
             interception_begins: false,
-            learning: self.learning_reason(clock),
+            learning: self.learning_reason(if self.is_whole() { self.learning.last().unwrap_or(clock) } else { clock }),
             active_clients: self.clients.count_since(from_day),
-            whole: self.whole,
+            whole_since: self.whole_since,
         }
     }
 
     /// From now on [`look_up`](Self::look_up) speaks of everything that was counted, whenever that was, and of learning as
-    /// it stands at the end.
-    pub fn judge_by_the_whole(&mut self) {
-        self.whole = true;
+    /// it stands at the end. `since` is the clock before the input that is the whole.
+    pub fn judge_by_the_whole(&mut self, since: Option<EventTime>) {
+        self.whole_since = Some(since.unwrap_or(EventTime(i64::MIN)));
     }
 
     /// Whether it does.
     pub fn is_whole(&self) -> bool {
-        self.whole
+        self.whole_since.is_some()
     }
 
     /// Entries forgotten so far to stay within bounds.
@@ -285,7 +287,7 @@ impl History {
 
     /// The first day of the window that ends at a time of the clock.
     pub fn from_day(&self, clock: EventTime) -> i32 {
-        if self.whole { i32::MIN } else { clock.day().saturating_sub(self.settings.window_days - 1) }
+        if self.is_whole() { i32::MIN } else { clock.day().saturating_sub(self.settings.window_days - 1) }
     }
 
     /// How far learning has come.
@@ -297,7 +299,7 @@ impl History {
     /// day, and is judged by what is usual in it.
     pub fn learning_reason(&self, clock: EventTime) -> Option<LearningReason> {
         let thresholds = self.settings.learning;
-        let days = if self.whole { 0 } else { thresholds.days };
+        let days = if self.is_whole() { 0 } else { thresholds.days };
         self.learning.reason(LearningThresholds { days, ..thresholds }, clock)
     }
 
@@ -487,6 +489,8 @@ impl Session<'_> {
         label: &mut dyn FnMut(Labelled) -> Option<Box<str>>,
     ) -> Option<(NameSeen, Option<(Id128, Id128)>)> {
         let certificate = self.observation.certificate.as_ref();
+        // A name may be another server inside, with another issuer, than outside: that is no change.
+        let shown = certificate.filter(|_| self.observation.client.goes_out());
         names.update(
             self.observation.domain?,
             || self.first_sight(false),
@@ -497,8 +501,8 @@ impl Session<'_> {
                 let new_server = self.note(&mut entry.servers, self.observation.server);
                 let new_network = self.note(&mut entry.networks, self.observation.network);
                 let from_certificate = entry.certificates.observers().first().map(|observer| observer.id);
-                self.note(&mut entry.certificates, certificate.map(|certificate| certificate.id));
-                let issuer = certificate.and_then(ObservedCertificate::issuer_of_name);
+                self.note(&mut entry.certificates, shown.map(|certificate| certificate.id));
+                let issuer = shown.and_then(ObservedCertificate::issuer_of_name);
                 let from = entry.issuers.observers().first().map(|observer| observer.id);
                 let new_issuer = self.note(&mut entry.issuers, issuer);
                 // What is recalled tells nothing of what the server would present today.

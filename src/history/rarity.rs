@@ -12,8 +12,9 @@ pub struct Rarity {
     pub active_clients: u32,
     /// Days for which something is new.
     pub new_days: i64,
-    /// Whether history tells of the whole input. Then nothing is new or old: what few have met in all of it is rare.
-    pub whole: bool,
+    /// Where history tells of a whole input: when that begins. What few have met in all of it is rare, whenever that was,
+    /// unless it was there before.
+    pub whole_since: Option<EventTime>,
 }
 
 impl Rarity {
@@ -36,7 +37,10 @@ impl Rarity {
 
     fn is_new(&self, issuer: &IssuerSeen) -> bool {
         let age = self.clock.since(issuer.first.at);
-        self.whole || issuer.first.after_learning && age < self.new_days * DAY_NANOS
+        match self.whole_since {
+            Some(since) => issuer.first.at >= since,
+            None => issuer.first.after_learning && age < self.new_days * DAY_NANOS,
+        }
     }
 
     /// At most one client, or one in two hundred of those that are active.

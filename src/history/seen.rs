@@ -134,8 +134,8 @@ pub struct Seen {
     pub learning: Option<LearningReason>,
     /// Distinct clients in the window.
     pub active_clients: u32,
-    /// Whether all of this tells of the whole input, and not of what came before the session.
-    pub whole: bool,
+    /// Where all of this tells of the whole input, and not of what came before the session: when that begins.
+    pub whole_since: Option<EventTime>,
     /// Whether it is by this session that the issuer is known to inspect TLS.
     pub interception_begins: bool,
 }

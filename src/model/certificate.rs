@@ -239,6 +239,12 @@ impl Certificate {
         }
     }
 
+    /// Whether one of its names is this very one.
+    pub fn names_exactly(&self, name: &str) -> bool {
+        let without_dot = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        self.names().any(|own| without_dot(own) == without_dot(name))
+    }
+
     /// The names that it is for: its alternative names and addresses, else its common names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let san = self.san.iter().flat_map(|san| san.dns.iter().chain(&san.ip)).map(|name| &**name);

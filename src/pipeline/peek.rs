@@ -31,6 +31,8 @@ pub(super) struct PeekedInput {
     pub(super) first_key: Option<EventTime>,
     /// Rank of the first record.
     pub(super) rank: u8,
+    /// Whether it holds certificates, as far as its beginning shows.
+    pub(super) holds_certificates: bool,
     /// An input that cannot be opened twice.
     pub(super) reader: Option<LineReader<Reader>>,
 }
@@ -106,7 +108,12 @@ pub(super) fn peek(file: &Discovered, context: &DecodeContext, sensors: &Sensors
     // What is read once is read here: standard input, a FIFO, what a shell substitutes for a process.
     let once = stdin || !file.path.metadata().is_ok_and(|metadata| metadata.is_file());
     let reader = once.then_some(reader);
-    Peeked::Records(Box::new(PeekedInput { path: file.path.clone(), source, format, first_key, rank, reader }))
+    // Sensors may write all of their logs into one file.
+    let is_of_certificates = |log: Log| matches!(log, Log::ZeekX509 | Log::ZeekFiles);
+    let holds_certificates =
+        is_of_certificates(format.log()) || look.records.iter().any(|record| is_of_certificates(record.log));
+    let path = file.path.clone();
+    Peeked::Records(Box::new(PeekedInput { path, source, format, first_key, rank, holds_certificates, reader }))
 }
 
 /// What the head of an input shows.

@@ -20,7 +20,7 @@ use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::encode::Counts;
 use crate::history::{Alerts, History, LearningReason};
 use crate::knowledge::Knowledge;
-use crate::model::{Batch, EventTime, Log, SourceInfo, StreamKey, TimeZone};
+use crate::model::{Batch, EventTime, SourceInfo, StreamKey, TimeZone};
 use crate::sink::Output;
 use crate::source::{Discovered, LineReader, Reader, Splitter, open};
 use crate::state::{CertificateSpill, StateChanges, StateStore};
@@ -195,7 +195,7 @@ impl Replay<'_> {
             let beginning = way.correlator.beginning();
             // All certificates come first, so that both readings find the same ones. What is amiss is said the last time.
             let mut facts = self.look(workers, &self.files);
-            facts.inputs.retain(PeekedInput::holds_certificates);
+            facts.inputs.retain(|input| input.holds_certificates);
             self.merge(workers, facts, &mut Looked::default(), way, Pass::Certificates)?;
             let first = self.look(workers, &self.files);
             self.merge(workers, first, &mut Looked::default(), way, Pass::Learn)?;
@@ -441,10 +441,6 @@ impl Way<'_> {
 }
 
 impl PeekedInput {
-    fn holds_certificates(&self) -> bool {
-        matches!(self.format.log(), Log::ZeekX509 | Log::ZeekFiles)
-    }
-
     fn place(&self, number: usize) -> Place {
         (self.first_key, self.rank, self.source.stream, 0, number)
     }

@@ -58,6 +58,7 @@ type RowValue<'a> = (u64, bool, &'a [u8]);
 
 /// Version of the format that this program reads and writes.
 const VERSION: u32 = 5;
+const DAMAGED: &str = "the file is damaged";
 const FILE_NAME: &str = "certsift.redb";
 /// The store's own cache; certificates that are in use are cached in front of it.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -304,6 +305,10 @@ impl StateStore {
     /// # Errors
     /// The store cannot write; nothing was changed. It has to be [reopened](Self::reopen) before the next attempt.
     pub fn commit(&self, changes: &StateChanges, written: Option<&Written>) -> Result<(), StateError> {
+        guarded(&self.path, || self.commit_now(changes, written))
+    }
+
+    fn commit_now(&self, changes: &StateChanges, written: Option<&Written>) -> Result<(), StateError> {
         let mut transaction = self.begin_write()?;
         // After a kill the store is repaired from its last commit at once, and not by reading all of it.
         transaction.set_quick_repair(true);
@@ -414,7 +419,10 @@ impl StateStore {
 
 impl StateError {
     fn of_store(path: &Path, source: impl Into<redb::Error>) -> Self {
-        Self::Store { path: path.to_owned(), source: Box::new(source.into()) }
+        match source.into() {
+            redb::Error::Corrupted(_) => Self::Unreadable { path: path.to_owned(), why: DAMAGED },
+            source => Self::Store { path: path.to_owned(), source: Box::new(source) },
+        }
     }
 }
 
@@ -439,7 +447,7 @@ impl Shared {
 
 /// A file that is damaged in the wrong place makes the store panic. That costs the state and not the process.
 fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, StateError>) -> Result<T, StateError> {
-    let damaged = StateError::Unreadable { path: path.to_owned(), why: "the file is damaged" };
+    let damaged = StateError::Unreadable { path: path.to_owned(), why: DAMAGED };
     catch_unwind(AssertUnwindSafe(open)).unwrap_or(Err(damaged))
 }
 
@@ -469,7 +477,7 @@ fn open_database(path: &Path) -> Result<Database, StateError> {
     };
     open().map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => StateError::InUse { path: path.to_owned() },
-        error => StateError::Store { path: path.to_owned(), source: Box::new(error.into()) },
+        error => StateError::of_store(path, error),
     })
 }
 
@@ -516,7 +524,13 @@ impl CertificateReader for DiskCertificates {
     fn read(&self, id: CertificateId) -> Option<StoredCertificate> {
         let read = || -> Result<Option<StoredCertificate>, redb::Error> {
             let certificates = self.database.begin_read()?.open_table(CERTIFICATES)?;
-            Ok(certificates.get(id.0)?.and_then(|value| postcard::from_bytes(value.value()).ok()))
+            let Some(value) = certificates.get(id.0)? else { return Ok(None) };
+            let stored = postcard::from_bytes(value.value());
+            Ok(Some(stored.map_err(|_| redb::Error::Corrupted("a certificate in it is none".to_owned()))?))
+        };
+        let read = || {
+            let damaged = || redb::Error::Corrupted("it cannot be read".to_owned());
+            catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged()))
         };
         // After a write that failed, the store is opened again at once: what is stored must not seem to be unknown.
         for _ in 0..READ_ATTEMPTS {
@@ -524,7 +538,7 @@ impl CertificateReader for DiskCertificates {
                 Err(redb::Error::PreviousIo) => std::thread::sleep(READ_PAUSE),
                 outcome => {
                     return outcome.unwrap_or_else(|error| {
-                        tracing::warn!(%error, "cannot read a certificate from the state");
+                        tracing::error!(%error, "a certificate of the state cannot be read; sessions with it go without");
                         None
                     });
                 }

@@ -80,8 +80,8 @@ impl Model {
             });
             let observers = [
                 ("clients", client),
-                ("issuers", issuer),
-                ("certificates", id),
+                ("issuers", issuer.filter(|_| it.client.goes_out())),
+                ("certificates", id.filter(|_| it.client.goes_out())),
                 ("servers", it.server),
                 ("networks", it.network),
             ];

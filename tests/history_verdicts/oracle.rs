@@ -160,7 +160,8 @@ impl Oracle {
         let client = Some(number_id("client", it.client));
         let internal = client.filter(|_| !outgoing);
         let server = Some(number_id("server", it.server));
-        let net = Some(number_id("network", network(it.server)));
+        // What is inside is no network among others.
+        let net = outgoing.then(|| number_id("network", network(it.server)));
         let domain_id = it.name.map(|name| Id128::of(domain(name).as_bytes()));
         if outgoing {
             self.clients.insert(it.client, day);
@@ -195,9 +196,9 @@ impl Oracle {
             subject.note("clients", client, day);
             let new_network = subject.note("networks", net, day);
             let from_certificate = subject.latest("certificates").first().copied();
-            subject.note("certificates", id, day);
+            subject.note("certificates", id.filter(|_| outgoing), day);
             let from = subject.latest("issuers").first().copied();
-            let to = shown.map(|number| issuer_of_name(&world.certificates[number].issuer));
+            let to = shown.filter(|_| outgoing).map(|number| issuer_of_name(&world.certificates[number].issuer));
             let new_issuer = subject.note("issuers", to, day);
             assert!(
                 ["issuers", "networks"].iter().all(|of| subject.observers.get(of).is_none_or(|all| all.len() <= 32))
@@ -248,6 +249,7 @@ impl Oracle {
             let count = |of| seen.count(of, from_day);
             let moved = self.moved.get(&number).filter(|moved| {
                 moved.to == network(it.server)
+                    && !is_inside(it.server)
                     && now - moved.at <= 7 * DAY
                     && moved.networks <= 3
                     && count("clients") > 3

@@ -187,7 +187,7 @@ impl<'a> Judge<'a> {
     fn new(history: &'a History, config: &Config, clock: EventTime) -> anyhow::Result<Self> {
         let active_clients = history.active_clients(clock);
         let new_days = config.encode_settings().enrich.new_days;
-        let rarity = Rarity { clock, active_clients, new_days, whole: false };
+        let rarity = Rarity { clock, active_clients, new_days, whole_since: None };
         let learning = history.learning_reason(clock).is_some();
         Ok(Self { history, rarity, from_day: history.from_day(clock), learning, public_cas: public_cas(config)? })
     }
