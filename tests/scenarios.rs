@@ -285,6 +285,45 @@ fn a_move_that_stays_is_a_move() {
 }
 
 #[test]
+fn a_new_name_beside_a_wildcard_is_not_called_stolen() {
+    let any = Certificate { names: vec!["*.ministry.example".to_owned()], ..Certificate::new(MAIL, DIGICERT, 300) };
+    let status = Certificate::new("status.ministry.example", LETS_ENCRYPT, 80);
+    let judge = |mut world: World| {
+        world.daily(20, MAIL_SERVER, "www.ministry.example", &any);
+        world.session("new", (20, 0), 1, FOREIGN_SERVER, "status.ministry.example", &status);
+        world.judge()("new")
+    };
+    judge(World::default()).is("low", "issuer_change");
+    // The owner may want to know.
+    judge(World::watching("ministry.example")).is("medium", "issuer_change");
+}
+
+#[test]
+fn a_name_that_is_another_server_inside_has_not_changed_its_issuer() {
+    let corporate = Certificate::new(MAIL, "CN=Ministry Issuing CA,O=Ministry,C=XX", 300);
+    let public = Certificate::new(MAIL, DIGICERT, 300);
+    for world in [World::default(), World::watching("ministry.example")] {
+        change(world, MAIL, &corporate, &public, FOREIGN_SERVER).finding("issuer_change");
+    }
+    for mut world in [World::default(), World::watching("ministry.example")] {
+        world.daily(20, "10.9.0.9", MAIL, &corporate);
+        world.session("guest", (20, 0), 1, FOREIGN_SERVER, MAIL, &public);
+        world.judge()("guest").is_harmless(None);
+    }
+}
+
+#[test]
+fn the_networks_of_the_organisation_itself_are_not_unrelated() {
+    let wildcard = Certificate::new("*.ministry.example", "CN=Ministry Issuing CA,O=Ministry,C=XX", 300);
+    let mut world = World::default();
+    for (number, server) in ["10.2.0.9", "10.3.0.9", "10.4.0.9", "172.16.0.9", "192.168.1.9"].iter().enumerate() {
+        world.session(server, (1, number as i64), 1, server, "", &wildcard);
+    }
+    world.session("cloud", (2, 0), 2, FOREIGN_SERVER, "", &wildcard);
+    world.judge()("cloud").is_harmless(None);
+}
+
+#[test]
 fn sea_turtle_b_a_stolen_certificate_turns_up_in_another_network() {
     let owners = Certificate::new(MAIL, DIGICERT, 300);
     let moved = |world: World| change(world, MAIL, &owners, &owners, FOREIGN_SERVER);
