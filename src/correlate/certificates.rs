@@ -229,12 +229,6 @@ impl CertificateStore {
         }
     }
 
-    /// Announces that a certificate is about to be asked for.
-    pub(super) fn expect(&mut self, reference: CertificateId) {
-        self.links.expect(Some(reference));
-        self.cache.expect(Some(reference));
-    }
-
     /// The certificate that a session refers to.
     pub fn find(&mut self, reference: CertificateId) -> Option<Arc<KnownCertificate>> {
         let id = match self.links.get(reference) {

@@ -141,7 +141,6 @@ impl Correlator {
         }
         self.release_overdue(out);
         let Some(record) = batch.records.get(index as usize) else { return };
-        self.expect(batch, index + 1);
         match &record.body {
             Body::Session(session) => self.session(batch, index, record, session, out),
             Body::Certificate(found) => {
@@ -159,23 +158,6 @@ impl Correlator {
                 out(Judged { batch: Arc::clone(batch), index, context: Context::None });
             }
         }
-    }
-
-    /// Asks for what the next record needs while this one is judged: records were written by another core, and
-    /// certificates lie all over the memory, so that the processor would wait for both.
-    fn expect(&mut self, batch: &Batch, next: u32) {
-        let Some(record) = batch.records.get(next as usize) else { return };
-        let Body::Session(session) = &record.body else { return };
-        std::hint::black_box((
-            record.sensor,
-            session.validation_status,
-            session.established,
-            session.client_leaf.is_some(),
-        ));
-        if let Some(&first) = session.chain.of(&batch.references).first() {
-            self.certificates.expect(first);
-        }
-        self.presented.expect(session.service);
     }
 
     /// Learns the certificates of a batch without judging or counting anything: for archives from before the start.
@@ -300,6 +282,7 @@ impl Correlator {
                 }
             }
         }
+        self.presented.expect(session.service);
         let (leaf, missing) = match self.leaf(batch, session) {
             Found::Leaf(leaf) => (Some(leaf), self.missing_client(batch, session)),
             Found::Missing(reference) => (None, Some(reference)),
