@@ -12,7 +12,7 @@ use super::rows::Indicator;
 use super::when;
 
 /// What a column that lists something holds, by its name or by what stands in it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Class {
     /// Hashes of certificates.
     Hash,
@@ -43,7 +43,7 @@ pub(super) enum Content {
 #[derive(Default, Debug)]
 pub(super) struct Choice {
     pub(super) used: Vec<usize>,
-    /// Columns that are named as what is listed, and count in rows where nothing stands in the ones that are used.
+    /// Addresses that count in rows where nothing stands in the columns that are used.
     pub(super) instead: Vec<usize>,
     pub(super) unused: Vec<UnusedColumn>,
 }
@@ -265,6 +265,8 @@ pub(super) fn by_names(
     let first = named.iter().filter(|(_, class)| *class != Class::Url).map(|(at, _)| *at).min();
     let firmly = |class: Class| matches!(class, Class::Hash | Class::Listed);
     let is_firm = lists_more || has_other || named.iter().any(|(_, class)| firmly(*class));
+    // Where a hash, a serial number or a key is asked for, a row without one lists nothing, and its address still describes.
+    let stands_in = !(lists_more || has_other || named.iter().any(|(_, class)| *class == Class::Hash));
     let first_address = named.iter().find(|(_, class)| *class == Class::Address).map(|(at, _)| *at);
     let host_is_first = named.iter().any(|&(at, class)| class == Class::Host && Some(at) == first);
     // Other URLs are about the one that is called so: PhishTank's `phish_detail_url`.
@@ -274,9 +276,18 @@ pub(super) fn by_names(
             Class::Hash | Class::Listed => None,
             Class::Host if Some(at) == first && !(has_other || lists_more) => None,
             Class::Host => Some("it may be who met what the row lists; call it `domain` if it is meant"),
-            Class::Address if Some(at) != first_address => Some("one address is listed in a row"),
+            Class::Address if Some(at) != first_address => Some(match stands_in {
+                true => "one address is listed in a row; it counts where nothing else stands in one",
+                false => "one address is listed in a row",
+            }),
             Class::Address if has_port || !(is_firm || host_is_first) => None,
-            Class::Address => Some("others may share the address; a column `port` says which server is meant"),
+            Class::Address => Some(match stands_in {
+                true => {
+                    "others may share the address, and it counts only in rows where nothing else stands; a column `port` \
+                     says which server is meant"
+                }
+                false => "others may share the address; a column `port` says which server is meant",
+            }),
             Class::Url if named.len() == 1 && !is_firm && !lists_otherwise => None,
             Class::Url => Some("beside something else it may be where that is reported"),
         };
@@ -284,19 +295,14 @@ pub(super) fn by_names(
             None => choice.used.push(at),
             Some(_) if class == Class::Url && says_the_same(rows, at, &named) => {}
             Some(why) => {
-                if matches!(class, Class::Address | Class::Url) {
+                // Never a URL: also alone in a row it may be where something is reported.
+                if class == Class::Address && stands_in {
                     choice.instead.push(at);
                 }
                 choice.leave_out(at, name(at), why, false);
             }
         }
     }
-    // Beside what certsift does not look at they describe it in any row.
-    if choice.used.is_empty() {
-        choice.instead.clear();
-    }
-    // An address before a URL, which may be where it is reported.
-    choice.instead.sort_by_key(|at| named.iter().find(|(known, _)| known == at).map(|(at, class)| (*class, *at)));
     choice.used.sort_unstable();
     choice.unused.sort_unstable_by_key(|column| column.number);
     choice
