@@ -76,7 +76,7 @@ const OTHER_INDICATOR: [&str; 11] =
     ["md5", "md5hash", "ja3", "ja3s", "ja4", "jarm", "imphash", "ssdeep", "filehash", "filename", "email"];
 
 /// Names of columns that say something about what is listed.
-const OTHER: [&str; 44] = [
+const OTHER: [&str; 40] = [
     "as",
     "asn",
     "asname",
@@ -85,12 +85,12 @@ const OTHER: [&str; 44] = [
     "article",
     "blog",
     "analysis",
-    "author",
     "c",
     "cname",
     "country",
     "evidence",
     "feed",
+    "from",
     "href",
     "info",
     "isp",
@@ -115,31 +115,39 @@ const OTHER: [&str; 44] = [
     "refs",
     "registry",
     "reversedns",
-    "source",
-    "sources",
-    "target",
-    "victim",
     "vendor",
     "vt",
 ];
 /// Parts of such names.
-const OTHER_PART: [&str; 17] = [
+const OTHER_PART: [&str; 29] = [
     "abuse",
+    "actor",
     "asowner",
+    "author",
+    "brand",
     "contact",
+    "dnsserver",
+    "homepage",
+    "impersonat",
+    "legitimate",
+    "link",
     "mailserver",
     "mxrecord",
     "nameserver",
-    "dnsserver",
-    "link",
-    "referrer",
+    "recipient",
     "reference",
+    "referrer",
     "registrar",
     "report",
     "sandbox",
     "screenshot",
+    "sender",
+    "source",
+    "target",
     "urlscan",
+    "victim",
     "virustotal",
+    "website",
     "whois",
 ];
 
@@ -359,5 +367,17 @@ impl Choice {
     fn leave_out(&mut self, at: usize, name: &str, why: &'static str, is_meant: bool) {
         let name = Some(name.chars().take(MAX_SHOWN).collect::<String>()).filter(|name| !name.is_empty());
         self.unused.push(UnusedColumn { number: at + 1, name, why, is_meant });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_that_lists_something_says_that_it_is_about_it() {
+        let names = [&HASH[..], &LISTED, &HOST, &ADDRESS, &URL].concat();
+        let about: Vec<_> = names.into_iter().filter(|name| is_other(name)).collect();
+        assert!(about.is_empty(), "{about:?}");
     }
 }

@@ -953,6 +953,20 @@ fn columns_about_what_is_listed_accuse_nobody() {
         "abuse contact",
         "as_owner",
         "isp",
+        "victim_domain",
+        "targeted_domain",
+        "target",
+        "website",
+        "sender",
+        "recipient",
+        "from",
+        "homepage",
+        "data_source",
+        "threat actor site",
+        "author_page",
+        "brand_domain",
+        "legitimate_site",
+        "impersonated",
         "something",
         "label",
         "comment",
@@ -974,6 +988,13 @@ fn columns_about_what_is_listed_accuse_nobody() {
                 assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{swapped}{report:?}");
             }
         }
+    }
+    for text in [
+        "name,category,website\nGood Bank,phished,good.example\nFine Bank,phished,fine.example\n",
+        "date,victim_domain\n2026-11-20,good.example\n2026-11-20,fine.example\n",
+    ] {
+        let (feeds, report) = one("list.csv", text);
+        assert!(feeds.is_empty(), "alone they are as innocent: {text}{report:?}");
     }
     let (feeds, report) = one("list.csv", "c2,parked\nevil.example,good.example\nworse.example,fine.example\n");
     assert!(feeds.is_empty() && report.error.is_some(), "nobody can tell which: {report:?}");
