@@ -59,5 +59,14 @@ fn table(head: &Head<'_>, separator: char) -> Option<Table> {
     let label = columns(&is_text).into_iter().filter(is_free).find(|at| Some(*at) != date);
     // A comma alone makes no table.
     let says_more = any.len() + unused.len() > 1 || port.is_some() || date.is_some() || label.is_some();
-    (!any.is_empty() && says_more).then(|| Table { separator, any, unused, port, date, label, ..Table::default() })
+    // With nothing that can be used it says of each column why.
+    (any.len() + unused.len() > 0 && says_more).then(|| Table {
+        separator,
+        any,
+        unused,
+        port,
+        date,
+        label,
+        ..Table::default()
+    })
 }

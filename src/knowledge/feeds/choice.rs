@@ -153,8 +153,11 @@ const OTHER_PART: [&str; 29] = [
 
 /// Longest name of a column that is shown, in characters.
 const MAX_SHOWN: usize = 40;
-/// Rows from which on a column that says the same in all of them lists nothing, where another one varies.
+/// Rows from which on a column that says the same in all of them lists nothing.
 const MIN_CONSTANT: usize = 3;
+
+/// Why such a column is not used.
+const CONSTANT: &str = "it says the same in every row, as the source of a list does";
 
 /// What a column that lists something is called.
 pub(super) fn class_of(name: &str) -> Option<Class> {
@@ -251,10 +254,11 @@ pub(super) fn by_names(
         };
         choice.leave_out(at, name(at), why, true);
     }
+    let usable = varying(rows, &unknown);
     if named.is_empty() && !lists_more {
         // Beside a hash that certsift does not look at a name is what that file asked for, as may be whoever is asked.
         let is_alone = |content: Content| matches!(content, Content::Sha1 | Content::Sha256) || !has_other;
-        match varying(rows, &unknown)[..] {
+        match usable[..] {
             [(at, content)] if content != Content::Md5 && is_alone(content) => choice.used.push(at),
             _ => {}
         }
@@ -264,6 +268,7 @@ pub(super) fn by_names(
             continue;
         }
         let why = match (choice.used.is_empty(), named.is_empty()) {
+            (_, true) if !usable.iter().any(|(varying, _)| varying == at) => CONSTANT,
             (true, true) => "the header does not say which of its columns lists something",
             _ => "the header does not say that it lists something",
         };
@@ -333,7 +338,9 @@ pub(super) fn by_content(rows: &Cells<'_>, width: usize) -> Choice {
             seen.push(content);
             choice.used.push(at);
         } else {
-            choice.leave_out(at, "", "without a header only the first column that lists something is", false);
+            let is_constant = usable.iter().all(|(varying, _)| *varying != at);
+            let first_only = "without a header only the first column that lists something is";
+            choice.leave_out(at, "", if is_constant { CONSTANT } else { first_only }, false);
         }
     }
     choice
@@ -353,14 +360,18 @@ fn says_the_same(rows: &Cells<'_>, url: usize, named: &[(usize, Class)]) -> bool
     })
 }
 
-/// Columns without those that say the same in every row, whose list it is as a rule; all where none varies.
+/// Columns without those that say the same in every row: as a rule that is whose list it is. Where none varies, no name or
+/// URL is left; an address or a hash is no source, and one address on several ports is a list.
 fn varying(rows: &Cells<'_>, columns: &[(usize, Content)]) -> Vec<(usize, Content)> {
     let is_constant = |at: usize| {
         let values: BTreeSet<&str> = rows.iter().filter_map(|row| row.get(at)).map(|cell| &**cell).collect();
         rows.len() >= MIN_CONSTANT && values.len() == 1
     };
     let varying: Vec<_> = columns.iter().filter(|(at, _)| !is_constant(*at)).copied().collect();
-    if varying.is_empty() { columns.to_vec() } else { varying }
+    if !varying.is_empty() {
+        return varying;
+    }
+    columns.iter().filter(|(_, content)| !matches!(content, Content::Name | Content::Url)).copied().collect()
 }
 
 impl Choice {

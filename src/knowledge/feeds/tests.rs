@@ -1042,6 +1042,30 @@ fn without_a_header_only_the_first_column_that_lists_something_is_used() {
 }
 
 #[test]
+fn a_column_that_says_the_same_in_every_row_lists_nothing() {
+    let thrice = |row: &str| (1..4).map(|number| row.replace('#', &number.to_string())).collect::<String>();
+    for (text, expected) in [
+        (thrice("good.example,2026-11-2#,x\n"), &[][..]),
+        (thrice("https://good.example/,x,#\n"), &[]),
+        ("c2,seen by\n".to_owned() + &thrice("good.example,#\n"), &[]),
+        (thrice("good.example,fine.example,#\n"), &[]),
+        (thrice("192.0.2.1,844#,x\n"), &["192.0.2.1"]),
+        (thrice("192.0.2.1,844#,good.example\n"), &["192.0.2.1"]),
+        // Whose name a header says is not whose list it is, and two rows say little.
+        ("domain,added\n".to_owned() + &thrice("evil.example,2026-11-2#\n"), &["evil.example"]),
+        ("evil.example,2026-11-20,x\nevil.example,2026-11-21,x\n".to_owned(), &["evil.example"]),
+    ] {
+        let (feeds, report) = one("list.csv", &text);
+        assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
+        assert_eq!(report.error.is_some(), expected.is_empty(), "{text}{report:?}");
+        let says_why = report.unused_words().is_some_and(|words| words.contains("it says the same in every row"));
+        assert_eq!(says_why, text.contains("good.example"), "{text}{report:?}");
+    }
+    let (feeds, _) = one("list.csv", &thrice(&format!("{SHA1},x,2026-11-2#\n")));
+    assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len(), 3);
+}
+
+#[test]
 fn what_describes_a_row_beside_what_it_lists_is_not_used() {
     for (text, expected, left_out) in [
         ("domain,url\nevil.example,https://good.example/r\n", &["evil.example"][..], &[2][..]),
