@@ -45,6 +45,8 @@ pub(super) struct Choice {
     pub(super) used: Vec<usize>,
     /// Addresses that count in rows where nothing stands in the columns that are used.
     pub(super) instead: Vec<usize>,
+    /// Of the used ones an address that counts only in rows with a port.
+    pub(super) with_port: Option<usize>,
     pub(super) unused: Vec<UnusedColumn>,
 }
 
@@ -284,6 +286,10 @@ pub(super) fn by_names(
     let host_is_first = named.iter().any(|&(at, class)| class == Class::Host && Some(at) == first);
     // Other URLs are about the one that is called so: PhishTank's `phish_detail_url`.
     let lists_otherwise = unknown.iter().any(|(_, content)| *content != Content::Url);
+    if has_port && (is_firm || host_is_first) {
+        choice.with_port = first_address;
+        choice.instead.extend(first_address.filter(|_| stands_in));
+    }
     for &(at, class) in &named {
         let problem = match class {
             Class::Hash | Class::Listed => None,

@@ -1042,6 +1042,39 @@ fn without_a_header_only_the_first_column_that_lists_something_is_used() {
 }
 
 #[test]
+fn a_port_that_cannot_be_read_lists_no_address() {
+    for header in ["ip,port,label\n", ""] {
+        let text = "192.0.2.1,443/tcp,x\n192.0.2.2,TCP/443,x\n192.0.2.3,443/udp,x\n192.0.2.4,443,x\n192.0.2.5,-,x\n\
+                    192.0.2.6,http,x\n192.0.2.7,0,x\n192.0.2.8,70000,x\n192.0.2.9,443/tls,x\n192.0.2.10,8443,x\n\
+                    192.0.2.11,8443,x\n192.0.2.12,8443,x\n192.0.2.13,8443,x\n";
+        let (feeds, report) = one("list.csv", &format!("{header}{text}"));
+        assert_eq!(counts(&report), (9, 0, 0, 0, 4), "{report:?}");
+        assert!(report.first_bad.iter().all(|bad| bad.problem == "the port is not one"), "{report:?}");
+        let port = |server: &str| session(&feeds, "", server).first().map(|found| found.port);
+        for server in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+            assert_eq!(port(server), Some(Some(443)), "{server}");
+        }
+        assert_eq!(port("192.0.2.5"), Some(None), "a list of addresses, some with a port");
+        for server in ["192.0.2.6", "192.0.2.7", "192.0.2.8", "192.0.2.9"] {
+            assert_eq!(port(server), None, "{server}");
+        }
+    }
+    // Beside a domain an address without its port is one that others may share, but in a row of its own.
+    let text = "domain,ip,port,label\nevil.example,192.0.2.1,8443,x\nworse.example,192.0.2.2,-,x\na.example,192.0.2.3,,x\n\
+                b.example,192.0.2.4,http,x\n,192.0.2.5,,x\n,192.0.2.6,http,x\n";
+    let (feeds, report) = one("list.csv", text);
+    let asked = ["evil.example", "worse.example", "a.example", "b.example"];
+    assert_eq!(accused(&feeds, &asked), asked);
+    let asked = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"];
+    assert_eq!(accused(&feeds, &asked), ["192.0.2.1", "192.0.2.5"]);
+    assert_eq!(counts(&report), (6, 0, 1, 0, 1), "{report:?}");
+    let text = format!("sha1,ip,port\n{SHA1},192.0.2.1,443\n-,192.0.2.2,-\n-,192.0.2.3,443\n");
+    let (feeds, report) = one("list.csv", &text);
+    assert_eq!(accused(&feeds, &asked), ["192.0.2.1", "192.0.2.3"]);
+    assert_eq!(counts(&report), (3, 0, 1, 0, 0), "{report:?}");
+}
+
+#[test]
 fn a_column_that_says_the_same_in_every_row_lists_nothing() {
     let thrice = |row: &str| (1..4).map(|number| row.replace('#', &number.to_string())).collect::<String>();
     for (text, expected) in [
