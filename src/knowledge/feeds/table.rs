@@ -11,7 +11,7 @@ use super::report::UnusedColumn;
 use super::rows::{Indicator, Row, Rows};
 use super::threatfox::MIN_CONFIDENCE;
 use super::{when, written_name};
-use crate::model::Serial;
+use crate::model::{EventTime, Serial};
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "CSV with named columns",
@@ -161,6 +161,14 @@ pub(super) fn port(text: &str) -> Option<u16> {
     digits.parse().ok().filter(|port| *port > 0)
 }
 
+/// When a row ends, and that it does not. `None` for what cannot be read: such a row must not hold for ever.
+fn expiry(text: &str) -> Option<Option<EventTime>> {
+    if text.is_empty() || text.eq_ignore_ascii_case("never") {
+        return Some(None);
+    }
+    when::parse_unambiguous(text).map(Some)
+}
+
 impl Table {
     fn of(header: &Header, head: &Head<'_>, separator: char) -> Self {
         let column = |names: &[&str]| header.column(names);
@@ -302,6 +310,7 @@ impl Lines for Table {
                 bad.iter().for_each(|_| rows.unsupported(number, "a value that is no indicator, beside one that is"));
             }
         }
+        let Some(expires) = expiry(column(self.expires)) else { return rows.bad(number, "the expiry is not a date") };
         let confidence: Option<u8> = column(self.confidence).parse().ok();
         let is_doubtful = confidence.is_some_and(|percent| percent < MIN_CONFIDENCE);
         for (found, written) in found {
@@ -309,7 +318,7 @@ impl Lines for Table {
                 label: column(self.label),
                 written: &written,
                 listed: when::parse(column(self.date)),
-                expires: when::parse(column(self.expires)),
+                expires,
                 confidence,
                 standing: if is_doubtful { Standing::Doubtful } else { Standing::Malicious },
                 ..Row::of(found)

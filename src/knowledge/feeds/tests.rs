@@ -1042,6 +1042,37 @@ fn without_a_header_only_the_first_column_that_lists_something_is_used() {
 }
 
 #[test]
+fn a_row_whose_expiry_cannot_be_read_does_not_hold() {
+    let text = "domain,expires\na.example,2027/12/31\nb.example,31.12.2027\nc.example,Dec 31 2027\nd.example,31 Dec 2027\n\
+                e.example,12/31/2027\nf.example,\ng.example,-\nh.example,never\ni.example,31.12.2020\n\
+                j.example,Dec 31 2020\nk.example,6/7/2027\nl.example,31/12/2027\nm.example,soon\nn.example,12/31/27\n";
+    let (feeds, report) = one("list.csv", text);
+    let asked: Vec<String> = ('a'..='n').map(|letter| format!("{letter}.example")).collect();
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    assert_eq!(accused(&feeds, &asked), asked[..10], "what has ended still holds for older records");
+    assert_eq!((report.expired, report.bad), (2, 4), "{report:?}");
+    assert!(report.first_bad.iter().all(|bad| bad.problem == "the expiry is not a date"), "{report:?}");
+    let ends = |name: &str| session(&feeds, name, "")[0].expires.map(EventTime::day).map(EventTime::date_text);
+    for (names, expected) in
+        [(&asked[..5], Some("2027-12-31")), (&asked[5..8], None), (&asked[8..10], Some("2020-12-31"))]
+    {
+        assert!(names.iter().all(|name| ends(name).as_deref() == expected), "{expected:?}");
+    }
+    let pattern = r#""pattern_type":"stix","pattern":"[domain-name:value = 'NAME']""#;
+    let indicator = |name: &str, until: &str| {
+        let pattern = pattern.replace("NAME", name);
+        format!(r#"{{"type":"indicator","id":"indicator--1",{pattern},"valid_until":{until}}}"#)
+    };
+    let objects = [
+        indicator("a.example", "\"soon\""),
+        indicator("b.example", "null"),
+        indicator("c.example", "\"2027-12-31T00:00:00Z\""),
+    ];
+    let (feeds, report) = one("stix.json", &objects.join("\n"));
+    assert_eq!((accused(&feeds, &asked), report.bad), (vec!["b.example", "c.example"], 1), "{report:?}");
+}
+
+#[test]
 fn a_port_that_cannot_be_read_lists_no_address() {
     for header in ["ip,port,label\n", ""] {
         let text = "192.0.2.1,443/tcp,x\n192.0.2.2,TCP/443,x\n192.0.2.3,443/udp,x\n192.0.2.4,443,x\n192.0.2.5,-,x\n\
