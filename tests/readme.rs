@@ -53,6 +53,21 @@ fn check_says_what_the_readme_shows() {
 }
 
 #[test]
+fn explain_says_what_the_readme_shows() {
+    let readme = read("README.md");
+    let (before, shown) = readme.split_once("```text\nzeek.x509 record").unwrap();
+    let (_, command) = before.rsplit_once("grep '").unwrap();
+    let (wanted, rest) = command.split_once("' ").unwrap();
+    let (log, _) = rest.split_once(" | certsift explain").unwrap();
+    let line = read(log).lines().find(|line| line.contains(wanted)).unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("line.log"), line).unwrap();
+    let output = certsift(folder.path(), &["explain", "line.log"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.strip_prefix("zeek.x509 record"), shown.split("```").next(), "{said}");
+}
+
+#[test]
 fn every_key_of_the_object_is_in_the_readme() {
     let readme = read("README.md");
     let schema: Value = serde_json::from_str(&read("schemas/enriched.schema.json")).unwrap();
