@@ -995,6 +995,7 @@ fn columns_about_what_is_listed_accuse_nobody() {
     ] {
         let (feeds, report) = one("list.csv", text);
         assert!(feeds.is_empty(), "alone they are as innocent: {text}{report:?}");
+        assert!(report.unused_words().unwrap().contains("is not used: its name says that it is about"), "{report:?}");
     }
     let (feeds, report) = one("list.csv", "c2,parked\nevil.example,good.example\nworse.example,fine.example\n");
     assert!(feeds.is_empty() && report.error.is_some(), "nobody can tell which: {report:?}");

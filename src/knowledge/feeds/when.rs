@@ -10,7 +10,7 @@ pub(super) fn parse(text: &str) -> Option<EventTime> {
     if is_iso8601(text) {
         return match text.len() {
             DATE => EventTime::parse_date(text).map(|day| EventTime::from_seconds(i64::from(day) * 86_400)),
-            _ => EventTime::parse_iso8601(text),
+            _ => EventTime::parse_iso8601(text).or_else(|| without_seconds(text)),
         };
     }
     if text.bytes().filter(|byte| *byte == b'.').count() < 2
@@ -70,6 +70,14 @@ fn bare(text: &str) -> Option<&str> {
 fn is_iso8601(text: &str) -> bool {
     let year_and_dash = text.as_bytes().first_chunk::<5>();
     year_and_dash.is_some_and(|[year @ .., dash]| year.iter().all(u8::is_ascii_digit) && *dash == b'-')
+}
+
+/// `2023-12-22 06:58`, as spreadsheets and forms write it.
+fn without_seconds(text: &str) -> Option<EventTime> {
+    let (date, time) = text.split_once([' ', 'T'])?;
+    let (hour, minute) = time.strip_suffix('Z').unwrap_or(time).split_once(':')?;
+    let (hour, minute) = (number(hour, 2)?, number(minute, 2)?);
+    EventTime::parse_iso8601(&format!("{date}T{hour:02}:{minute:02}:00Z"))
 }
 
 fn is_time(word: &&str) -> bool {
@@ -153,7 +161,10 @@ mod tests {
             assert_eq!(parse(text), parse("2023-12-22"), "{text}");
             assert_eq!(parse_unambiguous(text), parse("2023-12-22"), "{text}");
         }
-        assert_eq!(parse("22.12.2023 6:58"), expected);
+        for text in ["2023-12-22 06:58", "2023-12-22 6:58", "2023-12-22T06:58", "2023-12-22T06:58Z", "22.12.2023 6:58"]
+        {
+            assert_eq!(parse(text), expected, "{text}");
+        }
         assert_eq!(parse("Dec 22 06:58:00 2023 GMT"), expected);
         for text in [
             "",
@@ -167,6 +178,9 @@ mod tests {
             "31.02.2023",
             "12.22.2023",
             "22.12.2023.1",
+            "2023-12-22 6",
+            "2023-12-22 24:61",
+            "2023-12-22T06:58:xx",
             "De 22 2023",
             "Dec 22",
             "Dec 22 2023 6:58 7:58",
