@@ -4,6 +4,7 @@
 
 mod support;
 
+use certsift::enrich::not_evaluated::{NOT_EVALUATED, X509_RECORD};
 use serde_json::Value;
 
 use support::{certsift, repository};
@@ -42,6 +43,31 @@ fn the_first_command_says_what_the_readme_shows() {
 }
 
 #[test]
+fn check_says_what_the_readme_shows() {
+    let readme = read("README.md");
+    let blocks = readme.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let shown = blocks.into_iter().find(|block| block.starts_with("configuration\n")).unwrap();
+    let output = certsift(&repository(""), &["check", "--config", "sample_logs/certsift.toml"]);
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), shown);
+}
+
+#[test]
+fn explain_says_what_the_readme_shows() {
+    let readme = read("README.md");
+    let (before, shown) = readme.split_once("```text\nzeek.x509 record").unwrap();
+    let (_, command) = before.rsplit_once("grep '").unwrap();
+    let (wanted, rest) = command.split_once("' ").unwrap();
+    let (log, _) = rest.split_once(" | certsift explain").unwrap();
+    let line = read(log).lines().find(|line| line.contains(wanted)).unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("line.log"), line).unwrap();
+    let output = certsift(folder.path(), &["explain", "line.log"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.strip_prefix("zeek.x509 record"), shown.split("```").next(), "{said}");
+}
+
+#[test]
 fn every_key_of_the_object_is_in_the_readme() {
     let readme = read("README.md");
     let schema: Value = serde_json::from_str(&read("schemas/enriched.schema.json")).unwrap();
@@ -49,4 +75,20 @@ fn every_key_of_the_object_is_in_the_readme() {
     let keys = definitions["CertsiftObject"]["properties"].as_object().unwrap().keys();
     let missing: Vec<_> = keys.filter(|key| !readme.contains(&format!("`{key}"))).collect();
     assert!(missing.is_empty(), "the table of the object lacks {missing:?}");
+}
+
+#[test]
+fn every_code_of_what_cannot_be_evaluated_is_in_the_readme() {
+    let readme = read("README.md");
+    let codes = NOT_EVALUATED.iter().map(|reason| reason.code.to_owned()).chain([format!("…:{}", X509_RECORD.code)]);
+    let missing: Vec<_> = codes.filter(|code| !readme.contains(&format!("`{code}`"))).collect();
+    assert!(missing.is_empty(), "the table of `not_evaluated` lacks {missing:?}");
+    // And it tells of none that does not exist.
+    let start = readme.find("`not_evaluated` then names").unwrap();
+    let table = &readme[start..start + readme[start..].find("\n#").unwrap()];
+    let written = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+    for code in written.flat_map(|(codes, _)| codes.split(", ")).map(|code| code.trim_matches('`')) {
+        let known = NOT_EVALUATED.iter().any(|reason| reason.code == code) || code.starts_with('…');
+        assert!(known, "the README tells of `{code}`");
+    }
 }

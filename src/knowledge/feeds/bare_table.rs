@@ -8,7 +8,7 @@ use super::columns::SEPARATORS;
 use super::format::{self, Head, LineFormat, Lines};
 use super::indicator::{self, Reading};
 use super::rows::Indicator;
-use super::table::Table;
+use super::table::{self, Table};
 use super::{plain, when};
 
 pub(super) const FORMAT: LineFormat = LineFormat {
@@ -53,11 +53,25 @@ fn table(head: &Head<'_>, separator: char) -> Option<Table> {
     let address = |text: &str| matches!(indicator::read(text), Reading::Row(Indicator::Network(_, None)));
     let is_free = |at: &usize| !any.contains(at) && unused.iter().all(|column| column.number != at + 1);
     let port = any.iter().find(|&&at| most(at, &address)).map(|at| at + 1);
-    let port = port.filter(is_free).filter(|&at| most(at, &|text| text.parse::<u16>().is_ok_and(|port| port > 0)));
+    // Some rows may have none.
+    let is_port = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at)).filter(|cell| !choice::is_unset(cell));
+        format::are_most(cells.map(|cell| table::port(cell).is_some()))
+    };
+    let port = port.filter(is_free).filter(|at| is_port(*at));
     let date = columns(&|text| when::parse(text).is_some()).into_iter().find(is_free);
     let is_text = |text: &str| text.bytes().any(|byte| byte.is_ascii_alphabetic());
     let label = columns(&is_text).into_iter().filter(is_free).find(|at| Some(*at) != date);
     // A comma alone makes no table.
     let says_more = any.len() + unused.len() > 1 || port.is_some() || date.is_some() || label.is_some();
-    (!any.is_empty() && says_more).then(|| Table { separator, any, unused, port, date, label, ..Table::default() })
+    // With nothing that can be used it says of each column why.
+    (any.len() + unused.len() > 0 && says_more).then(|| Table {
+        separator,
+        any,
+        unused,
+        port,
+        date,
+        label,
+        ..Table::default()
+    })
 }

@@ -12,7 +12,7 @@ use super::rows::Indicator;
 use super::when;
 
 /// What a column that lists something holds, by its name or by what stands in it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Class {
     /// Hashes of certificates.
     Hash,
@@ -43,8 +43,10 @@ pub(super) enum Content {
 #[derive(Default, Debug)]
 pub(super) struct Choice {
     pub(super) used: Vec<usize>,
-    /// Columns that are named as what is listed, and count in rows where nothing stands in the ones that are used.
+    /// Addresses that count in rows where nothing stands in the columns that are used.
     pub(super) instead: Vec<usize>,
+    /// Of the used ones an address that counts only in rows with a port.
+    pub(super) with_port: Option<usize>,
     pub(super) unused: Vec<UnusedColumn>,
 }
 
@@ -76,7 +78,7 @@ const OTHER_INDICATOR: [&str; 11] =
     ["md5", "md5hash", "ja3", "ja3s", "ja4", "jarm", "imphash", "ssdeep", "filehash", "filename", "email"];
 
 /// Names of columns that say something about what is listed.
-const OTHER: [&str; 44] = [
+const OTHER: [&str; 40] = [
     "as",
     "asn",
     "asname",
@@ -85,12 +87,12 @@ const OTHER: [&str; 44] = [
     "article",
     "blog",
     "analysis",
-    "author",
     "c",
     "cname",
     "country",
     "evidence",
     "feed",
+    "from",
     "href",
     "info",
     "isp",
@@ -115,38 +117,49 @@ const OTHER: [&str; 44] = [
     "refs",
     "registry",
     "reversedns",
-    "source",
-    "sources",
-    "target",
-    "victim",
     "vendor",
     "vt",
 ];
 /// Parts of such names.
-const OTHER_PART: [&str; 17] = [
+const OTHER_PART: [&str; 29] = [
     "abuse",
+    "actor",
     "asowner",
+    "author",
+    "brand",
     "contact",
+    "dnsserver",
+    "homepage",
+    "impersonat",
+    "legitimate",
+    "link",
     "mailserver",
     "mxrecord",
     "nameserver",
-    "dnsserver",
-    "link",
-    "referrer",
+    "recipient",
     "reference",
+    "referrer",
     "registrar",
     "report",
     "sandbox",
     "screenshot",
+    "sender",
+    "source",
+    "target",
     "urlscan",
+    "victim",
     "virustotal",
+    "website",
     "whois",
 ];
 
 /// Longest name of a column that is shown, in characters.
 const MAX_SHOWN: usize = 40;
-/// Rows from which on a column that says the same in all of them lists nothing, where another one varies.
+/// Rows from which on a column that says the same in all of them lists nothing.
 const MIN_CONSTANT: usize = 3;
+
+/// Why such a column is not used.
+const CONSTANT: &str = "it says the same in every row, as the source of a list does";
 
 /// What a column that lists something is called.
 pub(super) fn class_of(name: &str) -> Option<Class> {
@@ -243,10 +256,11 @@ pub(super) fn by_names(
         };
         choice.leave_out(at, name(at), why, true);
     }
+    let usable = varying(rows, &unknown);
     if named.is_empty() && !lists_more {
         // Beside a hash that certsift does not look at a name is what that file asked for, as may be whoever is asked.
         let is_alone = |content: Content| matches!(content, Content::Sha1 | Content::Sha256) || !has_other;
-        match varying(rows, &unknown)[..] {
+        match usable[..] {
             [(at, content)] if content != Content::Md5 && is_alone(content) => choice.used.push(at),
             _ => {}
         }
@@ -256,6 +270,7 @@ pub(super) fn by_names(
             continue;
         }
         let why = match (choice.used.is_empty(), named.is_empty()) {
+            (_, true) if !usable.iter().any(|(varying, _)| varying == at) => CONSTANT,
             (true, true) => "the header does not say which of its columns lists something",
             _ => "the header does not say that it lists something",
         };
@@ -265,18 +280,33 @@ pub(super) fn by_names(
     let first = named.iter().filter(|(_, class)| *class != Class::Url).map(|(at, _)| *at).min();
     let firmly = |class: Class| matches!(class, Class::Hash | Class::Listed);
     let is_firm = lists_more || has_other || named.iter().any(|(_, class)| firmly(*class));
+    // Where a hash, a serial number or a key is asked for, a row without one lists nothing, and its address still describes.
+    let stands_in = !(lists_more || has_other || named.iter().any(|(_, class)| *class == Class::Hash));
     let first_address = named.iter().find(|(_, class)| *class == Class::Address).map(|(at, _)| *at);
     let host_is_first = named.iter().any(|&(at, class)| class == Class::Host && Some(at) == first);
     // Other URLs are about the one that is called so: PhishTank's `phish_detail_url`.
     let lists_otherwise = unknown.iter().any(|(_, content)| *content != Content::Url);
+    if has_port && (is_firm || host_is_first) {
+        choice.with_port = first_address;
+        choice.instead.extend(first_address.filter(|_| stands_in));
+    }
     for &(at, class) in &named {
         let problem = match class {
             Class::Hash | Class::Listed => None,
             Class::Host if Some(at) == first && !(has_other || lists_more) => None,
             Class::Host => Some("it may be who met what the row lists; call it `domain` if it is meant"),
-            Class::Address if Some(at) != first_address => Some("one address is listed in a row"),
+            Class::Address if Some(at) != first_address => Some(match stands_in {
+                true => "one address is listed in a row; it counts where nothing else stands in one",
+                false => "one address is listed in a row",
+            }),
             Class::Address if has_port || !(is_firm || host_is_first) => None,
-            Class::Address => Some("others may share the address; a column `port` says which server is meant"),
+            Class::Address => Some(match stands_in {
+                true => {
+                    "others may share the address, and it counts only in rows where nothing else stands; a column `port` \
+                     says which server is meant"
+                }
+                false => "others may share the address; a column `port` says which server is meant",
+            }),
             Class::Url if named.len() == 1 && !is_firm && !lists_otherwise => None,
             Class::Url => Some("beside something else it may be where that is reported"),
         };
@@ -284,19 +314,14 @@ pub(super) fn by_names(
             None => choice.used.push(at),
             Some(_) if class == Class::Url && says_the_same(rows, at, &named) => {}
             Some(why) => {
-                if matches!(class, Class::Address | Class::Url) {
+                // Never a URL: also alone in a row it may be where something is reported.
+                if class == Class::Address && stands_in {
                     choice.instead.push(at);
                 }
                 choice.leave_out(at, name(at), why, false);
             }
         }
     }
-    // Beside what certsift does not look at they describe it in any row.
-    if choice.used.is_empty() {
-        choice.instead.clear();
-    }
-    // An address before a URL, which may be where it is reported.
-    choice.instead.sort_by_key(|at| named.iter().find(|(known, _)| known == at).map(|(at, class)| (*class, *at)));
     choice.used.sort_unstable();
     choice.unused.sort_unstable_by_key(|column| column.number);
     choice
@@ -319,7 +344,9 @@ pub(super) fn by_content(rows: &Cells<'_>, width: usize) -> Choice {
             seen.push(content);
             choice.used.push(at);
         } else {
-            choice.leave_out(at, "", "without a header only the first column that lists something is", false);
+            let is_constant = usable.iter().all(|(varying, _)| *varying != at);
+            let first_only = "without a header only the first column that lists something is";
+            choice.leave_out(at, "", if is_constant { CONSTANT } else { first_only }, false);
         }
     }
     choice
@@ -339,19 +366,35 @@ fn says_the_same(rows: &Cells<'_>, url: usize, named: &[(usize, Class)]) -> bool
     })
 }
 
-/// Columns without those that say the same in every row, whose list it is as a rule; all where none varies.
+/// Columns without those that say the same in every row: as a rule that is whose list it is. Where none varies, no name or
+/// URL is left; an address or a hash is no source, and one address on several ports is a list.
 fn varying(rows: &Cells<'_>, columns: &[(usize, Content)]) -> Vec<(usize, Content)> {
     let is_constant = |at: usize| {
         let values: BTreeSet<&str> = rows.iter().filter_map(|row| row.get(at)).map(|cell| &**cell).collect();
         rows.len() >= MIN_CONSTANT && values.len() == 1
     };
     let varying: Vec<_> = columns.iter().filter(|(at, _)| !is_constant(*at)).copied().collect();
-    if varying.is_empty() { columns.to_vec() } else { varying }
+    if !varying.is_empty() {
+        return varying;
+    }
+    columns.iter().filter(|(_, content)| !matches!(content, Content::Name | Content::Url)).copied().collect()
 }
 
 impl Choice {
     fn leave_out(&mut self, at: usize, name: &str, why: &'static str, is_meant: bool) {
         let name = Some(name.chars().take(MAX_SHOWN).collect::<String>()).filter(|name| !name.is_empty());
         self.unused.push(UnusedColumn { number: at + 1, name, why, is_meant });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_that_lists_something_says_that_it_is_about_it() {
+        let names = [&HASH[..], &LISTED, &HOST, &ADDRESS, &URL].concat();
+        let about: Vec<_> = names.into_iter().filter(|name| is_other(name)).collect();
+        assert!(about.is_empty(), "{about:?}");
     }
 }

@@ -150,9 +150,9 @@ impl FeedReport {
         self.error.is_none() && (rows > 0 || (self.bad == 0 && self.bytes > 0))
     }
 
-    /// What is said of the columns that are not used, but for those whose names say so themselves.
+    /// What is said of the columns that are not used; of those whose names say so themselves only where the feed cannot be used.
     pub fn unused_words(&self) -> Option<String> {
-        let doubtful = || self.unused_columns.iter().filter(|column| !column.is_meant);
+        let doubtful = || self.unused_columns.iter().filter(|column| !column.is_meant || self.error.is_some());
         let words: Vec<_> = doubtful().map(|column| format!("{column}: {}", column.why)).collect();
         let remedy = "what is meant is used where a header calls it `domain`, `sha256` or the like";
         (!words.is_empty()).then(|| format!("{}; {remedy}", words.join("; ")))

@@ -131,6 +131,10 @@ fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
         Ok(alternatives) => alternatives,
         Err(why) => return rows.unsupported(number, why),
     };
+    let expires = time(&object.valid_until);
+    if expires.is_none() && object.valid_until.is_some() {
+        return rows.bad(number, "valid_until is not a time");
+    }
     for all in alternatives {
         let (reading, written) = together(&all);
         match reading {
@@ -140,7 +144,7 @@ fn read_indicator(number: u32, object: &IndicatorObject<'_>, rows: &mut Rows) {
                     label: object.name.as_ref().map_or("", |name| &name.0),
                     written: &written,
                     listed: time(&object.created).or_else(|| time(&object.valid_from)),
-                    expires: time(&object.valid_until),
+                    expires,
                     confidence,
                     standing,
                     ..Row::of(found)

@@ -11,7 +11,7 @@ use super::report::UnusedColumn;
 use super::rows::{Indicator, Row, Rows};
 use super::threatfox::MIN_CONFIDENCE;
 use super::{when, written_name};
-use crate::model::Serial;
+use crate::model::{EventTime, Serial};
 
 pub(super) const FORMAT: LineFormat = LineFormat {
     name: "CSV with named columns",
@@ -73,6 +73,8 @@ pub(super) struct Table {
     pub(super) any: Vec<usize>,
     /// Columns that do so in rows where nothing stands in those.
     pub(super) instead: Vec<usize>,
+    /// Of the former an address that counts only in rows with a port.
+    pub(super) with_port: Option<usize>,
     /// Columns that hold the like and are not used.
     pub(super) unused: Vec<UnusedColumn>,
     pub(super) spki: Option<usize>,
@@ -147,17 +149,38 @@ fn is_known(name: &str) -> bool {
     label || [&SPKI[..], &SERIAL, &SUBJECT, &ISSUER, &DATE, &PORT, &EXPIRES, &CONFIDENCE].concat().contains(&name)
 }
 
+/// A port, with or without its protocol: `443`, `443/tcp`, `udp/443`.
+pub(super) fn port(text: &str) -> Option<u16> {
+    let is_protocol = |text: &str| text.eq_ignore_ascii_case("tcp") || text.eq_ignore_ascii_case("udp");
+    let digits = match text.split_once('/') {
+        Some((digits, protocol)) if is_protocol(protocol) => digits,
+        Some((protocol, digits)) if is_protocol(protocol) => digits,
+        Some(_) => return None,
+        None => text,
+    };
+    digits.parse().ok().filter(|port| *port > 0)
+}
+
+/// When a row ends, and that it does not. `None` for what cannot be read: such a row must not hold for ever.
+fn expiry(text: &str) -> Option<Option<EventTime>> {
+    if text.is_empty() || text.eq_ignore_ascii_case("never") {
+        return Some(None);
+    }
+    when::parse_unambiguous(text).map(Some)
+}
+
 impl Table {
     fn of(header: &Header, head: &Head<'_>, separator: char) -> Self {
         let column = |names: &[&str]| header.column(names);
         let port = column(&PORT);
         let lists_more = column(&SPKI).is_some() || column(&SERIAL).is_some();
         let rows = head.cells(separator, header.line);
-        let Choice { used: any, instead, unused } =
+        let Choice { used: any, instead, with_port, unused } =
             choice::by_names(header, &rows, port.is_some(), lists_more, is_known);
         Self {
             separator,
             instead,
+            with_port,
             unused,
             spki: column(&SPKI),
             serial: column(&SERIAL),
@@ -177,6 +200,7 @@ impl Table {
     fn has_unused<'a>(&self, column: impl Fn(Option<usize>) -> &'a str) -> bool {
         let mut doubtful = self.unused.iter().filter(|unused| !unused.is_meant);
         doubtful.any(|unused| !column(unused.number.checked_sub(1)).is_empty())
+            || (column(self.port).is_empty() && !column(self.with_port).is_empty())
     }
 
     /// The same where others are used: in a table in which each row has a column of its own, that is no mistake of the row.
@@ -189,7 +213,7 @@ impl Table {
         let mut listed = Listed::default();
         for &at in &self.any {
             let text = column(Some(at));
-            if text.is_empty() {
+            if text.is_empty() || (self.with_port == Some(at) && column(self.port).is_empty()) {
                 continue;
             }
             match indicator::several(text) {
@@ -202,6 +226,7 @@ impl Table {
         {
             listed.take(indicator::read_one(text), String::new());
         }
+        listed.set_port(column(self.port));
         let spki = column(self.spki);
         if !spki.is_empty() {
             let digest = indicator::spki(spki).map(Indicator::Spki);
@@ -240,6 +265,26 @@ impl Listed {
         }
     }
 
+    /// Narrows addresses to a port that stands in a column of its own. One that cannot be read costs them: without it they
+    /// would list more than the row says.
+    fn set_port(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let read = port(text);
+        let before = self.found.len();
+        self.found.retain_mut(|(found, _)| match found {
+            Indicator::Network(_, known @ None) => {
+                *known = read;
+                read.is_some()
+            }
+            _ => true,
+        });
+        if self.found.len() < before {
+            self.bad.push("the port is not one");
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.found.is_empty() && self.unsupported.is_empty() && self.bad.is_empty()
     }
@@ -265,18 +310,15 @@ impl Lines for Table {
                 bad.iter().for_each(|_| rows.unsupported(number, "a value that is no indicator, beside one that is"));
             }
         }
+        let Some(expires) = expiry(column(self.expires)) else { return rows.bad(number, "the expiry is not a date") };
         let confidence: Option<u8> = column(self.confidence).parse().ok();
         let is_doubtful = confidence.is_some_and(|percent| percent < MIN_CONFIDENCE);
         for (found, written) in found {
-            let found = match found {
-                Indicator::Network(network, None) => Indicator::Network(network, column(self.port).parse().ok()),
-                found => found,
-            };
             let row = Row {
                 label: column(self.label),
                 written: &written,
                 listed: when::parse(column(self.date)),
-                expires: when::parse(column(self.expires)),
+                expires,
                 confidence,
                 standing: if is_doubtful { Standing::Doubtful } else { Standing::Malicious },
                 ..Row::of(found)

@@ -953,6 +953,20 @@ fn columns_about_what_is_listed_accuse_nobody() {
         "abuse contact",
         "as_owner",
         "isp",
+        "victim_domain",
+        "targeted_domain",
+        "target",
+        "website",
+        "sender",
+        "recipient",
+        "from",
+        "homepage",
+        "data_source",
+        "threat actor site",
+        "author_page",
+        "brand_domain",
+        "legitimate_site",
+        "impersonated",
         "something",
         "label",
         "comment",
@@ -974,6 +988,14 @@ fn columns_about_what_is_listed_accuse_nobody() {
                 assert_eq!(accused(&feeds, &ASKED), ["evil.example", "worse.example"], "{swapped}{report:?}");
             }
         }
+    }
+    for text in [
+        "name,category,website\nGood Bank,phished,good.example\nFine Bank,phished,fine.example\n",
+        "date,victim_domain\n2026-11-20,good.example\n2026-11-20,fine.example\n",
+    ] {
+        let (feeds, report) = one("list.csv", text);
+        assert!(feeds.is_empty(), "alone they are as innocent: {text}{report:?}");
+        assert!(report.unused_words().unwrap().contains("is not used: its name says that it is about"), "{report:?}");
     }
     let (feeds, report) = one("list.csv", "c2,parked\nevil.example,good.example\nworse.example,fine.example\n");
     assert!(feeds.is_empty() && report.error.is_some(), "nobody can tell which: {report:?}");
@@ -1021,6 +1043,94 @@ fn without_a_header_only_the_first_column_that_lists_something_is_used() {
 }
 
 #[test]
+fn a_row_whose_expiry_cannot_be_read_does_not_hold() {
+    let text = "domain,expires\na.example,2027/12/31\nb.example,31.12.2027\nc.example,Dec 31 2027\nd.example,31 Dec 2027\n\
+                e.example,12/31/2027\nf.example,\ng.example,-\nh.example,never\ni.example,31.12.2020\n\
+                j.example,Dec 31 2020\nk.example,6/7/2027\nl.example,31/12/2027\nm.example,soon\nn.example,12/31/27\n";
+    let (feeds, report) = one("list.csv", text);
+    let asked: Vec<String> = ('a'..='n').map(|letter| format!("{letter}.example")).collect();
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    assert_eq!(accused(&feeds, &asked), asked[..10], "what has ended still holds for older records");
+    assert_eq!((report.expired, report.bad), (2, 4), "{report:?}");
+    assert!(report.first_bad.iter().all(|bad| bad.problem == "the expiry is not a date"), "{report:?}");
+    let ends = |name: &str| session(&feeds, name, "")[0].expires.map(EventTime::day).map(EventTime::date_text);
+    for (names, expected) in
+        [(&asked[..5], Some("2027-12-31")), (&asked[5..8], None), (&asked[8..10], Some("2020-12-31"))]
+    {
+        assert!(names.iter().all(|name| ends(name).as_deref() == expected), "{expected:?}");
+    }
+    let pattern = r#""pattern_type":"stix","pattern":"[domain-name:value = 'NAME']""#;
+    let indicator = |name: &str, until: &str| {
+        let pattern = pattern.replace("NAME", name);
+        format!(r#"{{"type":"indicator","id":"indicator--1",{pattern},"valid_until":{until}}}"#)
+    };
+    let objects = [
+        indicator("a.example", "\"soon\""),
+        indicator("b.example", "null"),
+        indicator("c.example", "\"2027-12-31T00:00:00Z\""),
+    ];
+    let (feeds, report) = one("stix.json", &objects.join("\n"));
+    assert_eq!((accused(&feeds, &asked), report.bad), (vec!["b.example", "c.example"], 1), "{report:?}");
+}
+
+#[test]
+fn a_port_that_cannot_be_read_lists_no_address() {
+    for header in ["ip,port,label\n", ""] {
+        let text = "192.0.2.1,443/tcp,x\n192.0.2.2,TCP/443,x\n192.0.2.3,443/udp,x\n192.0.2.4,443,x\n192.0.2.5,-,x\n\
+                    192.0.2.6,http,x\n192.0.2.7,0,x\n192.0.2.8,70000,x\n192.0.2.9,443/tls,x\n192.0.2.10,8443,x\n\
+                    192.0.2.11,8443,x\n192.0.2.12,8443,x\n192.0.2.13,8443,x\n";
+        let (feeds, report) = one("list.csv", &format!("{header}{text}"));
+        assert_eq!(counts(&report), (9, 0, 0, 0, 4), "{report:?}");
+        assert!(report.first_bad.iter().all(|bad| bad.problem == "the port is not one"), "{report:?}");
+        let port = |server: &str| session(&feeds, "", server).first().map(|found| found.port);
+        for server in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+            assert_eq!(port(server), Some(Some(443)), "{server}");
+        }
+        assert_eq!(port("192.0.2.5"), Some(None), "a list of addresses, some with a port");
+        for server in ["192.0.2.6", "192.0.2.7", "192.0.2.8", "192.0.2.9"] {
+            assert_eq!(port(server), None, "{server}");
+        }
+    }
+    // Beside a domain an address without its port is one that others may share, but in a row of its own.
+    let text = "domain,ip,port,label\nevil.example,192.0.2.1,8443,x\nworse.example,192.0.2.2,-,x\na.example,192.0.2.3,,x\n\
+                b.example,192.0.2.4,http,x\n,192.0.2.5,,x\n,192.0.2.6,http,x\n";
+    let (feeds, report) = one("list.csv", text);
+    let asked = ["evil.example", "worse.example", "a.example", "b.example"];
+    assert_eq!(accused(&feeds, &asked), asked);
+    let asked = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"];
+    assert_eq!(accused(&feeds, &asked), ["192.0.2.1", "192.0.2.5"]);
+    assert_eq!(counts(&report), (6, 0, 1, 0, 1), "{report:?}");
+    let text = format!("sha1,ip,port\n{SHA1},192.0.2.1,443\n-,192.0.2.2,-\n-,192.0.2.3,443\n");
+    let (feeds, report) = one("list.csv", &text);
+    assert_eq!(accused(&feeds, &asked), ["192.0.2.1", "192.0.2.3"]);
+    assert_eq!(counts(&report), (3, 0, 1, 0, 0), "{report:?}");
+}
+
+#[test]
+fn a_column_that_says_the_same_in_every_row_lists_nothing() {
+    let thrice = |row: &str| (1..4).map(|number| row.replace('#', &number.to_string())).collect::<String>();
+    for (text, expected) in [
+        (thrice("good.example,2026-11-2#,x\n"), &[][..]),
+        (thrice("https://good.example/,x,#\n"), &[]),
+        ("c2,seen by\n".to_owned() + &thrice("good.example,#\n"), &[]),
+        (thrice("good.example,fine.example,#\n"), &[]),
+        (thrice("192.0.2.1,844#,x\n"), &["192.0.2.1"]),
+        (thrice("192.0.2.1,844#,good.example\n"), &["192.0.2.1"]),
+        // Whose name a header says is not whose list it is, and two rows say little.
+        ("domain,added\n".to_owned() + &thrice("evil.example,2026-11-2#\n"), &["evil.example"]),
+        ("evil.example,2026-11-20,x\nevil.example,2026-11-21,x\n".to_owned(), &["evil.example"]),
+    ] {
+        let (feeds, report) = one("list.csv", &text);
+        assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
+        assert_eq!(report.error.is_some(), expected.is_empty(), "{text}{report:?}");
+        let says_why = report.unused_words().is_some_and(|words| words.contains("it says the same in every row"));
+        assert_eq!(says_why, text.contains("good.example"), "{text}{report:?}");
+    }
+    let (feeds, _) = one("list.csv", &thrice(&format!("{SHA1},x,2026-11-2#\n")));
+    assert_eq!(feeds.of_certificate(&by_sha1(SHA1)).len(), 3);
+}
+
+#[test]
 fn what_describes_a_row_beside_what_it_lists_is_not_used() {
     for (text, expected, left_out) in [
         ("domain,url\nevil.example,https://good.example/r\n", &["evil.example"][..], &[2][..]),
@@ -1043,14 +1153,27 @@ fn what_describes_a_row_beside_what_it_lists_is_not_used() {
         assert_eq!(accused(&feeds, &ASKED), expected, "{text}{report:?}");
         assert_eq!(unused(&report).iter().map(|(number, _)| *number).collect::<Vec<_>>(), left_out, "{text}{report:?}");
     }
-    // In a row of its own an address or a URL lists itself.
+    // In a row of its own an address lists itself. A URL does not: it may be where something else was reported.
     let text = "domain,ip,url,label\nevil.example,192.0.2.9,,x\n,192.0.2.1,https://good.example/r,x\n,,https://worse.example/x,x\n";
     let (feeds, report) = one("list.csv", text);
     assert_eq!(
         accused(&feeds, &["evil.example", "192.0.2.9", "192.0.2.1", "good.example", "worse.example"]),
-        ["evil.example", "192.0.2.1", "worse.example"]
+        ["evil.example", "192.0.2.1"]
     );
-    assert_eq!(report.used_total(), 3, "{report:?}");
+    assert_eq!((counts(&report), report.error.is_none()), ((2, 0, 1, 0, 0), true), "{report:?}");
+    let words = report.unused_words().unwrap();
+    assert!(words.contains("column 2 (`ip`)") && words.contains("only in rows where nothing else stands"), "{words}");
+    let (feeds, _) = one("list.csv", "indicator,url,label\nevil.example,,x\n,https://good.example/blog,x\n");
+    assert_eq!(accused(&feeds, &ASKED), ["evil.example"]);
+    let (feeds, _) = one("list.csv", "ip,dst_ip,label\n192.0.2.1,198.51.100.9,x\n,198.51.100.7,x\n");
+    assert_eq!(accused(&feeds, &["192.0.2.1", "198.51.100.9", "198.51.100.7"]), ["192.0.2.1", "198.51.100.7"]);
+    // Beside a hash, a serial number or a key that is not there an address lists nothing.
+    for name in ["sha1", "md5", "serial", "spki_sha256"] {
+        let text = format!("{name},domain,ip,label\n,evil.example,,x\n-,,192.0.2.1,x\n");
+        let (feeds, report) = one("list.csv", &text);
+        assert_eq!(accused(&feeds, &ASKED), ["evil.example"], "{text}{report:?}");
+        assert!(!report.unused_words().unwrap().contains("nothing else stands"), "{report:?}");
+    }
     // The names of a certificate do not take the place of what is left out.
     let text = format!("sha1,hostname,issuer,label\n{SHA1},good.example,CN=R3,x\n,good.example,CN=R3,x\n");
     let (_, report) = one("list.csv", &text);
