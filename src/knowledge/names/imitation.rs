@@ -101,6 +101,11 @@ const MIN_BETWEEN_HYPHENS: usize = 6;
 /// Ends of domains that nobody uses as a label of his own, but whoever wants a domain to be seen in front of his.
 const WELL_KNOWN_ENDS: [&str; 6] = ["com", "org", "net", "edu", "gov", "mil"];
 
+/// Whether a word is so long, in characters: in bytes a short one of another script would be long.
+fn has_length(word: &str, least: usize) -> bool {
+    word.chars().nth(least - 1).is_some()
+}
+
 fn watched_edits(length: usize) -> usize {
     match length {
         0..=4 => 0,
@@ -115,7 +120,7 @@ fn popular_edits(length: usize) -> usize {
 
 impl Imitated {
     pub(super) fn new(watched: &WatchNames, popular: &PopularNames) -> Self {
-        let long = (0..).zip(watched.iter()).filter(|(_, name)| name.skeleton.len() >= MIN_CONTAINED);
+        let long = (0..).zip(watched.iter()).filter(|(_, name)| has_length(&name.skeleton, MIN_CONTAINED));
         let (contained_numbers, long): (Vec<u32>, Vec<&str>) =
             long.map(|(number, name)| (number, &*name.skeleton)).unzip();
         // An automaton that cannot be built for its size finds nothing; all else is still found.
@@ -196,7 +201,7 @@ impl Imitated {
         if targets.labels.contains_key(label) {
             return None;
         }
-        if let Some(&number) = targets.skeletons.get(looks).filter(|_| looks.len() >= MIN_POPULAR_CONFUSABLE) {
+        if let Some(&number) = targets.skeletons.get(looks).filter(|_| has_length(looks, MIN_POPULAR_CONFUSABLE)) {
             return Some((number, How::Confusable));
         }
         let word = |number| popular.get(number).map(|name| &*name.skeleton);
@@ -206,7 +211,7 @@ impl Imitated {
         if !label.contains('-') {
             return None;
         }
-        let tokens = label.split('-').filter(|token| token.len() >= MIN_CONTAINED);
+        let tokens = label.split('-').filter(|token| has_length(token, MIN_CONTAINED));
         let found = tokens.filter_map(|token| targets.skeletons.get(&*skeleton(token)).copied());
         let is_high = |number: &u32| popular.get(*number).is_some_and(|name| name.rank <= MAX_RANK_CONTAINED);
         found.filter(is_high).min().map(|number| (number, How::Contained))
@@ -266,7 +271,7 @@ impl Targets {
         for first in tails(first) {
             for last in heads(last) {
                 let domain = spelt(first, last);
-                if domain.len() >= MIN_BETWEEN_HYPHENS
+                if has_length(&domain, MIN_BETWEEN_HYPHENS)
                     && self.may_end_at_hyphen(last)
                     && let Some(number) = self.domains.get(&*domain)
                 {
@@ -426,6 +431,22 @@ mod tests {
                     assert_eq!(names.of(name).imitates.map(|imitation| imitation.how), Some(how), "{written} {name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn words_of_other_scripts_are_as_long_as_they_have_letters() {
+        let watched = WatchNames::new(&["книга.рф", "библиотека.рф"]).unwrap();
+        let names = Names::new(watched.into(), PopularNames::read("7,почта.рф\n8,газета.рф\n").into());
+        for (name, how) in [
+            // Five letters are too few to be found within others, and eight are needed for an edit of a popular one.
+            ("книгарня.рф", None),
+            ("моя-почта-тут.рф", None),
+            ("газеты.рф", None),
+            ("книги.рф", Some(How::Misspelt)),
+            ("моябиблиотека.рф", Some(How::Contained)),
+        ] {
+            assert_eq!(names.of(name).imitates.map(|imitation| imitation.how), how, "{name}");
         }
     }
 
