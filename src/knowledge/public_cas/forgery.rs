@@ -1,7 +1,8 @@
 //! Names of public CAs on certificates that those CAs did not make.
 //!
 //! The table tells a forged name only where it is complete: of certificates that were issued before it was made. A CA
-//! that was disclosed later may have another key under an old name, and another name that differs in a number.
+//! that was disclosed later may have another key under an old name, and another name that differs in a number or a
+//! letter. None takes a name that only looks like that of another CA.
 
 use std::collections::HashMap;
 
@@ -60,9 +61,13 @@ impl PublicCas {
         let Ok(day) = i32::try_from(day) else { return Ok(None) };
         let forgery = match self.find(issuer) {
             Some(ca) => forged(&ca, day, certificate.authority_key_id.as_deref()),
-            None => self.near_names().near(issuer).map(Forgery::NearName),
+            None => self.near_names().near(issuer, Near::ByAnEdit).map(Forgery::NearName),
         };
         match forgery {
+            Some(Forgery::NearName(_)) if day > self.newest_day() => {
+                let looks_like = self.near_names().near(issuer, Near::ByLooks).ok_or(TableTooOld)?;
+                Ok(Some(Forgery::NearName(looks_like)))
+            }
             Some(_) if day > self.newest_day() => Err(TableTooOld),
             known => Ok(known),
         }
@@ -96,9 +101,9 @@ impl NearNames {
         near
     }
 
-    /// The public CA that a name nearly is: common name or organisation differ in one long word by one edit or by looks,
-    /// and the other is the same or differs likewise.
-    fn near(&self, issuer: &DistinguishedName) -> Option<Box<str>> {
+    /// The public CA that a name nearly is: common name or organisation differ in one long word, at the most by as much as
+    /// is said, and the other is the same or differs likewise.
+    fn near(&self, issuer: &DistinguishedName, most: Near) -> Option<Box<str>> {
         let folded = |kind| issuer.first(kind).map(fold);
         let common = folded(&AttributeKind::CommonName)?;
         let organization = folded(&AttributeKind::Organization)?;
@@ -107,10 +112,8 @@ impl NearNames {
             self.names.get(**number as usize).is_some_and(|(known_common, known_organization)| {
                 let of_common = likeness(&common, known_common);
                 let of_organization = likeness(&organization, known_organization);
-                matches!(
-                    (of_common, of_organization),
-                    (Likeness::Near, Likeness::Same | Likeness::Near) | (Likeness::Same, Likeness::Near)
-                )
+                let furthest = of_common.max(of_organization);
+                (Likeness::Near(Near::ByLooks)..=Likeness::Near(most)).contains(&furthest)
             })
         };
         let number = candidates.filter(is_near).min()?;
@@ -119,11 +122,20 @@ impl NearNames {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// From alike to unlike.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Likeness {
     Same,
-    Near,
+    Near(Near),
     Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Near {
+    /// One word looks the same.
+    ByLooks,
+    /// One word is one edit away, or blanks and punctuation differ.
+    ByAnEdit,
 }
 
 /// How two texts in lower case are alike, word by word.
@@ -132,29 +144,32 @@ fn likeness(one: &str, other: &str) -> Likeness {
         return Likeness::Same;
     }
     let (mut left, mut right) = (words(one), words(other));
-    let mut differing = 0;
+    let mut differing = None;
     loop {
         match (left.next(), right.next()) {
             // What differs in blanks and punctuation alone reads the same.
-            (None, None) => return if differing <= 1 { Likeness::Near } else { Likeness::Other },
+            (None, None) => return Likeness::Near(differing.unwrap_or(Near::ByAnEdit)),
             (Some(a), Some(b)) if a == b => {}
-            (Some(a), Some(b)) if is_near_word(a, b) => differing += 1,
+            (Some(a), Some(b)) => match near_word(a, b).filter(|_| differing.is_none()) {
+                Some(near) => differing = Some(near),
+                None => return Likeness::Other,
+            },
             _ => return Likeness::Other,
         }
     }
 }
 
-fn is_near_word(one: &str, other: &str) -> bool {
+fn near_word(one: &str, other: &str) -> Option<Near> {
     // Numbers tell siblings apart; what looks like a letter is none.
     if one.chars().count().min(other.chars().count()) < MIN_WORD || digits(one) == one || digits(other) == other {
-        return false;
+        return None;
     }
     if skeleton(one) == skeleton(other) {
-        return true;
+        return Some(Near::ByLooks);
     }
     let limit = rapidfuzz::distance::osa::Args::default().score_cutoff(1);
     let is_one_edit = rapidfuzz::distance::osa::distance_with_args(one.chars(), other.chars(), &limit).is_some();
-    is_one_edit && digits(one) == digits(other)
+    (is_one_edit && digits(one) == digits(other)).then_some(Near::ByAnEdit)
 }
 
 fn digits(word: &str) -> String {
@@ -236,6 +251,16 @@ mod tests {
         let nearly = "CN=DigiCert SHA2 Secuer Server CA,O=DigiCert Inc,C=US";
         assert!(matches!(cas.forgery(&issued(nearly, &day(0))), Ok(Some(Forgery::NearName(_)))));
         assert_eq!(cas.forgery(&issued(nearly, &day(1))), Err(TableTooOld));
+        // What looks like another CA's name is nobody's, whatever was disclosed since.
+        for looks_like in [
+            "CN=DigiCert SHA2 Secure Server CA,O=D1giCert Inc,C=US",
+            "CN=DigiCert SHA2 S\u{435}cure Server CA,O=DigiCert Inc,C=US",
+        ] {
+            for days in [0, 1, 5000] {
+                let found = cas.forgery(&issued(looks_like, &day(days)));
+                assert!(matches!(found, Ok(Some(Forgery::NearName(_)))), "{looks_like} {days} {found:?}");
+            }
+        }
         // A key that it does not know may be that of a new certificate; one that it knows is as good as ever.
         let root = "CN=ISRG Root X1,O=Internet Security Research Group,C=US";
         let mut certificate = issued(root, &day(1));
