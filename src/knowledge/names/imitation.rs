@@ -37,8 +37,10 @@ pub enum Target {
 /// How a name imitates another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum How {
-    /// It carries the whole domain in front of a foreign one.
+    /// It carries the whole domain, or what looks like it, in front of a foreign one.
     LeftLabels,
+    /// It carries the name alone, without its suffix, in front of a foreign one, as customers of a service do as well.
+    NameInFront,
     /// It is the same label under another suffix.
     OtherSuffix,
     /// It looks the same.
@@ -68,6 +70,8 @@ struct Targets {
     /// Numbers by first label, and by skeleton.
     labels: HashMap<Box<str>, u32>,
     skeletons: HashMap<Box<str>, u32>,
+    /// Numbers by the skeleton of the whole domain.
+    domain_skeletons: HashMap<Box<str>, u32>,
     neighbours: Neighbours,
     /// Whether they are so many that some are met by chance.
     are_many: bool,
@@ -81,6 +85,8 @@ pub(super) struct Asked<'a> {
     pub(super) domain: &'a str,
     /// Whether that domain is on a list of popular names: then it serves others, or is the owner's own.
     pub(super) is_popular: bool,
+    /// Whether that domain is a customer's below a suffix of a hoster: those name what they host as they like.
+    pub(super) is_hosted: bool,
 }
 
 /// A watched brand that is only part of a label has to be this long: short ones are part of honest words.
@@ -144,7 +150,7 @@ impl Imitated {
         popular: &PopularNames,
     ) -> Option<Imitation> {
         let label = asked.domain.split('.').next().unwrap_or(asked.domain);
-        let left = asked.name.strip_suffix(asked.domain).unwrap_or_default();
+        let left = asked.name.strip_suffix(asked.domain).filter(|_| !asked.is_hosted).unwrap_or_default();
         let looks = skeleton(label);
         if let Some((number, how)) = self.watched_by(asked, left, label, &looks, watched) {
             let of = watched.get(number)?.written.clone();
@@ -172,7 +178,9 @@ impl Imitated {
         if targets.domains.contains_key(asked.domain) {
             return None;
         }
-        if let Some(number) = targets.in_front(left, label) {
+        // Services that many use have their customers' names in front.
+        let left = if asked.is_popular { "" } else { left };
+        if let Some(number) = targets.in_front(left, label).or_else(|| targets.looks_in_front(left)) {
             return Some((number, How::LeftLabels));
         }
         if let Some(&number) = targets.labels.get(label) {
@@ -188,8 +196,15 @@ impl Imitated {
         if let Some(number) = targets.hyphenated_in(label) {
             return Some((number, How::Contained));
         }
-        let found = self.contained.as_ref()?.find_iter(looks).map(|found| found.pattern().as_usize()).min()?;
-        Some((*self.contained_numbers.get(found)?, How::Contained))
+        let found =
+            self.contained.as_ref().and_then(|words| words.find_iter(looks).map(|it| it.pattern().as_usize()).min());
+        if let Some(number) = found.and_then(|found| self.contained_numbers.get(found)) {
+            return Some((*number, How::Contained));
+        }
+        let labels = left.split('.').take(MAX_LEFT).map(skeleton);
+        let named = labels.filter(|label| has_length(label, MIN_CONTAINED));
+        let number = named.filter_map(|label| targets.skeletons.get(&*label).copied()).min()?;
+        Some((number, How::NameInFront))
     }
 
     fn popular_by(&self, left: &str, label: &str, looks: &str, popular: &PopularNames) -> Option<(u32, How)> {
@@ -232,6 +247,8 @@ impl Targets {
             targets.skeletons.entry(skeleton.into()).or_insert(number);
             let Some(domain) = domain else { continue };
             targets.domains.entry(domain.into()).or_insert(number);
+            let whole: String = domain.split('.').map(self::skeleton).collect();
+            targets.domain_skeletons.entry(whole.into()).or_insert(number);
             targets.hyphenated.entry(domain.replace('.', "-").into()).or_insert(number);
             let label = domain.split('.').next().unwrap_or(domain);
             targets.labels.entry(label.into()).or_insert(number);
@@ -256,6 +273,20 @@ impl Targets {
             }
         }
         left.iter().find_map(|label| self.hyphenated_in(label))
+    }
+
+    /// The domain that labels in front of another look like, with or without dots and hyphens.
+    fn looks_in_front(&self, left: &str) -> Option<u32> {
+        if self.domains.is_empty() || left.is_empty() {
+            return None;
+        }
+        let labels: Vec<String> = left.trim_end_matches('.').split('.').take(MAX_LEFT).map(skeleton).collect();
+        let mut parts = (0..labels.len()).flat_map(|from| {
+            let ends = from + 1..=labels.len().min(from + MAX_DOMAIN_LABELS);
+            let labels = &labels;
+            ends.filter_map(move |to| labels.get(from..to))
+        });
+        parts.find_map(|part| self.domain_skeletons.get(&*part.concat()).copied())
     }
 
     /// The domain that labels spell, whole or from a hyphen in the first to one in the last.
@@ -431,6 +462,33 @@ mod tests {
                     assert_eq!(names.of(name).imitates.map(|imitation| imitation.how), Some(how), "{written} {name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn labels_in_front_are_compared_by_looks_and_by_the_name_alone() {
+        for (name, expected) in [
+            ("rivert0n-library.example.evil.tk", How::LeftLabels),
+            ("login.r1verton-l1brary-example.evil.tk", How::LeftLabels),
+            ("rivertonlibraryexample.evil.tk", How::LeftLabels),
+            ("riverton-library.evil.tk", How::NameInFront),
+            ("login.rivertonlibrary.evil.tk", How::NameInFront),
+            ("www.0akwoodtrust.evil.tk", How::NameInFront),
+        ] {
+            assert_eq!(how(name), Some((expected, Target::Watched)), "{name}");
+        }
+        for name in [
+            // Below suffixes of hosters, and in front of popular domains.
+            "x.riverton-library.example.s3.amazonaws.com",
+            "riverton-library.example.evil.github.io",
+            "riverton-library.evil.github.io",
+            "riverton-library.paperclips.example",
+            "riverton-library-example.mail.paperclips.example",
+            "rivert0n-library.example.paperclips.example",
+            "riverton.evil.tk",
+            "library.evil.tk",
+        ] {
+            assert_eq!(how(name), None, "{name}");
         }
     }
 
