@@ -153,6 +153,12 @@ fn known_cas_only_ever_help_a_chain() {
         let parts: Vec<&[u8]> = seen.chain.iter().map(|der| &**der).collect();
         let certificates = parts.iter().map(|der| Box::from(*der)).collect();
         let presented = PresentedChain { id: Id128::of_parts(&parts), certificates };
+        assert_ne!(
+            public_cas.shows_foreign_key(&leaf, &presented),
+            Ok(true),
+            "{:?}",
+            leaf.subject.map(|it| it.text().to_owned())
+        );
         let chain = |store: &TrustStore| store.chain(&leaf, Some(&presented), seen.at.seconds(), is_public).unwrap();
         let (without, with) = (chain(&alone), chain(&helped));
         if with.status == ChainStatus::Trusted {

@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 
+use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
+
 use super::{PublicCa, PublicCas};
 use crate::knowledge::names::skeleton;
-use crate::model::{AttributeKind, Certificate, DistinguishedName};
+use crate::model::{AttributeKind, Certificate, DistinguishedName, PresentedChain};
 
 /// Why an issuer is not the public CA whose name it bears or imitates.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +47,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 const SLACK_DAYS: i32 = 1;
 /// A word has to be this long to be recognised in another that is one edit away: shorter ones tell siblings apart.
 const MIN_WORD: usize = 6;
+/// Certificates of a chain among which the issuer is looked for.
+const MAX_SHOWN: usize = 16;
 /// Names of one form that are compared.
 const MAX_COMPARED: usize = 32;
 
@@ -70,6 +74,40 @@ impl PublicCas {
             }
             Some(_) if day > self.newest_day() => Err(TableTooOld),
             known => Ok(known),
+        }
+    }
+
+    /// Whether an issuer that was shown together with a certificate bears a public CA's name and has a key that is none of
+    /// that CA's. For certificates that do not say themselves by which key they were made. Where the table does not hold the
+    /// key of every certificate of that name, nobody is accused.
+    ///
+    /// # Errors
+    /// It has, and the table is older than the certificate.
+    pub fn shows_foreign_key(&self, certificate: &Certificate, shown: &PresentedChain) -> Result<bool, TableTooOld> {
+        let names_key = certificate.authority_key_id.is_some() || certificate.is_self_issued();
+        let issuer = certificate.issuer.as_ref().filter(|_| !names_key);
+        let (Some(issuer), Some(not_before), Some(der)) = (issuer, certificate.not_before, &certificate.der) else {
+            return Ok(false);
+        };
+        let (Some(ca), Ok((_, leaf))) = (self.find(issuer), X509Certificate::from_der(der)) else { return Ok(false) };
+        let mut is_foreign = false;
+        for other in shown.certificates.iter().take(MAX_SHOWN).filter(|other| ***other != **der) {
+            let Ok((_, other)) = X509Certificate::from_der(other) else { continue };
+            if other.subject().as_raw() != leaf.issuer().as_raw() {
+                continue;
+            }
+            let key_id = other.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+                _ => None,
+            });
+            match key_id.and_then(|key_id| ca.has_key_id(key_id)) {
+                Some(false) => is_foreign = true,
+                _ => return Ok(false),
+            }
+        }
+        match is_foreign && not_before.0.div_euclid(SECONDS_PER_DAY) > i64::from(self.newest_day()) {
+            true => Err(TableTooOld),
+            false => Ok(is_foreign),
         }
     }
 }
@@ -279,6 +317,43 @@ mod tests {
         let r3 = [0x14, 0x2e, 0xb3, 0x17, 0xb7, 0x58, 0x56, 0xcb, 0xae, 0x50, 0x09, 0x40, 0xe6, 0x1f, 0xaf, 0x9d];
         certificate.authority_key_id = Some(r3.into());
         assert_eq!(cas.forgery(&certificate), Ok(None));
+    }
+
+    #[test]
+    fn an_issuer_that_is_shown_with_another_key_is_forged() {
+        use crate::decode::certificate_from_der;
+        use crate::model::Id128;
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair, date_time_ymd};
+        let r3 = [0x14, 0x2e, 0xb3, 0x17, 0xb7, 0x58, 0x56, 0xcb, 0xae, 0x50, 0x09, 0x40, 0xe6, 0x1f, 0xaf, 0x9d];
+        let cas = PublicCas::builtin();
+        let found = |common: &str, key: KeyIdMethod, [year, names_key, is_shown]: [i32; 3]| {
+            let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_identifier_method = key;
+            for (kind, value) in
+                [(DnType::CountryName, "US"), (DnType::OrganizationName, "Let's Encrypt"), (DnType::CommonName, common)]
+            {
+                params.distinguished_name.push(kind, value);
+            }
+            let ca_key = KeyPair::generate().unwrap();
+            let ca = params.self_signed(&ca_key).unwrap().der().to_vec();
+            let issuer = Issuer::new(params, ca_key);
+            let mut params = CertificateParams::new(vec!["host.example".to_owned()]).unwrap();
+            params.not_before = date_time_ymd(year, 1, 1);
+            params.use_authority_key_identifier_extension = names_key == 1;
+            let leaf = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().to_vec();
+            let certificate = certificate_from_der(&leaf, None, None).unwrap();
+            let mut certificates = vec![Box::from(&*leaf)];
+            certificates.extend((is_shown == 1).then(|| Box::from(&*ca)));
+            cas.shows_foreign_key(&certificate, &PresentedChain { id: Id128([0; 16]), certificates })
+        };
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2022, 0, 1]), Ok(true));
+        // The true key, none that is shown, one that the certificate names itself, and a CA that nobody knows.
+        assert_eq!(found("R3", KeyIdMethod::PreSpecified(r3.to_vec()), [2022, 0, 1]), Ok(false));
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2022, 0, 0]), Ok(false));
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2022, 1, 1]), Ok(false));
+        assert_eq!(found("Kestrel", KeyIdMethod::Sha256, [2022, 0, 1]), Ok(false));
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2100, 0, 1]), Err(TableTooOld));
     }
 
     #[test]
