@@ -139,6 +139,40 @@ fn compare(title: &str, roots: &[PathBuf], corpus: &Path) {
     assert!(unexplained.is_empty(), "{title}: {unexplained:#?}");
 }
 
+#[test]
+fn known_cas_only_ever_help_a_chain() {
+    let Some(corpus) = corpus("chains") else { return };
+    let public_cas = PublicCas::builtin();
+    let (alone, _) = TrustStore::load(&[], &[]);
+    let (helped, _) = TrustStore::load(&[], &[corpus.join("feeds/ccadb-all-certificate-pems.csv.gz")]);
+    assert!(helped.authorities() > 1000);
+    let mut led_to_a_root = 0;
+    for seen in seen(&corpus) {
+        let Some(leaf) = certificate_from_der(&seen.chain[0], None, None) else { continue };
+        let is_public = leaf.issuer.as_ref().is_some_and(|issuer| public_cas.find(issuer).is_some());
+        let parts: Vec<&[u8]> = seen.chain.iter().map(|der| &**der).collect();
+        let certificates = parts.iter().map(|der| Box::from(*der)).collect();
+        let presented = PresentedChain { id: Id128::of_parts(&parts), certificates };
+        assert_ne!(
+            public_cas.shows_foreign_key(&leaf, &presented),
+            Ok(true),
+            "{:?}",
+            leaf.subject.map(|it| it.text().to_owned())
+        );
+        let chain = |store: &TrustStore| store.chain(&leaf, Some(&presented), seen.at.seconds(), is_public).unwrap();
+        let (without, with) = (chain(&alone), chain(&helped));
+        if with.status == ChainStatus::Trusted {
+            led_to_a_root += u32::from(without.status != ChainStatus::Trusted);
+        } else if with != without {
+            // Nothing but a date, or a signature that is not by the key it names, may be graver than a missing CA.
+            let subject = leaf.subject.map(|it| it.text().to_owned());
+            let is_graver = with.reason.is_some_and(|reason| reason != ChainReason::BadSignature);
+            assert!(without.status == with.status || !is_graver, "{subject:?}: {without:?}, {with:?}");
+        }
+    }
+    assert!(led_to_a_root > 0);
+}
+
 fn has_openssl() -> bool {
     let found = Command::new("openssl").arg("version").output().is_ok();
     if !found {

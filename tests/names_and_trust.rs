@@ -392,7 +392,7 @@ fn row_of(sensor: &str, number: i64, at: i64, (name, from): (&str, i64)) -> (Str
     });
     let ssl = json!({
         "ts": at, "_system_name": sensor, "uid": format!("C{sensor}{number}"), "id.orig_h": "10.0.0.1",
-        "id.orig_p": 40_000, "id.resp_h": SERVER, "id.resp_p": 443, "version": "TLSv12", "resumed": false,
+        "id.orig_p": 40_000, "id.resp_h": format!("198.{}.100.1", 18 + number), "id.resp_p": 443, "version": "TLSv12", "resumed": false,
         "established": true, "cert_chain_fps": [sha256], "server_name": name,
     });
     (x509.to_string() + "\n", ssl.to_string() + "\n")

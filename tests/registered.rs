@@ -65,6 +65,20 @@ fn a_replay_of_the_same_records_a_year_apart_gives_the_ages_of_then() {
 }
 
 #[test]
+fn a_domain_is_known_in_its_own_letters_and_in_punycode() {
+    let folder = tempfile::tempdir().unwrap();
+    let spellings = ["\u{434}\u{43e}\u{43c}\u{435}\u{43d}.\u{440}\u{444}", "xn--d1acufc.xn--p1ai"];
+    let lines = spellings.map(|name| quic("2026-11-21", &format!("www.{name}"))).concat();
+    for listed in spellings {
+        std::fs::write(folder.path().join("created.csv"), format!("domain,created\n{listed},2026-11-20\n")).unwrap();
+        for object in judge(folder.path(), "registered = [\"created.csv\"]", &lines) {
+            assert_eq!(object["registration"][0]["domain"], spellings[1], "{listed}");
+            assert!(finding(&object, "new_domain").is_some(), "{listed}");
+        }
+    }
+}
+
+#[test]
 fn a_window_is_new_as_far_as_it_can_be_said() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("nrd-30d-2026-11-20.txt"), "evil.example\n").unwrap();

@@ -32,8 +32,9 @@ pub struct KnowledgeReports {
     pub popular: Vec<RankReport>,
     /// Roots and certificates of CAs.
     pub certificates: Vec<PemReport>,
-    /// How many names the user's own table of public CAs has, where there is one.
-    pub public_cas: Option<usize>,
+    /// How many names the user's own table of public CAs has, where there is one, and the last day that it knows of, since
+    /// 1970-01-01.
+    pub public_cas: Option<(usize, i32)>,
     /// The list of exceptions.
     pub allow: Option<FeedReport>,
     /// The list of own certificates.

@@ -149,10 +149,6 @@ pub enum ConfigError {
 const MIN_HISTORY_MEMORY: u64 = 1 << 20;
 /// Commits that follow each other faster cost more than they save.
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
-/// In less time no server answers.
-const MIN_RDAP_TIMEOUT: Duration = Duration::from_millis(100);
-/// All other servers wait meanwhile.
-const MAX_RDAP_TIMEOUT: Duration = Duration::from_secs(600);
 /// Days for which an issuer, a name or a certificate is new.
 const NEW_DAYS: i64 = 7;
 /// Days after its registration for which a domain is recent.
@@ -307,7 +303,7 @@ impl raw::RawConfig {
                 keep: self.rdap.cache.0,
                 keep_unknown: self.rdap.cache_unknown.0,
                 pause: self.rdap.rate.0,
-                timeout: self.rdap.timeout.0.clamp(MIN_RDAP_TIMEOUT, MAX_RDAP_TIMEOUT),
+                timeout: self.rdap.timeout.0,
             },
         }
     }
@@ -356,12 +352,16 @@ mod tests {
     fn nobody_is_asked_unless_that_is_said() {
         assert!(!Config::default().rdap.enabled);
         let text = "[rdap]\nenabled = true\nbootstrap = \"dns.json\"\nservers = { \".COM\" = \"https://rdap.example/v1\" }\n\
-            except = [\"mine.org\"]\ncache = \"7d\"\nrate = \"30/m\"\ntimeout = \"1ms\"\n";
+            except = [\"mine.org\"]\ncache = \"7d\"\nrate = \"30/m\"\ntimeout = \"100ms\"\n";
         let rdap = Config::parse(text, Path::new("/etc/x")).unwrap().rdap;
         assert!(rdap.enabled && rdap.servers.contains_key(&crate::rdap::Zone::parse("com").unwrap()));
         assert_eq!(rdap.bootstrap.as_deref(), Some(Path::new("/etc/x/dns.json")));
-        assert_eq!((rdap.pause, rdap.timeout), (Duration::from_secs(2), MIN_RDAP_TIMEOUT));
+        assert_eq!((rdap.pause, rdap.timeout), (Duration::from_secs(2), Duration::from_millis(100)));
         assert_eq!((days(rdap.keep), days(rdap.keep_unknown)), (7, 1));
+        for time in ["99ms", "0s", "601s", "1d"] {
+            let message = Config::parse(&format!("[rdap]\ntimeout = \"{time}\"\n"), Path::new("")).unwrap_err();
+            assert!(message.contains("from 100 ms to 10 minutes"), "{message}");
+        }
     }
 
     #[test]

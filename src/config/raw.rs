@@ -1,10 +1,11 @@
 //! The configuration as it is typed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::value::{ByteSize, Day, DnsZone, Interval, NetworkList, Rate, RdapServer, ZoneName};
+use super::value::{ByteSize, Day, DnsZone, Interval, NetworkList, Rate, RdapServer, Timeout, ZoneName};
 use crate::encode::{Detail, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -98,7 +99,7 @@ pub(super) struct RawRdap {
     pub(super) cache: Interval,
     pub(super) cache_unknown: Interval,
     pub(super) rate: Rate,
-    pub(super) timeout: Interval,
+    pub(super) timeout: Timeout,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -154,7 +155,7 @@ impl Default for RawRdap {
             cache: Interval::days(30),
             cache_unknown: Interval::days(1),
             rate: Rate::per_second(1),
-            timeout: Interval::seconds(10),
+            timeout: Timeout(Duration::from_secs(10)),
         }
     }
 }

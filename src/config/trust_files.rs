@@ -83,9 +83,9 @@ impl Popular {
 }
 
 impl Certificates {
-    /// How many names the user's own table of public CAs has, where there is one.
-    pub(super) fn own_cas(&self, paths: &KnowledgePaths) -> Option<usize> {
-        (!paths.public_cas.is_empty()).then(|| self.public_cas.len())
+    /// How many names the user's own table of public CAs has, where there is one, and up to which day.
+    pub(super) fn own_cas(&self, paths: &KnowledgePaths) -> Option<(usize, i32)> {
+        (!paths.public_cas.is_empty()).then(|| (self.public_cas.len(), self.public_cas.newest_day()))
     }
 
     pub(super) fn load(paths: &KnowledgePaths) -> Result<Self, KnowledgeError> {

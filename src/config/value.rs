@@ -12,6 +12,10 @@ use crate::rdap::{ServerUrl, Zone};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Interval(pub(super) Duration);
 
+/// How long a question to a registry may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Timeout(pub(super) Duration);
+
 /// A number of bytes, such as `512MiB` or `10GB`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ByteSize(pub(super) u64);
@@ -64,6 +68,13 @@ impl Day {
         let day = EventTime::parse_date(text).filter(|_| text.len() == "2026-11-20".len());
         day.map(Self).ok_or_else(|| format!("`{text}` is no date; write `2026-11-20`"))
     }
+}
+
+impl Timeout {
+    /// In less time no server answers.
+    const MIN: Duration = Duration::from_millis(100);
+    /// All other servers wait meanwhile.
+    const MAX: Duration = Duration::from_secs(600);
 }
 
 impl Interval {
@@ -150,6 +161,16 @@ impl<'a> Deserialize<'a> for Interval {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| D::Error::custom(Self::complaint(&text)))
+    }
+}
+
+impl<'a> Deserialize<'a> for Timeout {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let Interval(time) = Interval::deserialize(deserializer)?;
+        match (Self::MIN..=Self::MAX).contains(&time) {
+            true => Ok(Self(time)),
+            false => Err(D::Error::custom("a question takes from 100 ms to 10 minutes; write `10s`")),
+        }
     }
 }
 

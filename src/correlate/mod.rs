@@ -23,6 +23,7 @@ pub use held::{HeldLimits, Place, StoredSession};
 pub use judged::{AbsentReason, Context, Judged, Leaf, SessionContext};
 pub use observe::LATELY;
 pub use order::{Clock, KeyTracker, first_key};
+use sensor_clocks::Shown;
 pub use sensor_clocks::{SensorClock, SensorClocks};
 
 use held::{Held, Waiting};
@@ -364,7 +365,7 @@ impl Correlator {
         let is_shared =
             |address: Option<Address>| address.is_some_and(|address| self.settings.shared.contains(address));
         let (shared_client, shared_server) = (is_shared(session.client), is_shared(session.server));
-        let sensor_clock_is_wrong = self.sensor_clock_is_wrong(batch, record, &leaf);
+        let sensor_clock_is_wrong = self.sensor_clock_is_wrong(batch, record, session, &leaf);
         let at = record.time.unwrap_or(clock);
         let mut context = Box::new(SessionContext {
             leaf,
@@ -391,11 +392,13 @@ impl Correlator {
 
     /// Whether the clock of a session's sensor is wrong, by what it has shown so far, this session included. An alert tells
     /// of a flow that has a record of its own.
-    fn sensor_clock_is_wrong(&mut self, batch: &Batch, record: &Record, leaf: &Leaf) -> bool {
+    fn sensor_clock_is_wrong(&mut self, batch: &Batch, record: &Record, session: &Session, leaf: &Leaf) -> bool {
         let named = record.sensor.map(|span| span.of(&batch.text));
         let name = batch.source.sensor.as_deref().or(named).unwrap_or_default();
         let shown = match (leaf, record.time) {
-            (Leaf::Presented(known), Some(at)) if record.log != Log::SuricataAlert => Some((&**known, at)),
+            (Leaf::Presented(known), Some(at)) if record.log != Log::SuricataAlert => {
+                Some(Shown { known, at, server: session.server })
+            }
             _ => None,
         };
         let (is_wrong, new) = self.sensor_clocks.look(name, shown);

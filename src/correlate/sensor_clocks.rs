@@ -1,8 +1,9 @@
 //! Sensors whose clock is wrong, found by what they show: certificates of public CAs are not dated ahead, so that many of
 //! them which are not valid *yet* tell of a clock that is behind, or of times that are relative.
 //!
-//! Certificates count and not sessions, each once: a beacon that shows one certificate thousands of times must not be able
-//! to switch off what depends on age. The latest ones count, so that a clock that was mended is believed again.
+//! Certificates count and not sessions, each once, and of one network of servers one that is not valid yet: whoever shows
+//! one thousands of times, or makes thousands himself in the name of a public CA, must not be able to switch off what
+//! depends on age. The latest ones count, so that a clock that was mended is believed again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::KnownCertificate;
 use crate::history::{Outcome, Table, Weighted};
 use crate::knowledge::PublicCas;
-use crate::model::{CertificateId, EventTime, Id128};
+use crate::model::{Address, CertificateId, EventTime, Id128};
 
 /// What sensors show of the certificates of public CAs.
 pub struct SensorClocks {
@@ -45,9 +46,18 @@ pub struct SensorClock {
     wrong: bool,
 }
 
-/// A certificate, and in the last bit whether it was not valid yet when it was shown last.
+/// A certificate in the upper half; where it was not valid yet when it was shown last, the network of the server in the
+/// lower half, and one in its last bit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Mark(u64);
+
+/// A certificate that a server showed at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) known: &'a KnownCertificate,
+    pub(super) at: EventTime,
+    pub(super) server: Option<Address>,
+}
 
 /// What a certificate did to what is thought of a sensor's clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,23 +94,19 @@ impl SensorClocks {
 
     /// Whether the clock of a sensor is wrong, by what it has shown so far: perhaps a certificate at a time. With what is
     /// new of that.
-    pub(super) fn look(
-        &mut self,
-        name: &str,
-        shown: Option<(&KnownCertificate, EventTime)>,
-    ) -> (bool, Option<(Id128, Mark)>) {
+    pub(super) fn look(&mut self, name: &str, shown: Option<Shown<'_>>) -> (bool, Option<(Id128, Mark)>) {
         let Latest { id, wrong, above_suspicion, .. } = match &self.latest {
             Some(latest) if latest.is_of(name) => latest,
             _ => self.latest.insert(Latest::of(name, self.ids.id(name), &self.sensors)),
         };
         let (sensor, wrong) = (*id, *wrong);
-        let Some((known, at)) = shown else { return (wrong, None) };
-        let is_not_yet_valid = known.valid_from.is_some_and(|earliest| at.seconds() < earliest);
+        let Some(shown) = shown else { return (wrong, None) };
+        let is_not_yet_valid = shown.known.valid_from.is_some_and(|earliest| shown.at.seconds() < earliest);
         // One valid certificate more in the place of another changes nothing.
-        if *above_suspicion && !is_not_yet_valid || !self.is_public(known) {
+        if *above_suspicion && !is_not_yet_valid || !self.is_public(shown.known) {
             return (wrong, None);
         }
-        let new = self.show((sensor, name), known, at);
+        let new = self.show((sensor, name), shown);
         (if new.is_some() { self.is_wrong(sensor) } else { wrong }, new)
     }
 
@@ -117,15 +123,13 @@ impl SensorClocks {
         })
     }
 
-    fn show(
-        &mut self,
-        (sensor, name): (Id128, &str),
-        known: &KnownCertificate,
-        at: EventTime,
-    ) -> Option<(Id128, Mark)> {
-        let mark = Mark::new(known.observed.id, at.seconds() < known.valid_from?);
+    fn show(&mut self, (sensor, name): (Id128, &str), shown: Shown<'_>) -> Option<(Id128, Mark)> {
+        let is_not_yet_valid = shown.at.seconds() < shown.known.valid_from?;
+        // Servers whose address nobody logged are as one.
+        let network = is_not_yet_valid.then(|| shown.server.map_or(Id128([0; 16]), Address::network_id));
+        let mark = Mark::new(shown.known.observed.id, network);
         let clock = self.sensors.peek(sensor);
-        if clock.is_some_and(|clock| clock.place_of(mark).is_some_and(|at| clock.marks[at] == mark)) {
+        if clock.is_some_and(|clock| clock.knows(mark)) {
             return None;
         }
         match self.put(sensor, mark) {
@@ -191,10 +195,20 @@ impl Latest {
 }
 
 impl Mark {
-    fn new(certificate: CertificateId, not_yet_valid: bool) -> Self {
-        let [first, second, third, fourth, fifth, sixth, seventh, eighth, ..] = certificate.0;
-        let id = u64::from_be_bytes([first, second, third, fourth, fifth, sixth, seventh, eighth]);
-        Self(id & !1 | u64::from(not_yet_valid))
+    /// The mark of a certificate: of one that was not valid yet, with the network of the server that showed it.
+    fn new(certificate: CertificateId, not_yet_valid_in: Option<Id128>) -> Self {
+        let half = |id: Id128| u64::from(u32::from_be_bytes([id.0[0], id.0[1], id.0[2], id.0[3]]));
+        // Networks begin alike, and their hashes do not.
+        let network = not_yet_valid_in.map_or(0, |network| half(Id128::of(&network.0)) | 1);
+        Self(half(certificate) << 32 | network)
+    }
+
+    fn certificate(self) -> u64 {
+        self.0 >> 32
+    }
+
+    fn network(self) -> u64 {
+        self.0 & u64::from(u32::MAX)
     }
 
     fn is_not_yet_valid(self) -> bool {
@@ -203,8 +217,22 @@ impl Mark {
 }
 
 impl SensorClock {
+    /// Where the certificate of a mark is.
     fn place_of(&self, mark: Mark) -> Option<usize> {
-        self.marks.iter().position(|known| known.0 | 1 == mark.0 | 1)
+        self.marks.iter().position(|known| known.certificate() == mark.certificate())
+    }
+
+    /// Whether a mark says nothing new: of certificates that are not valid yet, one of a network is enough, wherever it is
+    /// shown next.
+    fn knows(&self, mark: Mark) -> bool {
+        match mark.is_not_yet_valid() {
+            false => self.marks.contains(&mark),
+            true => self
+                .marks
+                .iter()
+                .filter(|known| known.is_not_yet_valid())
+                .any(|known| known.network() == mark.network() || known.certificate() == mark.certificate()),
+        }
     }
 
     /// As many certificates as count, and all of them valid.
@@ -249,8 +277,18 @@ mod tests {
 
     /// Lets a clock see certificates by their numbers.
     fn put(clock: &mut SensorClock, numbers: impl Iterator<Item = u64>, not_yet_valid: bool) -> Vec<Turn> {
-        let mark = |number: u64| Mark::new(Id128::of(&number.to_be_bytes()), not_yet_valid);
-        numbers.map(|number| clock.put(mark(number))).filter(|turn| *turn != Turn::None).collect()
+        let id = |number: u64| Id128::of(&number.to_be_bytes());
+        let mark = |number: u64| Mark::new(id(number), not_yet_valid.then(|| id(number)));
+        let new = numbers.map(mark).filter(|mark| !clock.knows(*mark)).collect::<Vec<_>>();
+        new.into_iter().map(|mark| clock.put(mark)).filter(|turn| *turn != Turn::None).collect()
+    }
+
+    fn public(issuer: &str, number: i64) -> KnownCertificate {
+        let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+        certificate.issuer = Some(DistinguishedName::from_rfc2253(issuer));
+        certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=host{number}.example")));
+        certificate.not_before = Some(ValidityTime(1_780_000_000 + number));
+        KnownCertificate::new(Arc::new(certificate.with_id()), None)
     }
 
     #[test]
@@ -276,19 +314,13 @@ mod tests {
 
     #[test]
     fn public_certificates_count_and_what_they_did_can_be_done_again() {
-        let known = |issuer: &str, number: i64| {
-            let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
-            certificate.issuer = Some(DistinguishedName::from_rfc2253(issuer));
-            certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=host{number}.example")));
-            certificate.not_before = Some(ValidityTime(1_780_000_000 + number));
-            let certificate = Arc::new(certificate.with_id());
-            KnownCertificate::new(certificate, None)
-        };
         let (mut clocks, mut again) = (SensorClocks::new(true), SensorClocks::new(true));
         clocks.set_public_cas(&Arc::new(PublicCas::builtin()));
         let at = |seconds: i64| EventTime::from_seconds(1_780_000_000 + seconds);
         let mut show = |sensor: &str, issuer: &str, number: i64, at: EventTime| {
-            let (is_wrong, shown) = clocks.look(sensor, Some((&known(issuer, number), at)));
+            let server = Address::parse(&format!("2001:db8:{number:x}::1"));
+            let known = public(issuer, number);
+            let (is_wrong, shown) = clocks.look(sensor, Some(Shown { known: &known, at, server }));
             shown.into_iter().for_each(|shown| again.apply(shown));
             assert_eq!(again.look(sensor, None), (is_wrong, None));
             (shown.is_some(), is_wrong)
@@ -307,6 +339,28 @@ mod tests {
         assert_eq!(show("c", R11, 400, at(1000)), (false, false));
         (500..550)
             .for_each(|number| assert_eq!(show("c", R11, number, at(-100_000)), (true, number >= 525), "{number}"));
+    }
+
+    #[test]
+    fn no_single_server_makes_a_clock_wrong() {
+        let mut clocks = SensorClocks::new(false);
+        clocks.set_public_cas(&Arc::new(PublicCas::builtin()));
+        let mut show = |number: i64, server: Option<&str>| {
+            let known = public(R11, number);
+            let server = server.map(|server| Address::parse(server).unwrap());
+            clocks.look("a", Some(Shown { known: &known, at: EventTime::from_seconds(1_779_900_000), server }))
+        };
+        for number in 0..1000 {
+            let (is_wrong, shown) = show(number, Some(&format!("192.0.{}.{}", number / 250, number % 250)));
+            assert_eq!((is_wrong, shown.is_some()), (false, number == 0), "{number}");
+            assert!(!show(number, None).0);
+        }
+        // Nor does one certificate that is shown everywhere.
+        assert!((0..200).all(|network| !show(0, Some(&format!("198.{network}.0.1"))).0));
+        // Two networks have counted already: that of the servers above, and that of those without an address.
+        for network in 0..10 {
+            assert_eq!(show(2000 + network, Some(&format!("203.{network}.0.1"))).0, network >= 7, "{network}");
+        }
     }
 
     #[test]

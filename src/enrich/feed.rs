@@ -14,7 +14,7 @@ use super::{Effect, Finding, Findings, Group, Subject};
 use crate::knowledge::feeds::{FeedMatch, MatchKind, SessionNames, Standing};
 use crate::knowledge::signatures::Severity;
 use crate::knowledge::{Feeds, Knowledge};
-use crate::model::{Certificate, EventTime, Session};
+use crate::model::{Certificate, EventTime, Session, host_name};
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "feed";
@@ -107,7 +107,7 @@ pub fn feeds_of(
     if knowledge.feeds.is_empty() {
         return Vec::new();
     }
-    let folded = server_name.map(|name| name.strip_suffix('.').unwrap_or(name).to_lowercase());
+    let folded = server_name.map(host_name);
     let names = SessionNames {
         name: folded.as_deref().filter(|name| !name.is_empty()),
         server: session.server,

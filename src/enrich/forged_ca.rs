@@ -41,7 +41,17 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             "a signature by that CA's key".to_owned(),
             "the issuer bears a public CA's name, and the signature is not by that CA's key",
         ),
-        Ok(None) => return,
+        Ok(None) => {
+            let shown = subject.session.presented.as_deref();
+            match shown.map(|shown| subject.knowledge.public_cas.shows_foreign_key(certificate, shown)) {
+                Some(Ok(true)) => (
+                    "the key of a disclosed certificate of that CA".to_owned(),
+                    "the server shows an issuer with a public CA's name, and its key is none of that CA's",
+                ),
+                Some(Err(TableTooOld)) => return findings.not_evaluated("forged_ca:table_too_old"),
+                Some(Ok(false)) | None => return,
+            }
+        }
         Err(TableTooOld) => return findings.not_evaluated("forged_ca:table_too_old"),
     };
     findings.push(

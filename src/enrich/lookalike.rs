@@ -25,6 +25,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some((field, name, imitation)) = imitation(subject) else { return };
     let how = match imitation.how {
         How::LeftLabels => "carries it in front of a foreign domain",
+        How::NameInFront => "carries the name in front of a foreign domain",
         How::OtherSuffix => "is the same name under another suffix",
         How::Confusable => "looks the same",
         How::Misspelt => "is spelt nearly like it",
@@ -32,7 +33,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     };
     let of = &imitation.of;
     let (weight, evidence, whom) = match imitation.target {
-        Target::Watched => (WEIGHT_WATCHED, "watch_names".to_owned(), format!("the watched name {of}")),
+        Target::Watched => {
+            (weight_of_watched(imitation.how), "watch_names".to_owned(), format!("the watched name {of}"))
+        }
         Target::Popular(rank) => {
             (WEIGHT_POPULAR, format!("popular names, rank {rank}"), format!("the popular name {of}"))
         }
@@ -68,10 +71,17 @@ pub(super) fn weigh_company(subject: &Subject<'_>, findings: &mut Findings) {
             && found.finding.id != out_of_validity::ID
     });
     match imitation.target {
-        Target::Watched if company => findings.set_effect(ID, Effect::Floor(Severity::High)),
+        Target::Watched if company && imitation.how != How::NameInFront => {
+            findings.set_effect(ID, Effect::Floor(Severity::High))
+        }
         _ if findings.has_group(Group::Age) => findings.set_effect(ID, Effect::Floor(Severity::Medium)),
         _ => {}
     }
+}
+
+/// Customers of a service have their name in front of its domain, and rarely their whole domain.
+fn weight_of_watched(how: How) -> f64 {
+    if how == How::NameInFront { WEIGHT_ANY } else { WEIGHT_WATCHED }
 }
 
 /// The field, the name as it reads, and whom it imitates: the name that the client asked for, else one that the certificate

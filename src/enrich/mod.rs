@@ -253,7 +253,9 @@ impl DomainRegistration {
     /// The day, or the days within which it was.
     fn days(&self) -> String {
         match (&self.as_of, self.precision) {
-            (Some(last), Precision::Window) => format!("between {} and {last}", self.registered),
+            (Some(last), Precision::Window) if *last != self.registered => {
+                format!("between {} and {last}", self.registered)
+            }
             _ => self.registered.clone(),
         }
     }

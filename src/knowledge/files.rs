@@ -41,6 +41,8 @@ pub(crate) enum Concern {
     Unsettled,
 }
 
+/// How an archive begins that Windows and many servers make; as text it would be a list without a readable row.
+const ZIP: [u8; 4] = *b"PK\x03\x04";
 /// Files of one configuration that are looked at.
 const MAX_FILES: usize = 10_000;
 
@@ -133,14 +135,18 @@ impl Stamp {
     }
 }
 
-/// Refuses what is no regular file: opening a pipe that nobody writes to would wait for ever.
+/// Refuses what is no regular file, since opening a pipe that nobody writes to would wait for ever, and archives of
+/// several files.
 ///
 /// # Errors
-/// It is none, or nothing is there.
+/// It is none, it is an archive, or nothing is there.
 pub(crate) fn require_file(path: &Path) -> io::Result<()> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_file() {
-        return Ok(());
+        let mut head = [0; ZIP.len()];
+        // What cannot be read says so when it is.
+        let is_zip = File::open(path).and_then(|file| file.read_exact_at(&mut head, 0)).is_ok() && head == ZIP;
+        return if is_zip { Err(io::Error::other("zip: unpack it")) } else { Ok(()) };
     }
     let what = if kind.is_dir() { "it is a folder, not a file; name its files with /*" } else { "it is no file" };
     Err(io::Error::other(what))
@@ -224,6 +230,21 @@ mod tests {
         assert_eq!(concern(Some(&["/f/a.csv"]), &[]), Concern::Changed);
         assert_eq!(concern(Some(&["/f/a.csv"]), &["/f/b.csv"]), Concern::Unsettled);
         assert_eq!(concern(Some(&["/f/a.txt"]), &[]), Concern::Nothing);
+    }
+
+    #[test]
+    fn an_archive_is_refused_before_it_is_read_as_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = |bytes: &[u8]| {
+            let path = folder.path().join("list");
+            std::fs::write(&path, bytes).unwrap();
+            require_file(&path).err().map(|error| error.to_string())
+        };
+        assert_eq!(refusal(b"PK\x03\x04\x14\0\0\0").as_deref(), Some("zip: unpack it"));
+        assert_eq!(refusal(b"PK\x03\x04").as_deref(), Some("zip: unpack it"));
+        for text in ["", "PK", "PK,1\n", "evil.example\n"] {
+            assert_eq!(refusal(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct WatchedName {
     pub skeleton: Box<str>,
 }
 
-/// Shorter names are part of too many others to be compared.
+/// Shorter names are part of too many others to be compared; counted in characters, whatever the script.
 const MIN_SKELETON: usize = 5;
 /// Names that can be watched.
 const MAX_NAMES: usize = 10_000;
@@ -74,7 +74,9 @@ impl WatchedName {
         }
         let imitated = domain.map_or(&*named, |domain| domain.split('.').next().unwrap_or(domain));
         let skeleton = skeleton(imitated);
-        if skeleton.len() < MIN_SKELETON {
+        // Some letters look like two others, and some pairs like one.
+        let letters = imitated.chars().filter(|character| character.is_alphanumeric()).count();
+        if letters.min(skeleton.chars().count()) < MIN_SKELETON {
             return Err("is too short to be watched: it needs 5 letters or digits");
         }
         let written = if is_host { named.as_ref() } else { written };
@@ -135,6 +137,17 @@ mod tests {
         {
             let names = WatchNames::new(&[written]).unwrap();
             assert_eq!(names.iter().next().unwrap().domain.as_deref(), domain, "{written}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_name_is_that_of_its_letters_in_any_script() {
+        for written in ["джем.рф", "рыба.рф", "xn--d1accl.xn--p1ai", "图书", "图书.example", "书店图书"]
+        {
+            assert!(WatchNames::new(&[written]).is_err(), "{written}");
+        }
+        for written in ["книга.рф", "中国图书馆", "bücher.example"] {
+            assert!(WatchNames::new(&[written]).is_ok(), "{written}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::hash::{CertificateId, Id128, Sha1Digest, Sha256Digest};
+use super::host_name::host_name;
 use super::name::{AttributeKind, DistinguishedName};
 use super::serial::Serial;
 use super::time::{EventTime, ValidityTime};
@@ -215,13 +216,20 @@ impl Certificate {
     pub fn covers(&self, name: &str) -> Option<bool> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let address = address_of(name);
+        // Clients ask for names in ASCII, and some certificates have them in their own letters. Whoever asks for an ordinary
+        // name is told without a look at that.
+        let asked = host_name(name);
+        let is_international = asked.split('.').any(|label| label.starts_with("xn--"));
+        let is_same = |one: &str, other: &str| {
+            one.eq_ignore_ascii_case(other) || is_international && !other.is_ascii() && one == host_name(other)
+        };
         let stands_for = |pattern: &str| match (address, pattern.strip_prefix("*.")) {
             (Some(address), _) => address_of(pattern) == Some(address),
             (None, Some(parent)) => {
-                let rest = name.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, rest)| rest);
-                rest.is_some_and(|rest| rest.contains('.') && rest.eq_ignore_ascii_case(parent))
+                let rest = asked.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, rest)| rest);
+                rest.is_some_and(|rest| rest.contains('.') && is_same(rest, parent))
             }
-            (None, None) => pattern.strip_suffix('.').unwrap_or(pattern).eq_ignore_ascii_case(name),
+            (None, None) => is_same(&asked, pattern.strip_suffix('.').unwrap_or(pattern)),
         };
         match &self.san {
             Some(san) if !(san.dns.is_empty() && san.ip.is_empty()) => {
@@ -319,6 +327,26 @@ mod tests {
             ("ignored.example", false),
         ] {
             assert_eq!(shop.covers(name), Some(covered), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_covered_in_its_own_letters_and_in_ascii() {
+        let own = certificate("x.example", Some(&["b\u{fc}cher.com", "*.B\u{fc}cher.com"]));
+        let ascii = certificate("x.example", Some(&["xn--bcher-kva.com", "*.XN--bcher-kva.com"]));
+        for certificate in [own, ascii] {
+            for (name, covered) in [
+                ("xn--bcher-kva.com", true),
+                ("b\u{fc}cher.com", true),
+                ("B\u{dc}CHER.com.", true),
+                ("www.xn--bcher-kva.com", true),
+                ("www.b\u{fc}cher.com", true),
+                ("a.www.xn--bcher-kva.com", false),
+                ("xn--bcher-kva.net", false),
+                ("bucher.com", false),
+            ] {
+                assert_eq!(certificate.covers(name), Some(covered), "{name}");
+            }
         }
     }
 

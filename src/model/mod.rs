@@ -7,6 +7,7 @@ mod address;
 mod certificate;
 mod fault;
 mod hash;
+mod host_name;
 mod name;
 mod record;
 mod serial;
@@ -18,6 +19,7 @@ pub use certificate::{Certificate, CertificateSource, Key, PresentedChain, SelfS
 pub use fault::{Fault, FaultField, Problem};
 pub(crate) use hash::hex_value;
 pub use hash::{CertificateId, Id128, Ja3, RecordId, Sha1Digest, Sha256Digest, StreamKey};
+pub use host_name::host_name;
 pub(crate) use name::unescape_rfc2253;
 pub use name::{Attribute, AttributeKind, DistinguishedName};
 pub use record::{

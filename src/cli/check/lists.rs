@@ -20,10 +20,15 @@ const MAX_NAMED: usize = 10;
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("lists");
     let (reports, errors) = check_feeds(&checked.config, now());
-    let cas = match reports.public_cas {
-        Some(names) => format!("{names} names, from trust.public_cas"),
-        None => format!("{} names, built in", PublicCas::builtin().len()),
+    let builtin = || {
+        let cas = PublicCas::builtin();
+        (cas.len(), cas.newest_day())
     };
+    let (from, (names, day)) = match reports.public_cas {
+        Some(own) => ("from trust.public_cas", own),
+        None => ("built in", builtin()),
+    };
+    let cas = format!("{names} names, of CAs up to {}, {from}", EventTime::date_text(day));
     section.fact("public CAs", cas);
     if checked.config.knowledge.feeds.is_empty() {
         section.fact("feeds", "none; name threat feeds in knowledge.feeds");

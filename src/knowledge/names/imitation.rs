@@ -37,8 +37,10 @@ pub enum Target {
 /// How a name imitates another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum How {
-    /// It carries the whole domain in front of a foreign one.
+    /// It carries the whole domain, or what looks like it, in front of a foreign one.
     LeftLabels,
+    /// It carries the name alone, without its suffix, in front of a foreign one, as customers of a service do as well.
+    NameInFront,
     /// It is the same label under another suffix.
     OtherSuffix,
     /// It looks the same.
@@ -68,6 +70,8 @@ struct Targets {
     /// Numbers by first label, and by skeleton.
     labels: HashMap<Box<str>, u32>,
     skeletons: HashMap<Box<str>, u32>,
+    /// Numbers by the skeleton of the whole domain.
+    domain_skeletons: HashMap<Box<str>, u32>,
     neighbours: Neighbours,
     /// Whether they are so many that some are met by chance.
     are_many: bool,
@@ -81,6 +85,8 @@ pub(super) struct Asked<'a> {
     pub(super) domain: &'a str,
     /// Whether that domain is on a list of popular names: then it serves others, or is the owner's own.
     pub(super) is_popular: bool,
+    /// Whether that domain is a customer's below a suffix of a hoster: those name what they host as they like.
+    pub(super) is_hosted: bool,
 }
 
 /// A watched brand that is only part of a label has to be this long: short ones are part of honest words.
@@ -101,6 +107,11 @@ const MIN_BETWEEN_HYPHENS: usize = 6;
 /// Ends of domains that nobody uses as a label of his own, but whoever wants a domain to be seen in front of his.
 const WELL_KNOWN_ENDS: [&str; 6] = ["com", "org", "net", "edu", "gov", "mil"];
 
+/// Whether a word is so long, in characters: in bytes a short one of another script would be long.
+fn has_length(word: &str, least: usize) -> bool {
+    word.chars().nth(least - 1).is_some()
+}
+
 fn watched_edits(length: usize) -> usize {
     match length {
         0..=4 => 0,
@@ -115,7 +126,7 @@ fn popular_edits(length: usize) -> usize {
 
 impl Imitated {
     pub(super) fn new(watched: &WatchNames, popular: &PopularNames) -> Self {
-        let long = (0..).zip(watched.iter()).filter(|(_, name)| name.skeleton.len() >= MIN_CONTAINED);
+        let long = (0..).zip(watched.iter()).filter(|(_, name)| has_length(&name.skeleton, MIN_CONTAINED));
         let (contained_numbers, long): (Vec<u32>, Vec<&str>) =
             long.map(|(number, name)| (number, &*name.skeleton)).unzip();
         // An automaton that cannot be built for its size finds nothing; all else is still found.
@@ -139,7 +150,7 @@ impl Imitated {
         popular: &PopularNames,
     ) -> Option<Imitation> {
         let label = asked.domain.split('.').next().unwrap_or(asked.domain);
-        let left = asked.name.strip_suffix(asked.domain).unwrap_or_default();
+        let left = asked.name.strip_suffix(asked.domain).filter(|_| !asked.is_hosted).unwrap_or_default();
         let looks = skeleton(label);
         if let Some((number, how)) = self.watched_by(asked, left, label, &looks, watched) {
             let of = watched.get(number)?.written.clone();
@@ -167,7 +178,9 @@ impl Imitated {
         if targets.domains.contains_key(asked.domain) {
             return None;
         }
-        if let Some(number) = targets.in_front(left, label) {
+        // Services that many use have their customers' names in front.
+        let left = if asked.is_popular { "" } else { left };
+        if let Some(number) = targets.in_front(left, label).or_else(|| targets.looks_in_front(left)) {
             return Some((number, How::LeftLabels));
         }
         if let Some(&number) = targets.labels.get(label) {
@@ -183,8 +196,15 @@ impl Imitated {
         if let Some(number) = targets.hyphenated_in(label) {
             return Some((number, How::Contained));
         }
-        let found = self.contained.as_ref()?.find_iter(looks).map(|found| found.pattern().as_usize()).min()?;
-        Some((*self.contained_numbers.get(found)?, How::Contained))
+        let found =
+            self.contained.as_ref().and_then(|words| words.find_iter(looks).map(|it| it.pattern().as_usize()).min());
+        if let Some(number) = found.and_then(|found| self.contained_numbers.get(found)) {
+            return Some((*number, How::Contained));
+        }
+        let labels = left.split('.').take(MAX_LEFT).map(skeleton);
+        let named = labels.filter(|label| has_length(label, MIN_CONTAINED));
+        let number = named.filter_map(|label| targets.skeletons.get(&*label).copied()).min()?;
+        Some((number, How::NameInFront))
     }
 
     fn popular_by(&self, left: &str, label: &str, looks: &str, popular: &PopularNames) -> Option<(u32, How)> {
@@ -196,7 +216,7 @@ impl Imitated {
         if targets.labels.contains_key(label) {
             return None;
         }
-        if let Some(&number) = targets.skeletons.get(looks).filter(|_| looks.len() >= MIN_POPULAR_CONFUSABLE) {
+        if let Some(&number) = targets.skeletons.get(looks).filter(|_| has_length(looks, MIN_POPULAR_CONFUSABLE)) {
             return Some((number, How::Confusable));
         }
         let word = |number| popular.get(number).map(|name| &*name.skeleton);
@@ -206,7 +226,7 @@ impl Imitated {
         if !label.contains('-') {
             return None;
         }
-        let tokens = label.split('-').filter(|token| token.len() >= MIN_CONTAINED);
+        let tokens = label.split('-').filter(|token| has_length(token, MIN_CONTAINED));
         let found = tokens.filter_map(|token| targets.skeletons.get(&*skeleton(token)).copied());
         let is_high = |number: &u32| popular.get(*number).is_some_and(|name| name.rank <= MAX_RANK_CONTAINED);
         found.filter(is_high).min().map(|number| (number, How::Contained))
@@ -227,6 +247,8 @@ impl Targets {
             targets.skeletons.entry(skeleton.into()).or_insert(number);
             let Some(domain) = domain else { continue };
             targets.domains.entry(domain.into()).or_insert(number);
+            let whole: String = domain.split('.').map(self::skeleton).collect();
+            targets.domain_skeletons.entry(whole.into()).or_insert(number);
             targets.hyphenated.entry(domain.replace('.', "-").into()).or_insert(number);
             let label = domain.split('.').next().unwrap_or(domain);
             targets.labels.entry(label.into()).or_insert(number);
@@ -253,6 +275,20 @@ impl Targets {
         left.iter().find_map(|label| self.hyphenated_in(label))
     }
 
+    /// The domain that labels in front of another look like, with or without dots and hyphens.
+    fn looks_in_front(&self, left: &str) -> Option<u32> {
+        if self.domains.is_empty() || left.is_empty() {
+            return None;
+        }
+        let labels: Vec<String> = left.trim_end_matches('.').split('.').take(MAX_LEFT).map(skeleton).collect();
+        let mut parts = (0..labels.len()).flat_map(|from| {
+            let ends = from + 1..=labels.len().min(from + MAX_DOMAIN_LABELS);
+            let labels = &labels;
+            ends.filter_map(move |to| labels.get(from..to))
+        });
+        parts.find_map(|part| self.domain_skeletons.get(&*part.concat()).copied())
+    }
+
     /// The domain that labels spell, whole or from a hyphen in the first to one in the last.
     fn between_hyphens(&self, labels: &[&str]) -> Option<u32> {
         let [first, middle @ .., last] = labels else { return None };
@@ -266,7 +302,7 @@ impl Targets {
         for first in tails(first) {
             for last in heads(last) {
                 let domain = spelt(first, last);
-                if domain.len() >= MIN_BETWEEN_HYPHENS
+                if has_length(&domain, MIN_BETWEEN_HYPHENS)
                     && self.may_end_at_hyphen(last)
                     && let Some(number) = self.domains.get(&*domain)
                 {
@@ -426,6 +462,49 @@ mod tests {
                     assert_eq!(names.of(name).imitates.map(|imitation| imitation.how), Some(how), "{written} {name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn labels_in_front_are_compared_by_looks_and_by_the_name_alone() {
+        for (name, expected) in [
+            ("rivert0n-library.example.evil.tk", How::LeftLabels),
+            ("login.r1verton-l1brary-example.evil.tk", How::LeftLabels),
+            ("rivertonlibraryexample.evil.tk", How::LeftLabels),
+            ("riverton-library.evil.tk", How::NameInFront),
+            ("login.rivertonlibrary.evil.tk", How::NameInFront),
+            ("www.0akwoodtrust.evil.tk", How::NameInFront),
+        ] {
+            assert_eq!(how(name), Some((expected, Target::Watched)), "{name}");
+        }
+        for name in [
+            // Below suffixes of hosters, and in front of popular domains.
+            "x.riverton-library.example.s3.amazonaws.com",
+            "riverton-library.example.evil.github.io",
+            "riverton-library.evil.github.io",
+            "riverton-library.paperclips.example",
+            "riverton-library-example.mail.paperclips.example",
+            "rivert0n-library.example.paperclips.example",
+            "riverton.evil.tk",
+            "library.evil.tk",
+        ] {
+            assert_eq!(how(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn words_of_other_scripts_are_as_long_as_they_have_letters() {
+        let watched = WatchNames::new(&["книга.рф", "библиотека.рф"]).unwrap();
+        let names = Names::new(watched.into(), PopularNames::read("7,почта.рф\n8,газета.рф\n").into());
+        for (name, how) in [
+            // Five letters are too few to be found within others, and eight are needed for an edit of a popular one.
+            ("книгарня.рф", None),
+            ("моя-почта-тут.рф", None),
+            ("газеты.рф", None),
+            ("книги.рф", Some(How::Misspelt)),
+            ("моябиблиотека.рф", Some(How::Contained)),
+        ] {
+            assert_eq!(names.of(name).imitates.map(|imitation| imitation.how), how, "{name}");
         }
     }
 

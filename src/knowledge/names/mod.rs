@@ -83,7 +83,8 @@ impl Names {
         let rank = self.popular.rank(shown);
         // Decoding keeps the number of labels.
         let shown_domain = last_labels(shown, domain.split('.').count());
-        let asked = imitation::Asked { name: shown, domain: shown_domain, is_popular: rank.is_some() };
+        let is_hosted = registrable_domain(&name).is_some_and(|registered| registered.len() < domain.len());
+        let asked = imitation::Asked { name: shown, domain: shown_domain, is_popular: rank.is_some(), is_hosted };
         let imitates = self.imitated.imitation(&asked, &self.watched, &self.popular);
         let is_random = rank.is_none() && domain.split('.').next().is_some_and(looks_random);
         let is_watched = self.imitated.is_watched(shown_domain);

@@ -1,13 +1,16 @@
 //! Names of public CAs on certificates that those CAs did not make.
 //!
 //! The table tells a forged name only where it is complete: of certificates that were issued before it was made. A CA
-//! that was disclosed later may have another key under an old name, and another name that differs in a number.
+//! that was disclosed later may have another key under an old name, and another name that differs in a number or a
+//! letter. None takes a name that only looks like that of another CA.
 
 use std::collections::HashMap;
 
+use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
+
 use super::{PublicCa, PublicCas};
 use crate::knowledge::names::skeleton;
-use crate::model::{AttributeKind, Certificate, DistinguishedName};
+use crate::model::{AttributeKind, Certificate, DistinguishedName, PresentedChain};
 
 /// Why an issuer is not the public CA whose name it bears or imitates.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +47,8 @@ const SECONDS_PER_DAY: i64 = 86_400;
 const SLACK_DAYS: i32 = 1;
 /// A word has to be this long to be recognised in another that is one edit away: shorter ones tell siblings apart.
 const MIN_WORD: usize = 6;
+/// Certificates of a chain among which the issuer is looked for.
+const MAX_SHOWN: usize = 16;
 /// Names of one form that are compared.
 const MAX_COMPARED: usize = 32;
 
@@ -60,11 +65,49 @@ impl PublicCas {
         let Ok(day) = i32::try_from(day) else { return Ok(None) };
         let forgery = match self.find(issuer) {
             Some(ca) => forged(&ca, day, certificate.authority_key_id.as_deref()),
-            None => self.near_names().near(issuer).map(Forgery::NearName),
+            None => self.near_names().near(issuer, Near::ByAnEdit).map(Forgery::NearName),
         };
         match forgery {
+            Some(Forgery::NearName(_)) if day > self.newest_day() => {
+                let looks_like = self.near_names().near(issuer, Near::ByLooks).ok_or(TableTooOld)?;
+                Ok(Some(Forgery::NearName(looks_like)))
+            }
             Some(_) if day > self.newest_day() => Err(TableTooOld),
             known => Ok(known),
+        }
+    }
+
+    /// Whether an issuer that was shown together with a certificate bears a public CA's name and has a key that is none of
+    /// that CA's. For certificates that do not say themselves by which key they were made. Where the table does not hold the
+    /// key of every certificate of that name, nobody is accused.
+    ///
+    /// # Errors
+    /// It has, and the table is older than the certificate.
+    pub fn shows_foreign_key(&self, certificate: &Certificate, shown: &PresentedChain) -> Result<bool, TableTooOld> {
+        let names_key = certificate.authority_key_id.is_some() || certificate.is_self_issued();
+        let issuer = certificate.issuer.as_ref().filter(|_| !names_key);
+        let (Some(issuer), Some(not_before), Some(der)) = (issuer, certificate.not_before, &certificate.der) else {
+            return Ok(false);
+        };
+        let (Some(ca), Ok((_, leaf))) = (self.find(issuer), X509Certificate::from_der(der)) else { return Ok(false) };
+        let mut is_foreign = false;
+        for other in shown.certificates.iter().take(MAX_SHOWN).filter(|other| ***other != **der) {
+            let Ok((_, other)) = X509Certificate::from_der(other) else { continue };
+            if other.subject().as_raw() != leaf.issuer().as_raw() {
+                continue;
+            }
+            let key_id = other.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+                _ => None,
+            });
+            match key_id.and_then(|key_id| ca.has_key_id(key_id)) {
+                Some(false) => is_foreign = true,
+                _ => return Ok(false),
+            }
+        }
+        match is_foreign && not_before.0.div_euclid(SECONDS_PER_DAY) > i64::from(self.newest_day()) {
+            true => Err(TableTooOld),
+            false => Ok(is_foreign),
         }
     }
 }
@@ -96,9 +139,9 @@ impl NearNames {
         near
     }
 
-    /// The public CA that a name nearly is: common name or organisation differ in one long word by one edit or by looks,
-    /// and the other is the same or differs likewise.
-    fn near(&self, issuer: &DistinguishedName) -> Option<Box<str>> {
+    /// The public CA that a name nearly is: common name or organisation differ in one long word, at the most by as much as
+    /// is said, and the other is the same or differs likewise.
+    fn near(&self, issuer: &DistinguishedName, most: Near) -> Option<Box<str>> {
         let folded = |kind| issuer.first(kind).map(fold);
         let common = folded(&AttributeKind::CommonName)?;
         let organization = folded(&AttributeKind::Organization)?;
@@ -107,10 +150,8 @@ impl NearNames {
             self.names.get(**number as usize).is_some_and(|(known_common, known_organization)| {
                 let of_common = likeness(&common, known_common);
                 let of_organization = likeness(&organization, known_organization);
-                matches!(
-                    (of_common, of_organization),
-                    (Likeness::Near, Likeness::Same | Likeness::Near) | (Likeness::Same, Likeness::Near)
-                )
+                let furthest = of_common.max(of_organization);
+                (Likeness::Near(Near::ByLooks)..=Likeness::Near(most)).contains(&furthest)
             })
         };
         let number = candidates.filter(is_near).min()?;
@@ -119,11 +160,20 @@ impl NearNames {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// From alike to unlike.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Likeness {
     Same,
-    Near,
+    Near(Near),
     Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Near {
+    /// One word looks the same.
+    ByLooks,
+    /// One word is one edit away, or blanks and punctuation differ.
+    ByAnEdit,
 }
 
 /// How two texts in lower case are alike, word by word.
@@ -132,29 +182,32 @@ fn likeness(one: &str, other: &str) -> Likeness {
         return Likeness::Same;
     }
     let (mut left, mut right) = (words(one), words(other));
-    let mut differing = 0;
+    let mut differing = None;
     loop {
         match (left.next(), right.next()) {
             // What differs in blanks and punctuation alone reads the same.
-            (None, None) => return if differing <= 1 { Likeness::Near } else { Likeness::Other },
+            (None, None) => return Likeness::Near(differing.unwrap_or(Near::ByAnEdit)),
             (Some(a), Some(b)) if a == b => {}
-            (Some(a), Some(b)) if is_near_word(a, b) => differing += 1,
+            (Some(a), Some(b)) => match near_word(a, b).filter(|_| differing.is_none()) {
+                Some(near) => differing = Some(near),
+                None => return Likeness::Other,
+            },
             _ => return Likeness::Other,
         }
     }
 }
 
-fn is_near_word(one: &str, other: &str) -> bool {
+fn near_word(one: &str, other: &str) -> Option<Near> {
     // Numbers tell siblings apart; what looks like a letter is none.
     if one.chars().count().min(other.chars().count()) < MIN_WORD || digits(one) == one || digits(other) == other {
-        return false;
+        return None;
     }
     if skeleton(one) == skeleton(other) {
-        return true;
+        return Some(Near::ByLooks);
     }
     let limit = rapidfuzz::distance::osa::Args::default().score_cutoff(1);
     let is_one_edit = rapidfuzz::distance::osa::distance_with_args(one.chars(), other.chars(), &limit).is_some();
-    is_one_edit && digits(one) == digits(other)
+    (is_one_edit && digits(one) == digits(other)).then_some(Near::ByAnEdit)
 }
 
 fn digits(word: &str) -> String {
@@ -236,6 +289,16 @@ mod tests {
         let nearly = "CN=DigiCert SHA2 Secuer Server CA,O=DigiCert Inc,C=US";
         assert!(matches!(cas.forgery(&issued(nearly, &day(0))), Ok(Some(Forgery::NearName(_)))));
         assert_eq!(cas.forgery(&issued(nearly, &day(1))), Err(TableTooOld));
+        // What looks like another CA's name is nobody's, whatever was disclosed since.
+        for looks_like in [
+            "CN=DigiCert SHA2 Secure Server CA,O=D1giCert Inc,C=US",
+            "CN=DigiCert SHA2 S\u{435}cure Server CA,O=DigiCert Inc,C=US",
+        ] {
+            for days in [0, 1, 5000] {
+                let found = cas.forgery(&issued(looks_like, &day(days)));
+                assert!(matches!(found, Ok(Some(Forgery::NearName(_)))), "{looks_like} {days} {found:?}");
+            }
+        }
         // A key that it does not know may be that of a new certificate; one that it knows is as good as ever.
         let root = "CN=ISRG Root X1,O=Internet Security Research Group,C=US";
         let mut certificate = issued(root, &day(1));
@@ -254,6 +317,43 @@ mod tests {
         let r3 = [0x14, 0x2e, 0xb3, 0x17, 0xb7, 0x58, 0x56, 0xcb, 0xae, 0x50, 0x09, 0x40, 0xe6, 0x1f, 0xaf, 0x9d];
         certificate.authority_key_id = Some(r3.into());
         assert_eq!(cas.forgery(&certificate), Ok(None));
+    }
+
+    #[test]
+    fn an_issuer_that_is_shown_with_another_key_is_forged() {
+        use crate::decode::certificate_from_der;
+        use crate::model::Id128;
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair, date_time_ymd};
+        let r3 = [0x14, 0x2e, 0xb3, 0x17, 0xb7, 0x58, 0x56, 0xcb, 0xae, 0x50, 0x09, 0x40, 0xe6, 0x1f, 0xaf, 0x9d];
+        let cas = PublicCas::builtin();
+        let found = |common: &str, key: KeyIdMethod, [year, names_key, is_shown]: [i32; 3]| {
+            let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_identifier_method = key;
+            for (kind, value) in
+                [(DnType::CountryName, "US"), (DnType::OrganizationName, "Let's Encrypt"), (DnType::CommonName, common)]
+            {
+                params.distinguished_name.push(kind, value);
+            }
+            let ca_key = KeyPair::generate().unwrap();
+            let ca = params.self_signed(&ca_key).unwrap().der().to_vec();
+            let issuer = Issuer::new(params, ca_key);
+            let mut params = CertificateParams::new(vec!["host.example".to_owned()]).unwrap();
+            params.not_before = date_time_ymd(year, 1, 1);
+            params.use_authority_key_identifier_extension = names_key == 1;
+            let leaf = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().to_vec();
+            let certificate = certificate_from_der(&leaf, None, None).unwrap();
+            let mut certificates = vec![Box::from(&*leaf)];
+            certificates.extend((is_shown == 1).then(|| Box::from(&*ca)));
+            cas.shows_foreign_key(&certificate, &PresentedChain { id: Id128([0; 16]), certificates })
+        };
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2022, 0, 1]), Ok(true));
+        // The true key, none that is shown, one that the certificate names itself, and a CA that nobody knows.
+        assert_eq!(found("R3", KeyIdMethod::PreSpecified(r3.to_vec()), [2022, 0, 1]), Ok(false));
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2022, 0, 0]), Ok(false));
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2022, 1, 1]), Ok(false));
+        assert_eq!(found("Kestrel", KeyIdMethod::Sha256, [2022, 0, 1]), Ok(false));
+        assert_eq!(found("R3", KeyIdMethod::Sha256, [2100, 0, 1]), Err(TableTooOld));
     }
 
     #[test]

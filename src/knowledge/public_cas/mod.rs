@@ -95,7 +95,7 @@ impl PublicCas {
     }
 
     /// The last day on which the validity of a CA's certificate began: the table knows nothing of later days.
-    fn newest_day(&self) -> i32 {
+    pub fn newest_day(&self) -> i32 {
         *self.newest_day.get_or_init(|| {
             let days = self.all().flat_map(|ca| ca.windows().map(|window| window.not_before_day));
             days.max().unwrap_or(i32::MIN)

@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | `rdap` | answers of RDAP servers, as a document or one on each line | to the time |
 //! | `table` | `domain,date[,source]`, and CSV whose header names these columns | as the date is written |
-//! | `names` | names alone, as lists of newly registered domains are | to a day or to a window, known of the whole list |
+//! | `names` | names alone, as lists of newly registered domains are | to a window, known of the whole list |
 //!
 //! A list may be text, gzip or zstd, or base64 within; comments, blank lines, a byte order mark and CR LF are understood.
 //!
@@ -69,7 +69,7 @@ pub struct Registration<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// Within the days from `registered` to `as_of`.
+    /// Within the days from `registered` to `as_of`, which may be one: so it is said of a list as a whole.
     Window,
     /// To the day.
     Day,

@@ -2,6 +2,7 @@
 //! `||evil.example^` of ad blockers, `local-zone: "evil.example" always_nxdomain` of unbound, `0.0.0.0 evil.example` of
 //! hosts files. When they were registered is known of the list as a whole.
 
+use super::Precision;
 use super::list::Head;
 use super::read::{Found, ListFormat, Reading, Row};
 use super::report::ListDays;
@@ -35,7 +36,8 @@ impl Reading for Names {
                 take(Row {
                     name: name.into(),
                     day: self.0.first,
-                    precision: self.0.precision(),
+                    // A list of a single day is one of what was noticed then, too: no row of it outweighs a date.
+                    precision: Precision::Window,
                     as_of: Some(self.0.last),
                     source: None,
                 });

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::Precision;
 use crate::model::Id128;
 
 /// What became of one list.
@@ -81,12 +80,5 @@ impl ListReport {
         if self.first_bad_rows.len() < Self::MAX_KEPT {
             self.first_bad_rows.push(BadRow { line, problem });
         }
-    }
-}
-
-impl ListDays {
-    /// How exactly a row is known that has no day of its own.
-    pub(super) fn precision(self) -> Precision {
-        if self.first == self.last { Precision::Day } else { Precision::Window }
     }
 }

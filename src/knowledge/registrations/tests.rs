@@ -93,8 +93,8 @@ const SAMPLES: [Sample; 12] = [
         shape: "names",
         text: "evil.example\nEVIL2.Example.\n-\n",
         holds: &[
-            ("evil.example", "2026-11-20", Precision::Day, Some("2026-11-20")),
-            ("evil2.example", "2026-11-20", Precision::Day, Some("2026-11-20")),
+            ("evil.example", "2026-11-20", Precision::Window, Some("2026-11-20")),
+            ("evil2.example", "2026-11-20", Precision::Window, Some("2026-11-20")),
         ],
         bad: &[5],
     },
@@ -247,6 +247,12 @@ fn the_most_exact_source_counts_as_far_as_it_knows() {
     let said = |source: &str, day: &str| (source.to_owned(), day.to_owned());
     assert_eq!(source(&[nrd, csv, ("rdap.json", rdap)]), said("rdap.json", "2010-03-04"));
     assert_eq!(source(&[nrd, csv]), said("created.csv", "2010-03-05"));
+    // A list of one day says no more of a name than that it was noticed; a later date of its own does.
+    let one_day = ("nrd-2026-11-20.txt", &b"moved.com\nother.com\n"[..]);
+    assert_eq!(source(&[one_day, csv]), said("created.csv", "2010-03-05"));
+    assert_eq!(source(&[one_day, nrd]), said("nrd-2026-11-20.txt", "2026-11-20"));
+    let anew = ("anew.csv", &b"moved.com,2026-11-21\n"[..]);
+    assert_eq!(source(&[one_day, csv, anew]), said("anew.csv", "2026-11-21"));
     assert_eq!(source(&[nrd, ("rdap.json", stale.as_bytes())]), said("nrd-14d-2026-11-20.txt", "2026-11-07"));
 }
 

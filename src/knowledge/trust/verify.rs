@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
-use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
+use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate, X509Error};
+use x509_parser::public_key::PublicKey;
 
 use super::{Chain, ChainJudge, ChainReason, ChainStatus, TrustStore};
 use crate::model::{Certificate, PresentedChain, SelfSigned};
@@ -48,34 +49,41 @@ impl TrustStore {
         seconds: i64,
     ) -> Chain {
         let presented = presented.map(|chain| &*chain.certificates).unwrap_or_default();
-        let candidates = self.candidates(der, presented, seconds);
-        let leaf = CertificateDer::from(der);
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()));
-        let outcome = EndEntityCert::try_from(&leaf).and_then(|leaf| {
-            leaf.verify_for_usage(
-                webpki::ALL_VERIFICATION_ALGS,
-                &self.anchors,
-                &candidates,
-                time,
-                KeyUsage::server_auth(),
-                None,
-                None,
-            )
-            .map(|_| ())
-        });
-        let (status, reason) = match outcome {
+        let shown = shown(der, presented);
+        let (status, reason) = match self.path(der, &shown, seconds) {
             Ok(()) => (ChainStatus::Trusted, None),
-            Err(error) => judged(&error, der, certificate, &candidates),
+            Err(error) => {
+                // CAs that the server did not show can only help it: a cross-certificate of the same name that is
+                // constrained, or for another use, says nothing of a chain that was never meant to lead there. But a
+                // signature that is not by the very key that the certificate names is broken whoever shows the key.
+                let known = self.with_known(der, &shown, seconds);
+                let helped =
+                    if known.len() > shown.len() { self.path(der, &known, seconds) } else { Err(error.clone()) };
+                let is_bad = |error: &Error| matches!(error, Error::InvalidSignatureForPublicKey);
+                match helped {
+                    Ok(()) => (ChainStatus::Trusted, None),
+                    Err(helped) if (is_bad(&error) || is_bad(&helped)) && is_not_by_named_key(der, &known) => {
+                        (ChainStatus::Untrusted, Some(ChainReason::BadSignature))
+                    }
+                    Err(_) => judged(&error, certificate),
+                }
+            }
         };
         Chain { status, reason, by: ChainJudge::Der }
     }
 
-    /// What may stand between a leaf and a root: what the server showed, and known CAs of the names that are asked for.
-    fn candidates<'a>(&'a self, leaf: &[u8], presented: &'a [Box<[u8]>], seconds: i64) -> Vec<CertificateDer<'a>> {
-        let mut candidates: Vec<CertificateDer<'a>> = Vec::new();
-        for der in presented.iter().take(MAX_CANDIDATES).filter(|der| ***der != *leaf) {
-            candidates.push(CertificateDer::from(&**der));
-        }
+    /// Whether certificates lead from a leaf to a root.
+    fn path(&self, leaf: &[u8], candidates: &[CertificateDer<'_>], seconds: i64) -> Result<(), Error> {
+        let leaf = CertificateDer::from(leaf);
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()));
+        let (algorithms, usage) = (webpki::ALL_VERIFICATION_ALGS, KeyUsage::server_auth());
+        let leaf = EndEntityCert::try_from(&leaf)?;
+        leaf.verify_for_usage(algorithms, &self.anchors, candidates, time, usage, None, None).map(|_| ())
+    }
+
+    /// What the server showed, and known CAs of the names that are asked for.
+    fn with_known<'a>(&'a self, leaf: &[u8], shown: &[CertificateDer<'a>], seconds: i64) -> Vec<CertificateDer<'a>> {
+        let mut candidates = shown.to_vec();
         let mut wanted: Vec<Box<[u8]>> = issuer_of(leaf).into_iter().collect();
         wanted.extend(candidates.iter().filter_map(|candidate| issuer_of(candidate)));
         for _ in 0..MAX_HEIGHT {
@@ -100,17 +108,10 @@ impl TrustStore {
 }
 
 /// What an error amounts to: what certsift or the library cannot check accuses nobody.
-fn judged(
-    error: &Error,
-    der: &[u8],
-    certificate: &Certificate,
-    candidates: &[CertificateDer<'_>],
-) -> (ChainStatus, Option<ChainReason>) {
+fn judged(error: &Error, certificate: &Certificate) -> (ChainStatus, Option<ChainReason>) {
     let (status, reason) = match error {
-        Error::UnknownIssuer => return unknown_issuer(certificate),
-        // Another CA of the same name may be the one that signed, unless the certificate names the very key.
-        Error::InvalidSignatureForPublicKey if !names_key_of(der, candidates) => return unknown_issuer(certificate),
-        Error::InvalidSignatureForPublicKey => (ChainStatus::Untrusted, ChainReason::BadSignature),
+        // Another CA of the same name may be the one that signed.
+        Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => return unknown_issuer(certificate),
         Error::CertExpired { .. } => (ChainStatus::Expired, ChainReason::IssuerValidity),
         Error::CertNotValidYet { .. } => (ChainStatus::NotYetValid, ChainReason::IssuerValidity),
         Error::NameConstraintViolation | Error::PathLenConstraintViolated | Error::EndEntityUsedAsCa => {
@@ -142,22 +143,45 @@ fn unknown_issuer(certificate: &Certificate) -> (ChainStatus, Option<ChainReason
     }
 }
 
-/// Whether a certificate names its issuer's key, and a candidate has that key.
-fn names_key_of(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
+/// Whether a certificate names its issuer's key, candidates have that key, and its signature is by none of theirs.
+fn is_not_by_named_key(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
     let Ok((_, leaf)) = X509Certificate::from_der(der) else { return false };
     let wanted = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
         _ => None,
     });
     let Some(wanted) = wanted else { return false };
-    candidates.iter().any(|candidate| {
-        let Ok((_, candidate)) = X509Certificate::from_der(candidate) else { return false };
-        candidate.subject().as_raw() == leaf.issuer().as_raw()
+    let mut is_known = false;
+    for candidate in candidates {
+        let Ok((_, candidate)) = X509Certificate::from_der(candidate) else { continue };
+        let has_key = candidate.subject().as_raw() == leaf.issuer().as_raw()
             && candidate.extensions().iter().any(|extension| match extension.parsed_extension() {
                 ParsedExtension::SubjectKeyIdentifier(id) => id.0 == wanted,
                 _ => false,
-            })
-    })
+            });
+        if has_key {
+            match leaf.verify_signature(Some(candidate.public_key())) {
+                Err(X509Error::SignatureVerificationError) if is_checkable(&candidate) => is_known = true,
+                _ => return false,
+            }
+        }
+    }
+    is_known
+}
+
+/// Whether the key of a CA is one that signatures can be checked with: of small ones they only seem wrong.
+fn is_checkable(ca: &X509Certificate<'_>) -> bool {
+    match ca.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => (2048..=8192).contains(&key.key_size()),
+        Ok(PublicKey::EC(_)) => true,
+        _ => false,
+    }
+}
+
+/// What the server showed beside the leaf.
+fn shown<'a>(leaf: &[u8], presented: &'a [Box<[u8]>]) -> Vec<CertificateDer<'a>> {
+    let others = presented.iter().take(MAX_CANDIDATES).filter(|der| ***der != *leaf);
+    others.map(|der| CertificateDer::from(&**der)).collect()
 }
 
 /// The issuer of a certificate, as encoded.
@@ -169,7 +193,8 @@ fn issuer_of(der: &[u8]) -> Option<Box<[u8]>> {
 #[cfg(test)]
 mod tests {
     use rcgen::{
-        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
+        NameConstraints, SanType, date_time_ymd,
     };
 
     use super::*;
@@ -264,6 +289,42 @@ mod tests {
         let certificate = certificate_from_der(&leaf, None, None).unwrap();
         let chain = store(&[&root], &[]).chain(&certificate, None, DURING, true).unwrap();
         assert_eq!((chain.status, chain.reason), (ChainStatus::Unverifiable, Some(ChainReason::MissingIssuer)));
+    }
+
+    #[test]
+    fn a_known_ca_that_does_not_fit_accuses_nobody() {
+        let root = ca("Root", [2020, 2040], None);
+        let other_root = ca("Other Root", [2020, 2040], None);
+        let middle = ca("Middle", [2020, 2030], Some(&root));
+        // The same CA, cross-certified for other names only, and for clients only.
+        let crossed = |constrain: &dyn Fn(&mut CertificateParams)| {
+            let mut params = params("Middle", [2020, 2030]);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            constrain(&mut params);
+            let der = params.signed_by(middle.issuer.key(), &other_root.issuer).unwrap().der().to_vec();
+            Ca { issuer: Issuer::new(params, KeyPair::generate().unwrap()), der }
+        };
+        let of_names = crossed(&|params| {
+            let permitted_subtrees = vec![GeneralSubtree::DnsName("other.example".to_owned())];
+            params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        });
+        let of_clients = crossed(&|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
+        let mut params = params("host.example", [2026, 2027]);
+        params.subject_alt_names = vec![SanType::DnsName("host.example".try_into().unwrap())];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let leaf = params.signed_by(&KeyPair::generate().unwrap(), &middle.issuer).unwrap().der().to_vec();
+        let unknown = (ChainStatus::Untrusted, Some(ChainReason::UnknownIssuer));
+        for crossed in [&of_names, &of_clients] {
+            let without_root = store(&[&other_root], &[crossed]);
+            assert_eq!(status(&without_root, &leaf, &[], DURING), unknown);
+            // What the server itself shows is its own affair.
+            assert_ne!(status(&without_root, &leaf, &[&crossed.der], DURING), unknown);
+            let both = store(&[&root, &other_root], &[crossed, &middle]);
+            assert_eq!(status(&both, &leaf, &[], DURING), (ChainStatus::Trusted, None));
+            let certificate = certificate_from_der(&leaf, None, None).unwrap();
+            let chain = without_root.chain(&certificate, None, DURING, true).unwrap();
+            assert_eq!((chain.status, chain.reason), (ChainStatus::Unverifiable, Some(ChainReason::MissingIssuer)));
+        }
     }
 
     #[test]

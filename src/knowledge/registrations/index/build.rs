@@ -36,6 +36,9 @@ pub enum BuildError {
         /// Why.
         why: String,
     },
+    /// Something else than an index stands where it is to be.
+    #[error("{}: exists and is no index: name the index first and the lists after it", .0.display())]
+    NoIndex(PathBuf),
     /// No list holds a registration.
     #[error("the lists hold no registration")]
     Nothing,
@@ -62,6 +65,10 @@ const PER_SLOT: u64 = 6;
 /// # Errors
 /// A list cannot be read to its end, or the index cannot be written; nothing is replaced then.
 pub fn build(out: &Path, lists: &[RegistrationList]) -> Result<Built, BuildError> {
+    // Most likely one of the lists, or another file whose name was given first by mistake.
+    if out.symlink_metadata().is_ok() && !is_index(out) {
+        return Err(BuildError::NoIndex(out.to_owned()));
+    }
     let written = |source| BuildError::Write { path: out.to_owned(), source };
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let unfinished = Unfinished::beside(out);

@@ -78,6 +78,23 @@ fn a_list_that_cannot_be_used_leaves_the_index_as_it_was() {
 }
 
 #[test]
+fn nothing_but_an_index_is_replaced_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let lists = lists(folder.path(), &[("a.csv", "a.com,2020-01-01\n"), ("b.csv", "b.com,2020-01-01\n")]);
+    let (list, other) = (lists[0].path.clone(), folder.path().join("other"));
+    std::fs::write(&other, "").unwrap();
+    for out in [&list, &other, &folder.path().to_owned()] {
+        for lists in [&lists[..1], &lists[1..]] {
+            assert!(matches!(build(out, lists), Err(BuildError::NoIndex(_))), "{}", out.display());
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&list).unwrap(), "a.com,2020-01-01\n");
+    let index = folder.path().join("index");
+    build(&index, &lists[..1]).unwrap();
+    assert_eq!(build(&index, &lists).unwrap().entries, 2);
+}
+
+#[test]
 fn a_damaged_index_is_refused_or_finds_something_else_and_nothing_worse() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
