@@ -10,7 +10,7 @@ use super::rows::{
 use super::suricata_rules::RuleHit;
 use super::{FeedMatch, Feeds, MatchKind, Standing};
 use crate::knowledge::suffix::controlling_domain;
-use crate::model::{Address, AttributeKind, Certificate, Ja3};
+use crate::model::{Address, AttributeKind, Certificate, Ja3, host_name};
 
 /// What of a session is looked up.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +154,7 @@ impl Feeds {
         let mut seen: Vec<u64> = Vec::new();
         for (name, field) in san.chain(common).take(MAX_NAMES) {
             let (name, is_wildcard) = name.strip_prefix("*.").map_or((name, false), |name| (name, true));
-            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+            let name = host_name(name).into_owned();
             // The certificate of a hosting provider is not that of what a listed suffix means.
             if is_wildcard && controlling_domain(&name).is_none() {
                 continue;
