@@ -33,11 +33,11 @@ impl Budget {
         let percent = |part: u64| total / 100 * part;
         Self {
             total,
-            issuers: percent(9),
-            certificates: percent(65),
-            keys: percent(6),
-            names: percent(10),
-            servers: percent(5),
+            issuers: percent(11),
+            certificates: percent(67),
+            keys: percent(5),
+            names: percent(8),
+            servers: percent(4),
             clients: percent(3),
             fingerprints: percent(2),
         }
