@@ -246,7 +246,7 @@ impl Run {
         let without: Vec<_> = records.iter().filter(|record| shows_a_chain(record) && !is_presented(record)).collect();
         assert!(without.iter().all(|record| record["uid"] == "CYPNI51t4H35LGVOlh"), "{without:?}");
         // Mostly it is three in four; a machine that is busy elsewhere lets commits catch up.
-        assert!(in_the_middle >= kills / 8, "nearly all kills came when certsift had nothing to do");
+        assert!(in_the_middle >= kills / 25, "nearly all kills came when certsift had nothing to do");
         assert!(!self.world.path("out.ndjson.dead.ndjson").exists(), "dead letters");
     }
 }
