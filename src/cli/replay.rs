@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::summary;
 use super::{Common, ExitCode, printable, start_logging};
 use crate::config::Config;
-use crate::encode::Detail;
+use crate::encode::{Detail, Format};
 use crate::model::TimeZone;
 use crate::pipeline::{PipelineError, Replay};
 use crate::sink::{OpenMode, Output, Patience, default_dead_letter_path, is_same_file};
@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// `.dead.ndjson`; `certsift.dead.ndjson` in the state or working directory for standard output]
     #[arg(long, value_name = "FILE")]
     dead_letter: Option<PathBuf>,
+    /// In which schema records leave
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// How much to say of records on which nothing was found
     #[arg(long, value_enum)]
     detail: Option<Detail>,
@@ -59,6 +62,9 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(path) => Config::load(path)?,
         None => Config::default(),
     };
+    if let Some(format) = arguments.format {
+        config.output.format = format;
+    }
     if let Some(detail) = arguments.detail {
         config.output.detail = detail;
     }

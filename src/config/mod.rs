@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::correlate::JoinSettings;
-use crate::encode::{Detail, EncodeSettings, OtherEvents};
+use crate::encode::{Detail, EncodeSettings, Format, OtherEvents};
 use crate::enrich::EnrichSettings;
 use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
@@ -66,6 +66,8 @@ pub struct OutputConfig {
     pub path: Option<PathBuf>,
     /// The file for lines that cannot leave as records; `None` is beside the output.
     pub dead_letter: Option<PathBuf>,
+    /// In which schema records leave.
+    pub format: Format,
     /// How much an object says.
     pub detail: Detail,
     /// What becomes of events that are not enriched.
@@ -178,6 +180,7 @@ impl Config {
     /// The settings of encoding and of the checks.
     pub fn encode_settings(&self) -> EncodeSettings {
         EncodeSettings {
+            format: self.output.format,
             detail: self.output.detail,
             other_events: self.output.other_events,
             enrich: EnrichSettings { new_days: NEW_DAYS, recent_domain_days: RECENT_DOMAIN_DAYS },
@@ -256,6 +259,7 @@ impl raw::RawConfig {
             output: OutputConfig {
                 path: output.path.filter(|path| path != "-").map(|path| PathBuf::from(place(path))),
                 dead_letter: output.dead_letter.map(|path| PathBuf::from(place(path))),
+                format: output.format,
                 detail: output.detail,
                 other_events: output.other_events,
                 rotation: Rotation {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::value::{ByteSize, Day, DnsZone, Interval, NetworkList, Rate, RdapServer, Timeout, ZoneName};
-use crate::encode::{Detail, OtherEvents};
+use crate::encode::{Detail, Format, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
 
@@ -39,6 +39,7 @@ pub(super) struct RawInput {
 pub(super) struct RawOutput {
     pub(super) path: Option<String>,
     pub(super) dead_letter: Option<String>,
+    pub(super) format: Format,
     pub(super) detail: Detail,
     pub(super) other_events: OtherEvents,
     pub(super) rotate_size: Option<ByteSize>,

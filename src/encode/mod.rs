@@ -8,8 +8,10 @@ mod certificate;
 mod dead_letter;
 mod object;
 mod schema;
+mod siem;
 
 pub use schema::schemas;
+pub use siem::Format;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +63,8 @@ pub enum OtherEvents {
 /// What encoding needs beside the records.
 #[derive(Clone, Copy, Debug)]
 pub struct EncodeSettings {
+    /// In which schema records leave.
+    pub format: Format,
     /// How much an object says.
     pub detail: Detail,
     /// What becomes of other events.
@@ -181,14 +185,19 @@ fn encode_record(
         (Body::PassThrough, _) if settings.other_events == OtherEvents::Drop => encoded.counts.not_written += 1,
         (Body::PassThrough | Body::AlreadyEnriched, _) => {
             encoded.counts.already_enriched += u64::from(matches!(record.body, Body::AlreadyEnriched));
+            let start = encoded.lines.len();
             encoded.lines.extend_from_slice(line.as_bytes());
+            if settings.format != Format::Raw {
+                siem::rewrite(&mut encoded.lines, start, judged, record, settings.format);
+            }
             encoded.lines.push(b'\n');
             *encoded.counts.written.entry(record.log).or_default() += 1;
         }
         (body, context) => {
             let start = encoded.lines.len();
             splice(&mut encoded.lines, line, record.empty_object);
-            let object = encoded.lines.len();
+            let mut object = encoded.lines.len();
+            let mut alert = None;
             let counts = &mut encoded.counts;
             let (lines, unknown) = (&mut encoded.lines, &mut encoded.unregistered);
             // Whatever a record holds, handling it costs that record's object and not the process.
@@ -209,9 +218,7 @@ fn encode_record(
                         if lacks_sha1(context, knowledge) {
                             counts.add_without_sha1(judged.batch.source.sensor.as_deref().unwrap_or_default(), 1);
                         }
-                        if let Some(key) = key {
-                            encoded.raise(Alert { key, clock: context.clock }, object);
-                        }
+                        alert = key.map(|key| Alert { key, clock: context.clock });
                     }
                     !record.faults.is_empty()
                 }
@@ -223,7 +230,14 @@ fn encode_record(
                 }
             };
             encoded.counts.faulty += u64::from(faulty);
-            encoded.lines.extend_from_slice(b"}\n");
+            encoded.lines.push(b'}');
+            if settings.format != Format::Raw {
+                object = siem::rewrite(&mut encoded.lines, start, judged, record, settings.format);
+            }
+            if let Some(alert) = alert {
+                encoded.raise(alert, object);
+            }
+            encoded.lines.push(b'\n');
             *encoded.counts.written.entry(record.log).or_default() += 1;
         }
     }

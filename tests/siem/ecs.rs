@@ -1,0 +1,106 @@
+//! Elastic Common Schema, by the list of fields that its release publishes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// Namespaces of products, which the schema leaves to them.
+const OWN: [&str; 3] = ["certsift", "zeek", "suricata"];
+
+pub(super) struct Schema(BTreeMap<String, Field>);
+
+struct Field {
+    kind: String,
+    is_array: bool,
+}
+
+/// The JSON types of every field.
+#[derive(Default)]
+pub(super) struct Types(BTreeMap<String, BTreeSet<&'static str>>);
+
+impl Schema {
+    pub(super) fn read(folder: &Path) -> Self {
+        let rows = std::fs::read_to_string(folder.join("fields.csv")).unwrap();
+        let fields = rows.lines().skip(1).filter_map(|row| {
+            let cells: Vec<&str> = row.splitn(8, ',').collect();
+            let [_, _, _, name, kind, _, normalization, _] = cells[..] else { return None };
+            Some((name.to_owned(), Field { kind: kind.to_owned(), is_array: normalization == "array" }))
+        });
+        Self(fields.collect())
+    }
+
+    pub(super) fn check(&self, record: &Value) {
+        for required in ["@timestamp", "ecs", "event"] {
+            assert!(record.get(required).is_some(), "{required} is missing: {record}");
+        }
+        for (name, value) in record.as_object().unwrap() {
+            if !OWN.contains(&name.as_str()) {
+                self.check_field(name, value, record);
+            }
+        }
+    }
+
+    fn check_field(&self, path: &str, value: &Value, record: &Value) {
+        if let Value::Object(inner) = value {
+            assert!(!inner.is_empty(), "{path} is empty: {record}");
+            for (name, value) in inner {
+                self.check_field(&format!("{path}.{name}"), value, record);
+            }
+            return;
+        }
+        let field = self.0.get(path).unwrap_or_else(|| panic!("{path} is no field of the schema: {record}"));
+        let values = match value {
+            Value::Array(values) => {
+                assert!(field.is_array && !values.is_empty(), "{path} is a list: {record}");
+                values.as_slice()
+            }
+            value => {
+                assert!(!field.is_array, "{path} is no list: {record}");
+                std::slice::from_ref(value)
+            }
+        };
+        for value in values {
+            let fits = match field.kind.as_str() {
+                "keyword" | "wildcard" | "match_only_text" => value.is_string(),
+                "date" => value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()),
+                "ip" => value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()),
+                "long" => value.is_i64() || value.is_u64(),
+                "float" => value.is_number(),
+                "boolean" => value.is_boolean(),
+                other => panic!("{path} is {other}"),
+            };
+            assert!(fits, "{path} is not {}: {record}", field.kind);
+        }
+    }
+}
+
+impl Types {
+    pub(super) fn note(&mut self, value: &Value) {
+        self.note_at("", value);
+    }
+
+    pub(super) fn conflicts(&self) -> Vec<String> {
+        let conflicts = self.0.iter().filter(|(_, kinds)| kinds.len() > 1);
+        conflicts.map(|(path, kinds)| format!("{path}: {kinds:?}")).collect()
+    }
+
+    fn note_at(&mut self, path: &str, value: &Value) {
+        let kind = match value {
+            Value::Null => return,
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(values) => {
+                values.iter().for_each(|value| self.note_at(&format!("{path}[]"), value));
+                "list"
+            }
+            Value::Object(inner) => {
+                inner.iter().for_each(|(name, value)| self.note_at(&format!("{path}.{name}"), value));
+                "object"
+            }
+        };
+        self.0.entry(path.to_owned()).or_default().insert(kind);
+    }
+}
