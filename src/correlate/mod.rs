@@ -371,7 +371,8 @@ impl Correlator {
             leaf,
             client_certificate,
             direction,
-            observation,
+            observed: observation.certificate,
+            network: observation.network,
             seen: Seen::default(),
             former: None,
             shared_client,
@@ -382,11 +383,11 @@ impl Correlator {
         });
         // An alert tells of a flow that has a record of its own.
         if record.log == Log::SuricataAlert || self.history.is_whole() {
-            context.seen = self.history.look_up(&context.observation);
+            context.seen = self.history.look_up(&observation);
         } else {
-            self.count(batch, session, &mut context);
+            self.count(batch, session, &observation, &mut context);
         }
-        context.former = self.former_certificate(batch, session, &context.observation, &context.seen);
+        context.former = self.former_certificate(batch, session, &observation, &context.seen);
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(context) });
     }
 

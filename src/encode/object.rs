@@ -429,11 +429,11 @@ impl IssuerHistory {
             rare: issuer_is_rare(subject),
             learning: Some(seen.learning.is_some()),
             learning_reason: seen.learning,
-            clients: seen.issuer.map(|issuer| issuer.clients),
-            internal_clients: seen.issuer.filter(|_| is_internal).map(|issuer| issuer.internal_clients),
-            domains: seen.issuer.map(|issuer| issuer.domains),
-            servers: seen.issuer.map(|issuer| issuer.servers),
-            certificates: seen.issuer.map(|issuer| issuer.certificates),
+            clients: seen.issuer.map(|issuer| u32::from(issuer.clients)),
+            internal_clients: seen.issuer.filter(|_| is_internal).map(|issuer| u32::from(issuer.internal_clients)),
+            domains: seen.issuer.map(|issuer| u32::from(issuer.domains)),
+            servers: seen.issuer.map(|issuer| u32::from(issuer.servers)),
+            certificates: seen.issuer.map(|issuer| u32::from(issuer.certificates)),
             last_seen: seen.issuer.map(|issuer| Text(issuer.last_seen)),
             ..Self::brief(subject)
         }
@@ -457,7 +457,7 @@ impl HistoryObject {
             certificate_first_age_days: certificate
                 .zip(seen.certificate)
                 .and_then(|(certificate, seen)| age_days(certificate, seen.first.at)),
-            certificate_clients: seen.certificate.map(|certificate| certificate.clients),
+            certificate_clients: seen.certificate.map(|certificate| u32::from(certificate.clients)),
             name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
             whole: seen.whole_since.is_some(),
             issuer_change: change.map(|change| IssuerChangeObject {

@@ -11,7 +11,7 @@ pub(super) const ID: &str = "changing_server";
 pub(super) const BENIGN: &str = "a proxy (then add it to network.shared), a relay of an anonymity network, a test system that is set up again and again";
 const WEIGHT: f64 = 0.2;
 /// Distinct certificates today and yesterday.
-const MIN_CERTIFICATES: u32 = 8;
+const MIN_CERTIFICATES: u8 = 8;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(server) = subject.context.seen.server else { return };

@@ -48,7 +48,7 @@ enum Reading {
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let context = subject.context;
-    let Some(certificate) = &context.observation.certificate else {
+    let Some(certificate) = &context.observed else {
         return findings.not_evaluated("issuer_change:no_certificate");
     };
     let Some(issuer) = certificate.issuer_of_name() else {

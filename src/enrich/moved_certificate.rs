@@ -30,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         return findings.not_evaluated("moved_certificate:no_certificate");
     };
     let Some(moved) = seen.moved else { return };
-    let is_here = context.observation.network == Some(moved.to) && context.clock.since(moved.at) <= LATELY;
+    let is_here = context.network == Some(moved.to) && context.clock.since(moved.at) <= LATELY;
     let is_known = moved.networks <= MAX_NETWORKS && seen.clients > ESTABLISHED_CLIENTS;
     let is_presented = matches!(context.leaf, Leaf::Presented(_));
     if !(is_here && is_known && is_presented) || class(subject) == IssuerClass::Interception || context.shared_server {

@@ -14,7 +14,7 @@ pub(super) const BENIGN: &str = "a private CA of the owner's, whose root belongs
 const WEIGHT: f64 = 0.05;
 const WEIGHT_BROKEN: f64 = 0.3;
 /// A private CA that so many clients here have met is one of somebody's own, a partner's or a product's.
-const EVERYDAY_CLIENTS: u32 = 2;
+const EVERYDAY_CLIENTS: u8 = 2;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if subject.certificate.is_none() {
