@@ -19,9 +19,10 @@ pub struct Judged {
 
 /// What was known of a record when it was judged.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all records are sessions, and one allocation less for each counts")]
 pub enum Context {
     /// A session.
-    Session(Box<SessionContext>),
+    Session(SessionContext),
     /// A certificate by itself.
     Certificate(Arc<KnownCertificate>),
     /// Nothing: the record leaves as it came, or not at all.

@@ -367,7 +367,7 @@ impl Correlator {
         let (shared_client, shared_server) = (is_shared(session.client), is_shared(session.server));
         let sensor_clock_is_wrong = self.sensor_clock_is_wrong(batch, record, session, &leaf);
         let at = record.time.unwrap_or(clock);
-        let mut context = Box::new(SessionContext {
+        let mut context = SessionContext {
             leaf,
             client_certificate,
             direction,
@@ -380,7 +380,7 @@ impl Correlator {
             clock,
             at,
             sensor_clock_is_wrong,
-        });
+        };
         // An alert tells of a flow that has a record of its own.
         if record.log == Log::SuricataAlert || self.history.is_whole() {
             context.seen = self.history.look_up(&observation);
