@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
+use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate, X509Error};
 use x509_parser::public_key::PublicKey;
 
@@ -55,17 +56,15 @@ impl TrustStore {
             Err(error) => {
                 // CAs that the server did not show can only help it: a cross-certificate of the same name that is
                 // constrained, or for another use, says nothing of a chain that was never meant to lead there. But a
-                // signature that is not by the very key that the certificate names is broken whoever shows the key.
+                // signature that is not by the very key that the certificate names is broken whoever shows the key, and
+                // whether or not a root is above it.
                 let known = self.with_known(der, &shown, seconds);
-                let helped =
-                    if known.len() > shown.len() { self.path(der, &known, seconds) } else { Err(error.clone()) };
-                let is_bad = |error: &Error| matches!(error, Error::InvalidSignatureForPublicKey);
-                match helped {
-                    Ok(()) => (ChainStatus::Trusted, None),
-                    Err(helped) if (is_bad(&error) || is_bad(&helped)) && is_not_by_named_key(der, &known) => {
-                        (ChainStatus::Untrusted, Some(ChainReason::BadSignature))
-                    }
-                    Err(_) => judged(&error, certificate),
+                if known.len() > shown.len() && self.path(der, &known, seconds).is_ok() {
+                    (ChainStatus::Trusted, None)
+                } else if is_not_by_named_key(der, &known) {
+                    (ChainStatus::Untrusted, Some(ChainReason::BadSignature))
+                } else {
+                    judged(&error, certificate)
                 }
             }
         };
@@ -146,6 +145,10 @@ fn unknown_issuer(certificate: &Certificate) -> (ChainStatus, Option<ChainReason
 /// Whether a certificate names its issuer's key, candidates have that key, and its signature is by none of theirs.
 fn is_not_by_named_key(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
     let Ok((_, leaf)) = X509Certificate::from_der(der) else { return false };
+    // With a salt of another length than the library checks, a good signature seems wrong.
+    if leaf.signature_algorithm.algorithm == OID_PKCS1_RSASSAPSS {
+        return false;
+    }
     let wanted = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
         _ => None,
@@ -338,6 +341,27 @@ mod tests {
         // A CA of the same name and another key.
         let other = leaf([2026, 2027], &ca("Root", [2020, 2040], None));
         assert_eq!(status(&store, &other, &[], DURING).1, Some(ChainReason::UnknownIssuer));
+    }
+
+    #[test]
+    fn a_broken_signature_is_broken_whatever_else_is_wrong() {
+        let root = ca("Root", [2020, 2040], None);
+        let middle = ca("Middle", [2020, 2030], Some(&root));
+        let broken = (ChainStatus::Untrusted, Some(ChainReason::BadSignature));
+        let unknown = (ChainStatus::Untrusted, Some(ChainReason::UnknownIssuer));
+        let good = leaf([2026, 2027], &middle);
+        let mut forged = good.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        // The root is no longer one, and the CA is shown or known.
+        let (rootless, knowing) = (store(&[], &[]), store(&[], &[&middle]));
+        assert_eq!(status(&rootless, &good, &[&middle.der], DURING), unknown);
+        assert_eq!(status(&rootless, &forged, &[&middle.der], DURING), broken);
+        assert_eq!(status(&knowing, &forged, &[], DURING), broken);
+        // Nobody shows the key.
+        assert_eq!(status(&rootless, &forged, &[], DURING), unknown);
+        // It has expired as well.
+        assert_eq!(status(&store(&[&root], &[]), &forged, &[&middle.der], AFTER), broken);
+        assert_eq!(status(&store(&[&root], &[]), &good, &[&middle.der], AFTER).0, ChainStatus::Expired);
     }
 
     #[test]
