@@ -81,6 +81,9 @@ pub(super) fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
         if let Some(error) = &report.error {
             eprintln!("certsift: {}: cannot be used: {error}", shown(&report.path));
         }
+        if let Some(differ) = report.suffixes_differ() {
+            eprintln!("certsift: {}: {}", shown(&report.path), super::printable(&differ));
+        }
         if report.rows + report.without_date == 0 && report.error.is_none() {
             eprintln!("certsift: {}: holds no entry that can be used", shown(&report.path));
         }
