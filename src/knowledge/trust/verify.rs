@@ -14,6 +14,9 @@ use crate::model::{Certificate, PresentedChain, SelfSigned};
 pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 /// Certificates that are tried between a leaf and a root.
 const MAX_CANDIDATES: usize = 32;
+/// Certificates of one name that a server may show: a CA's own and one by another CA. Of more, each of which may be by each,
+/// there are hundreds of thousands of ways that lead nowhere, and a session that shows them would take a second.
+const MAX_OF_ONE_NAME: usize = 2;
 /// How far above the leaf CAs that the server left out are looked for.
 const MAX_HEIGHT: usize = 6;
 
@@ -183,8 +186,21 @@ fn is_checkable(ca: &X509Certificate<'_>) -> bool {
 
 /// What the server showed beside the leaf.
 fn shown<'a>(leaf: &[u8], presented: &'a [Box<[u8]>]) -> Vec<CertificateDer<'a>> {
-    let others = presented.iter().take(MAX_CANDIDATES).filter(|der| ***der != *leaf);
-    others.map(|der| CertificateDer::from(&**der)).collect()
+    let mut shown: Vec<(Option<Box<[u8]>>, &[u8])> = Vec::new();
+    for der in presented.iter().take(MAX_CANDIDATES).map(|der| &**der) {
+        let name = subject_of(der);
+        let of_that_name = shown.iter().filter(|(other, _)| name.is_some() && *other == name).count();
+        if der != leaf && of_that_name < MAX_OF_ONE_NAME && shown.iter().all(|(_, known)| *known != der) {
+            shown.push((name, der));
+        }
+    }
+    shown.into_iter().map(|(_, der)| CertificateDer::from(der)).collect()
+}
+
+/// The subject of a certificate, as encoded.
+fn subject_of(der: &[u8]) -> Option<Box<[u8]>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.subject().as_raw().into())
 }
 
 /// The issuer of a certificate, as encoded.
@@ -362,6 +378,22 @@ mod tests {
         // It has expired as well.
         assert_eq!(status(&store(&[&root], &[]), &forged, &[&middle.der], AFTER), broken);
         assert_eq!(status(&store(&[&root], &[]), &good, &[&middle.der], AFTER).0, ChainStatus::Expired);
+    }
+
+    #[test]
+    fn certificates_that_may_each_be_by_each_are_not_followed_in_every_order() {
+        let root = ca("Root", [2020, 2040], None);
+        let middle = ca("Middle", [2020, 2030], Some(&root));
+        // Each names as its issuer what all others are called.
+        let others: Vec<Ca> = (0..15).map(|_| ca("Middle", [2020, 2030], Some(&middle))).collect();
+        let mut shown: Vec<&[u8]> = others.iter().map(|other| &*other.der).collect();
+        let (store, leaf) = (store(&[&root], &[]), leaf([2026, 2027], &middle));
+        let unknown = (ChainStatus::Untrusted, Some(ChainReason::UnknownIssuer));
+        assert_eq!(status(&store, &leaf, &shown, DURING), unknown);
+        // One that is shown again takes no other's place, and two are enough for a CA that another has certified.
+        shown.truncate(1);
+        shown.extend([&*others[0].der, &*others[0].der, &*middle.der]);
+        assert_eq!(status(&store, &leaf, &shown, DURING), (ChainStatus::Trusted, None));
     }
 
     #[test]
