@@ -8,10 +8,9 @@ use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate, X509Error};
 use x509_parser::public_key::PublicKey;
 
-use super::{Chain, ChainJudge, ChainReason, ChainStatus, TrustStore};
+use super::{Chain, ChainJudge, ChainReason, ChainStatus, Known, Span, TrustStore};
 use crate::model::{Certificate, PresentedChain, SelfSigned};
 
-pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 /// Certificates that are tried between a leaf and a root.
 const MAX_CANDIDATES: usize = 32;
 /// Certificates of one name that a server may show: a CA's own and one by another CA. Of more, each of which may be by each,
@@ -24,8 +23,6 @@ const MAX_HEIGHT: usize = 6;
 pub(super) struct Within {
     /// The record's time, or the nearest at which the certificate is valid.
     pub(super) seconds: i64,
-    /// Noon of that day, or the nearest time at which the certificate is valid: the same for all records of a day.
-    pub(super) noon: i64,
     /// What is wrong with the record's time.
     pub(super) status: Option<ChainStatus>,
 }
@@ -33,15 +30,12 @@ pub(super) struct Within {
 pub(super) fn within_validity(certificate: &Certificate, seconds: i64) -> Within {
     let from = certificate.not_before.map_or(i64::MIN, |time| time.0);
     let to = certificate.not_after.map_or(i64::MAX, |time| time.0);
-    let nearest = |seconds: i64| seconds.min(to).max(from).max(0);
     let status = match seconds {
         _ if seconds < from => Some(ChainStatus::NotYetValid),
         _ if seconds > to => Some(ChainStatus::Expired),
         _ => None,
     };
-    let seconds = nearest(seconds);
-    let noon = seconds.div_euclid(SECONDS_PER_DAY) * SECONDS_PER_DAY + SECONDS_PER_DAY / 2;
-    Within { seconds, noon: nearest(noon), status }
+    Within { seconds: seconds.min(to).max(from).max(0), status }
 }
 
 impl TrustStore {
@@ -51,9 +45,21 @@ impl TrustStore {
         certificate: &Certificate,
         presented: Option<&PresentedChain>,
         seconds: i64,
-    ) -> Chain {
+    ) -> Known {
         let presented = presented.map(|chain| &*chain.certificates).unwrap_or_default();
         let shown = shown(der, presented);
+        let mut span = Span::ALWAYS;
+        for certificate in shown.iter().chain([&CertificateDer::from(der)]) {
+            match X509Certificate::from_der(certificate) {
+                Ok((_, certificate)) => {
+                    let validity = certificate.validity();
+                    span.narrow(seconds, validity.not_before.timestamp(), validity.not_after.timestamp());
+                }
+                // The library may read what is not read here, and then minds a validity that is not known.
+                Err(_) if EndEntityCert::try_from(certificate).is_ok() => span.narrow(seconds, seconds, seconds),
+                Err(_) => {}
+            }
+        }
         let (status, reason) = match self.path(der, &shown, seconds) {
             Ok(()) => (ChainStatus::Trusted, None),
             Err(error) => {
@@ -61,7 +67,7 @@ impl TrustStore {
                 // constrained, or for another use, says nothing of a chain that was never meant to lead there. But a
                 // signature that is not by the very key that the certificate names is broken whoever shows the key, and
                 // whether or not a root is above it.
-                let known = self.with_known(der, &shown, seconds);
+                let known = self.with_known(der, &shown, seconds, &mut span);
                 if known.len() > shown.len() && self.path(der, &known, seconds).is_ok() {
                     (ChainStatus::Trusted, None)
                 } else if is_not_by_named_key(der, &known) {
@@ -71,7 +77,7 @@ impl TrustStore {
                 }
             }
         };
-        Chain { status, reason, by: ChainJudge::Der }
+        Known { chain: Chain { status, reason, by: ChainJudge::Der }, span }
     }
 
     /// Whether certificates lead from a leaf to a root.
@@ -84,7 +90,13 @@ impl TrustStore {
     }
 
     /// What the server showed, and known CAs of the names that are asked for.
-    fn with_known<'a>(&'a self, leaf: &[u8], shown: &[CertificateDer<'a>], seconds: i64) -> Vec<CertificateDer<'a>> {
+    fn with_known<'a>(
+        &'a self,
+        leaf: &[u8],
+        shown: &[CertificateDer<'a>],
+        seconds: i64,
+        span: &mut Span,
+    ) -> Vec<CertificateDer<'a>> {
         let mut candidates = shown.to_vec();
         let mut wanted: Vec<Box<[u8]>> = issuer_of(leaf).into_iter().collect();
         wanted.extend(candidates.iter().filter_map(|candidate| issuer_of(candidate)));
@@ -92,6 +104,7 @@ impl TrustStore {
             let mut above = Vec::new();
             for name in std::mem::take(&mut wanted) {
                 for authority in self.authorities.get(&name).into_iter().flatten() {
+                    span.narrow(seconds, authority.not_before, authority.not_after);
                     let is_valid = (authority.not_before..=authority.not_after).contains(&seconds);
                     let is_new = !candidates.iter().any(|known| **known == *authority.der);
                     if is_valid && is_new && candidates.len() < MAX_CANDIDATES {
@@ -223,6 +236,7 @@ mod tests {
     /// 2026-06-01 and 2031-06-01, noon.
     const DURING: i64 = 1_780_315_200;
     const AFTER: i64 = 1_938_081_600;
+    const SECONDS_PER_DAY: i64 = 86_400;
 
     struct Ca {
         issuer: Issuer<'static, KeyPair>,
@@ -394,6 +408,28 @@ mod tests {
         shown.truncate(1);
         shown.extend([&*others[0].der, &*others[0].der, &*middle.der]);
         assert_eq!(status(&store, &leaf, &shown, DURING), (ChainStatus::Trusted, None));
+    }
+
+    #[test]
+    fn a_ca_is_valid_to_its_last_second_and_from_its_first_whatever_was_asked_before() {
+        let root = ca("Root", [2020, 2040], None);
+        let (first, second) = (ca("Middle", [2020, 2027], Some(&root)), ca("Other", [2027, 2040], Some(&root)));
+        // 2027-01-01, where one ends and the other begins.
+        let turn = 1_798_761_600;
+        let (of_first, of_second) = (leaf([2026, 2030], &first), leaf([2026, 2030], &second));
+        let expired = (ChainStatus::Expired, Some(ChainReason::IssuerValidity));
+        let not_yet = (ChainStatus::NotYetValid, Some(ChainReason::IssuerValidity));
+        let trusted = (ChainStatus::Trusted, None);
+        let (alone, knowing) = (store(&[&root], &[]), store(&[&root], &[&first, &second]));
+        for seconds in [turn - 1, turn, turn + 1, turn - 1, turn + 40_000, turn - 40_000] {
+            let (is_over, is_begun) = (seconds > turn, seconds >= turn);
+            let expected = [if is_over { expired } else { trusted }, if is_begun { trusted } else { not_yet }];
+            for (leaf, ca, expected) in [(&of_first, &first, expected[0]), (&of_second, &second, expected[1])] {
+                assert_eq!(status(&alone, leaf, &[&ca.der], seconds), expected, "{seconds}");
+                let is_known = status(&knowing, leaf, &[], seconds) == trusted;
+                assert_eq!(is_known, expected == trusted, "{seconds}");
+            }
+        }
     }
 
     #[test]
