@@ -13,9 +13,8 @@ use crate::model::{
     Sha256Digest, SubjectAltNames, ValidityTime,
 };
 
+// It is written in parts, by `WrittenCertificate`.
 /// A certificate, as far as it is known.
-///
-/// It is written in parts: see [`WrittenCertificate`].
 #[derive(Serialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateObject<'a> {

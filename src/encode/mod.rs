@@ -31,6 +31,7 @@ use crate::enrich::{
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
+use crate::knowledge::names::RecentNames;
 use crate::model::{Body, Fault, FaultField, Id128, Log, Problem, Record, Session};
 use certificate::{CertificateState, WrittenCertificate};
 use object::ObjectHead;
@@ -150,13 +151,37 @@ impl Counts {
 pub fn encode(records: &[Judged], knowledge: &Knowledge, settings: &EncodeSettings) -> Encoded {
     let mut encoded = Encoded { lines: Vec::with_capacity(expected_bytes(records)), ..Encoded::default() };
     let mut workplace = Workplace::new(knowledge, settings);
-    for judged in records {
-        let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
-        encode_record(judged, record, &mut workplace, &mut encoded);
+    for near in records.chunks(FETCHED) {
+        near.iter().for_each(fetch);
+        for judged in near {
+            let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
+            encode_record(judged, record, &mut workplace, &mut encoded);
+        }
     }
     let Counts { written, absent, verdicts, .. } = &mut encoded.counts;
     (*written, *absent, *verdicts) = (workplace.written.sum(), workplace.absent.sum(), workplace.verdicts.sum());
     encoded
+}
+
+/// Records whose context is fetched at a time.
+const FETCHED: usize = 8;
+
+/// Looks at what lies far apart in a context, which another thread wrote a while ago. Several records that are looked at
+/// one after the other wait for memory at the same time; a check that comes upon its part first would wait alone.
+fn fetch(judged: &Judged) {
+    if let Context::Session(context) = &judged.context {
+        let seen = &context.seen;
+        let parts = [
+            context.leaf.known().is_some(),
+            context.observation.certificate.is_some(),
+            context.shared_client,
+            seen.issuer.is_some(),
+            seen.certificate.is_some(),
+            seen.name.is_some(),
+            seen.server.is_some(),
+        ];
+        std::hint::black_box(parts);
+    }
 }
 
 /// What is at hand for every record of a batch.
@@ -165,6 +190,7 @@ struct Workplace<'a> {
     settings: &'a EncodeSettings,
     /// Memory for the codes of checks that cannot decide, of which nearly every record has some.
     not_evaluated: Vec<&'static str>,
+    names: RecentNames,
     written: Tally<Log>,
     absent: Tally<AbsentReason>,
     verdicts: Tally<Verdict>,
@@ -176,7 +202,15 @@ struct Tally<K>(Vec<(K, u64)>);
 impl<'a> Workplace<'a> {
     fn new(knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Self {
         let (written, absent, verdicts) = (Tally(Vec::new()), Tally(Vec::new()), Tally(Vec::new()));
-        Self { knowledge, settings, not_evaluated: Vec::new(), written, absent, verdicts }
+        Self {
+            knowledge,
+            settings,
+            not_evaluated: Vec::new(),
+            names: RecentNames::default(),
+            written,
+            absent,
+            verdicts,
+        }
     }
 }
 
@@ -290,12 +324,13 @@ fn write_session(
     context: &SessionContext,
     workplace: &mut Workplace<'_>,
 ) -> Option<(Verdict, Option<Id128>)> {
-    let (knowledge, settings) = (workplace.knowledge, workplace.settings);
+    let Workplace { knowledge, settings, not_evaluated, names, .. } = workplace;
+    let (knowledge, settings) = (*knowledge, *settings);
     let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
-    let name = name_of(knowledge, session, server_name);
-    let registrations = registrations_of(knowledge, server_name, analysis, context);
+    let name = name_of(knowledge, session, server_name, names);
+    let registrations = registrations_of(knowledge, session, server_name, analysis, context);
     if let Some(now) = settings.ask_at {
         unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
     }
@@ -314,7 +349,7 @@ fn write_session(
         session,
         server_name,
         ja4: session.client_fingerprints.ja4.map(|(span, _)| span.of(&judged.batch.text)),
-        name: name.as_deref(),
+        name,
         context,
         chain,
         certificate: known.map(|known| &*known.certificate),
@@ -325,7 +360,7 @@ fn write_session(
         client,
         client_feeds: &client_feeds,
     };
-    let mut assessment = assess_session(&subject, std::mem::take(&mut workplace.not_evaluated));
+    let mut assessment = assess_session(&subject, std::mem::take(not_evaluated));
     let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
     let client_analysis = client.map(|(_, analysis)| analysis);
     let listed = alert::Known { certificates: [analysis, client_analysis], feeds: [&feeds, &client_feeds] };
@@ -345,7 +380,7 @@ fn write_session(
             }),
             Some(IssuerHistory::full(&subject)),
             Some(HistoryObject::of(context, known.map(|known| &*known.certificate))),
-            name.as_deref(),
+            name,
             chain,
             (&registrations, &transparency),
             [analysis, client_analysis]
@@ -359,7 +394,7 @@ fn write_session(
     write_object(lines, &object);
     let verdict = assessment.verdict;
     assessment.not_evaluated.clear();
-    workplace.not_evaluated = assessment.not_evaluated;
+    *not_evaluated = assessment.not_evaluated;
     Some((verdict, alert_key))
 }
 

@@ -466,6 +466,7 @@ const MAX_DOMAINS: usize = 4;
 /// certificate is for.
 pub fn registrations_of(
     knowledge: &Knowledge,
+    session: &Session,
     server_name: Option<&str>,
     analysis: Option<&CertificateAnalysis>,
     context: &SessionContext,
@@ -474,6 +475,10 @@ pub fn registrations_of(
         return Vec::new();
     }
     let day = context.at.day();
+    // Of most names nothing is known, and their domain has an identity already.
+    if session.name.and_then(|name| name.domain).is_some_and(|domain| knowledge.registration(domain, day).is_none()) {
+        return Vec::new();
+    }
     let asked = server_name.and_then(crate::decode::registrable);
     domains_of(asked.as_ref(), analysis)
         .filter_map(|(id, domain)| {
