@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-use super::certificate::CertificateObject;
+use super::certificate::{CertificateObject, WrittenCertificate};
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
     Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
@@ -76,11 +76,13 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     findings: Cow<'a, [Finding]>,
     /// The leaf that the server presented; of an x509 record, the certificate itself.
-    #[serde(skip_serializing_if = "CertificateObject::is_empty")]
-    certificate: CertificateObject<'a>,
+    #[serde(skip_serializing_if = "WrittenCertificate::is_empty")]
+    #[schemars(with = "CertificateObject<'a>")]
+    certificate: WrittenCertificate<'a>,
     /// The client's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_certificate: Option<CertificateObject<'a>>,
+    #[schemars(with = "Option<CertificateObject<'a>>")]
+    client_certificate: Option<WrittenCertificate<'a>>,
     /// How usual the issuer is here.
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer_history: Option<IssuerHistory>,
@@ -114,7 +116,7 @@ pub struct CertsiftObject<'a> {
     faults: Vec<String>,
     /// Checks that could not decide, as `check:why`.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    not_evaluated: Cow<'a, [Cow<'static, str>]>,
+    not_evaluated: &'a [&'static str],
 }
 
 /// A name that a client asked for.
@@ -314,7 +316,7 @@ impl<'a> CertsiftObject<'a> {
     pub(super) fn brief(
         head: ObjectHead<'a>,
         verdict: Verdict,
-        certificate: CertificateObject<'a>,
+        certificate: WrittenCertificate<'a>,
         issuer_history: Option<IssuerHistory>,
     ) -> Self {
         Self {
@@ -345,7 +347,7 @@ impl<'a> CertsiftObject<'a> {
             feeds: Vec::new(),
             knowledge: None,
             faults: head.faults,
-            not_evaluated: Cow::Borrowed(&[]),
+            not_evaluated: &[],
         }
     }
 
@@ -354,8 +356,8 @@ impl<'a> CertsiftObject<'a> {
     pub(super) fn full(
         head: ObjectHead<'a>,
         assessment: &'a Assessment,
-        certificate: CertificateObject<'a>,
-        client_certificate: Option<CertificateObject<'a>>,
+        certificate: WrittenCertificate<'a>,
+        client_certificate: Option<WrittenCertificate<'a>>,
         issuer_history: Option<IssuerHistory>,
         history: Option<HistoryObject>,
         name: Option<&'a NameAnalysis>,
@@ -386,7 +388,7 @@ impl<'a> CertsiftObject<'a> {
             transparency: Some(transparency).filter(|known| !known.is_empty()).cloned(),
             signatures: signatures().map(|(side, signature)| SignatureObject::of(side, signature)).collect(),
             feeds: feeds.take(MAX_FEEDS).map(|(side, found)| FeedObject::of(side, found)).collect(),
-            not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
+            not_evaluated: &assessment.not_evaluated,
             knowledge: Some(Text(knowledge)),
             ..brief
         }

@@ -78,11 +78,11 @@ fn finding(field: &'static str, observed: String, expected: &str, evidence: Stri
         group: Group::Context,
         severity: Severity::Info,
         weight: 0.0,
-        technique: Vec::new(),
+        technique: &[],
         field: field.into(),
         observed,
-        expected: expected.to_owned(),
-        evidence,
-        note,
+        expected: expected.to_owned().into(),
+        evidence: evidence.into(),
+        note: note.into(),
     }
 }

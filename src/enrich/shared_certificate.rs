@@ -57,12 +57,13 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Share,
             severity: if matches!(effect, Effect::Floor(_)) { Severity::Medium } else { severity_of(weight) },
             weight,
-            technique: if product.is_some() { Vec::new() } else { vec!["T1588.004"] },
+            technique: if product.is_some() { &[] } else { &["T1588.004"] },
             field: what.into(),
             observed: format!("{servers} servers in {networks} networks"),
-            expected: format!("fewer than {MIN_SERVERS} servers, or fewer than {} networks", MIN_OTHER_NETWORKS + 1),
-            evidence: "history".to_owned(),
-            note: format!("one {what} on {servers} servers in {networks} networks, and no public CA{why}"),
+            expected: format!("fewer than {MIN_SERVERS} servers, or fewer than {} networks", MIN_OTHER_NETWORKS + 1)
+                .into(),
+            evidence: "history".into(),
+            note: format!("one {what} on {servers} servers in {networks} networks, and no public CA{why}").into(),
         },
         effect,
     );

@@ -100,15 +100,13 @@ impl EventTime {
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.rem_euclid(SECOND_NANOS);
-        if nanos == 0 {
-            return write_date_time(self.seconds(), f);
-        }
-        write_date_and_time_of_day(self.seconds(), f)?;
-        match nanos {
-            nanos if nanos % 1_000_000 == 0 => write!(f, ".{:03}Z", nanos / 1_000_000),
-            nanos if nanos % 1_000 == 0 => write!(f, ".{:06}Z", nanos / 1_000),
-            nanos => write!(f, ".{nanos:09}Z"),
-        }
+        let (fraction, digits) = match nanos {
+            0 => (0, 0),
+            nanos if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
+            nanos if nanos % 1_000 == 0 => (nanos / 1_000, 6),
+            nanos => (nanos, 9),
+        };
+        write_date_time(self.seconds(), fraction, digits, f)
     }
 }
 
@@ -164,7 +162,7 @@ impl ValidityTime {
 /// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
 impl fmt::Display for ValidityTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_date_time(self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED), f)
+        write_date_time(self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED), 0, 0, f)
     }
 }
 
@@ -280,16 +278,31 @@ fn decimal_nanos(text: &[u8]) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-fn write_date_time(seconds: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write_date_and_time_of_day(seconds, f)?;
-    f.write_str("Z")
-}
-
-fn write_date_and_time_of_day(seconds: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes a time of the years 0 to 9999 with a fraction of so many digits. Every record has some, so the text is made in one
+/// piece.
+fn write_date_time(seconds: i64, fraction: i64, digits: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
     let of_day = seconds.rem_euclid(86_400);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    put_digits(&mut text[0..4], year);
+    put_digits(&mut text[5..7], month);
+    put_digits(&mut text[8..10], day);
+    put_digits(&mut text[11..13], of_day / 3600);
+    put_digits(&mut text[14..16], of_day / 60 % 60);
+    put_digits(&mut text[17..19], of_day % 60);
+    let end = if digits == 0 { 19 } else { 20 + digits };
+    put_digits(&mut text[end - digits..end], fraction);
+    text[end] = b'Z';
+    f.write_str(std::str::from_utf8(&text[..=end]).unwrap_or_default())
+}
+
+/// Fills `text` with the last decimal digits of a number that is not negative.
+fn put_digits(text: &mut [u8], number: i64) {
+    let mut number = number as u32;
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
