@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::json;
+use super::scan::walk_object;
 use super::zeek::{self, ZeekFieldSet};
 use super::zeek_tsv::TsvHeader;
 use crate::model::Log;
@@ -97,15 +98,14 @@ fn json_format(text: &str, name: &str) -> Option<Format> {
     let mut fields = ZeekFieldSet::default();
     let (mut timestamp, mut event_type) = (false, false);
     let mut path = None;
-    json::walk_object(text, &mut |key, raw| {
+    walk_object(text, |key, raw| {
         fields.note(key, raw);
         timestamp |= key == "timestamp";
         event_type |= key == "event_type";
         if matches!(key, "_path" | "@stream") {
             path = json::string(raw).map(|path| zeek::log_of_path(&path));
         }
-    })
-    .ok()?;
+    })?;
     if timestamp && event_type {
         return Some(Format::Eve);
     }

@@ -14,6 +14,7 @@ mod fingerprint;
 mod json;
 mod names;
 mod output;
+mod scan;
 mod zeek;
 mod zeek_json;
 mod zeek_tsv;
@@ -28,6 +29,7 @@ pub use chains::ChainCache;
 pub use der::{attributes_of, certificate_from_der};
 pub use detect::{Detected, Format, detect};
 pub use names::{name_ids, registrable};
+pub use scan::walk_object;
 pub use zeek_tsv::TsvHeader;
 
 use output::Output;

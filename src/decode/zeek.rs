@@ -14,6 +14,7 @@ use super::fingerprint::client_fingerprints;
 use super::json;
 use super::names::name_ids;
 use super::output::{MAX_REFERENCES, Output};
+use super::scan::{walk_array, walk_object};
 use super::zeek_tsv::TsvHeader;
 use crate::model::{
     Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
@@ -190,11 +191,13 @@ impl<'a> Cell<'a> {
     /// Calls `each` with the elements of a set or vector that are set.
     fn elements(self, mut each: impl FnMut(&str)) {
         match self {
-            Self::Json(raw) => json::walk_array(raw, |element| {
-                if let Some(text) = json::string(element) {
-                    each(&text);
-                }
-            }),
+            Self::Json(raw) => {
+                walk_array(raw, |element| {
+                    if let Some(text) = json::string(element) {
+                        each(&text);
+                    }
+                });
+            }
             Self::Tsv(cell, header) => header.elements(cell).for_each(|element| each(&element)),
         }
     }
@@ -216,7 +219,7 @@ impl ZeekFieldSet {
     pub(super) fn note(&mut self, key: &str, raw: &str) {
         if NESTED.contains(&key) && json::is_object(raw) {
             // What does not parse has been refused as a whole already.
-            let _ = json::walk_object(raw, &mut |inner, _| self.note_flat(&format!("{key}.{inner}")));
+            let _ = walk_object(raw, |inner, _| self.note_flat(&format!("{key}.{inner}")));
             return;
         }
         self.note_flat(key);

@@ -2,6 +2,7 @@
 
 use super::json;
 use super::output::Output;
+use super::scan::walk_object;
 use super::zeek::{self, Cell, NESTED, ZeekField, ZeekFields};
 use crate::model::{Body, Log, Record};
 
@@ -11,7 +12,7 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, defa
     let line = json::object_text(line);
     let mut fields = ZeekFields::new();
     let mut enriched = false;
-    let walked = json::walk_object(line, &mut |key, raw| {
+    let walked = walk_object(line, |key, raw| {
         if NESTED.contains(&key) && json::is_object(raw) {
             set_nested(&mut fields, key, raw);
         } else if let Some(field) = ZeekField::named(key) {
@@ -21,8 +22,8 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, defa
         }
     });
     let keys = match walked {
-        Ok(keys) => keys,
-        Err(_) => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
+        Some(keys) => keys,
+        None => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
     let log = match fields.path() {
         Some(path) => zeek::log_of_path(&path),
@@ -48,7 +49,7 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, defa
 
 fn set_nested<'a>(fields: &mut ZeekFields<'a>, outer: &str, raw: &'a str) {
     // The line as a whole has been checked already.
-    let _ = json::walk_object(raw, &mut |inner, raw| {
+    let _ = walk_object(raw, |inner, raw| {
         if let Some(field) = ZeekField::named(&format!("{outer}.{inner}")) {
             fields.set(field, Cell::Json(raw));
         }
