@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::json;
 use super::scan::walk_array;
 use crate::model::{Id128, PresentedChain};
 
@@ -38,7 +37,7 @@ impl ChainCache {
         let mut certificates: Vec<Box<[u8]>> = Vec::new();
         walk_array(raw, |element| {
             if certificates.len() < MAX_CERTIFICATES {
-                let der = json::string(element).and_then(|text| decode(&text));
+                let der = element.string().and_then(|text| decode(&text));
                 certificates.extend(der.filter(|der| der.len() <= PresentedChain::MAX_DER).map(Into::into));
             }
         });

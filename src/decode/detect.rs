@@ -42,6 +42,14 @@ impl Format {
             Self::Unknown => Log::Unknown,
         }
     }
+
+    /// The header of a tab-separated log.
+    pub(super) fn header(&self) -> Option<&TsvHeader> {
+        match self {
+            Self::ZeekTsv(header) => Some(header),
+            _ => None,
+        }
+    }
 }
 
 /// Looks at the first bytes of an input, decompressed. `name` is its file name, which decides only between Zeek logs

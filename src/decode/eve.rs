@@ -13,7 +13,6 @@ use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
 use super::json;
-use super::names::name_ids;
 use super::output::Output;
 use super::scan::{walk_array, walk_object};
 use crate::model::{
@@ -200,20 +199,25 @@ fn read(output: &mut Output<'_>, event: &Event<'_>, faults: &mut Faults) -> (Log
 }
 
 fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, faults: &mut Faults) -> Session {
-    let (client, server) = event.endpoints(log);
+    let (client_end, server_end) = event.endpoints(log);
     let server_name = tls.server_name.and_then(json::string).filter(|name| !name.is_empty());
     if server_name.is_none() && tls.server_name.is_some_and(|raw| raw != "\"\"") {
         faults.push(Fault::new(FaultField::ServerName, Problem::NotText));
     }
     let leaf = certificate(output, tls, faults);
     let client_leaf = tls.client.and_then(|raw| certificate(output, &Tls::parse(raw), faults));
+    let client = address(client_end, FaultField::Client, faults);
+    let server = address(server_end, FaultField::Server, faults);
+    let server_port = server_end.port.and_then(|raw| {
+        raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
+    });
+    let name = server_name.as_deref().and_then(|name| output.memos.name_ids(name));
+    let service = server.zip(server_port).map(|(server, port)| output.memos.service(server, port, name));
     Session {
-        client: address(client, FaultField::Client, faults),
-        server: address(server, FaultField::Server, faults),
-        server_port: server.port.and_then(|raw| {
-            raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
-        }),
-        name: server_name.as_deref().and_then(name_ids),
+        client,
+        server,
+        server_port,
+        name,
         server_name: server_name.map(|name| output.span(&name)),
         version: tls.version.and_then(json::string).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: tls.resumed.and_then(json::boolean).unwrap_or(false),
@@ -228,14 +232,13 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
         presented: leaf.as_ref().and(tls.chain).and_then(|raw| output.context.chains.read(raw, der_of_base64)),
         leaf,
         client_leaf,
-        service: None,
+        service,
         client_fingerprints: client_fingerprints(
             output,
             tls.ja3.and_then(hash_of).as_deref(),
             tls.ja4.and_then(json::string).as_deref(),
         ),
     }
-    .with_service()
 }
 
 /// The hash of a `ja3` object, which is empty where it is off (before 7.0).
@@ -297,7 +300,7 @@ fn first_of_chain(raw: &str) -> Option<Cow<'_, str>> {
     let mut first = None;
     walk_array(raw, |element| {
         if first.is_none() {
-            first = json::string(element);
+            first = element.string();
         }
     });
     first
@@ -340,7 +343,7 @@ fn alternative_names(raw: &str) -> SubjectAltNames {
     const OTHER_KINDS: [&str; 4] = ["DirectoryName(", "OtherName(", "RegisteredID(", "Invalid("];
     let mut san = SubjectAltNames::default();
     walk_array(raw, |element| {
-        let Some(name) = json::string(element) else { return san.push_other() };
+        let Some(name) = element.string() else { return san.push_other() };
         if let Some(address) = debug_bytes(&name) {
             san.push_ip(&address);
         } else if let Some(email) = name.strip_prefix("RFC822Name(").and_then(|rest| rest.strip_suffix(')')) {

@@ -40,30 +40,31 @@ pub(super) fn is_object(raw: &str) -> bool {
 /// Appends `value` as a JSON string.
 pub(super) fn push_string(out: &mut String, value: &str) {
     out.push('"');
-    let mut plain = 0;
-    for (at, byte) in value.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0..0x20 => "",
-            _ => continue,
-        };
-        out.push_str(&value[plain..at]);
-        if escape.is_empty() {
-            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = value;
+    loop {
+        let plain = scan::plain_length(rest.as_bytes());
+        out.push_str(&rest[..plain]);
+        let Some(&byte) = rest.as_bytes().get(plain) else { break };
+        push_escape(out, byte);
+        rest = &rest[plain + 1..];
+    }
+    out.push('"');
+}
+
+fn push_escape(out: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' => out.push_str("\\\""),
+        b'\\' => out.push_str("\\\\"),
+        b'\n' => out.push_str("\\n"),
+        b'\r' => out.push_str("\\r"),
+        b'\t' => out.push_str("\\t"),
+        _ => {
             out.push_str("\\u00");
             out.push(char::from(DIGITS[usize::from(byte >> 4)]));
             out.push(char::from(DIGITS[usize::from(byte & 15)]));
-        } else {
-            out.push_str(escape);
         }
-        plain = at + 1;
     }
-    out.push_str(&value[plain..]);
-    out.push('"');
 }
 
 /// Whether text is a number by the grammar of JSON (RFC 8259 §6).

@@ -4,6 +4,7 @@
 //! refuses is refused here, and what it takes is taken. Nothing is decoded, copied or allocated, and nesting takes no
 //! stack. Text is known to be UTF-8 already, so that only ASCII has to be looked at.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
@@ -13,11 +14,51 @@ use super::json;
 /// Nesting that is followed here; what lies deeper is left to the JSON library, which counts it in memory.
 const MAX_DEPTH: u32 = 128;
 
+/// A value as it stands in its text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Raw<'a> {
+    pub(super) text: &'a str,
+    /// It is a string in which nothing is escaped, or no string.
+    pub(super) is_plain: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// The text of a string; `None` when it is no string or holds half a surrogate pair.
+    pub(super) fn string(self) -> Option<Cow<'a, str>> {
+        if self.is_plain {
+            return self.text.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed);
+        }
+        json::string(self.text)
+    }
+}
+
 /// Calls `each` with every key of an object and its raw value, in their order; gives the number of keys, and `None` when
 /// the text is not one JSON object, which may show only after some calls.
 ///
 /// A key that holds half a surrogate pair is valid JSON all the same, and handed over as an empty one.
 pub fn walk_object<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Option<usize> {
+    walk_members(text, |at| Key::read(text, at), |key, raw| each(&key.text(text), raw.text))
+}
+
+/// The same where many objects have the same keys: `layout` remembers them, and what `meaning` says of each, which is
+/// handed over in the place of the key.
+pub(super) fn walk_alike<'a, M: Copy>(
+    text: &'a str,
+    layout: &mut Layout<M>,
+    meaning: impl Fn(&str) -> M,
+    each: impl FnMut(M, Raw<'a>),
+) -> Option<usize> {
+    layout.next = 0;
+    walk_members(text, |at| layout.read(text, at, &meaning), each)
+}
+
+/// Walks an object whose keys `key_at` reads, giving also where their values begin.
+#[inline]
+fn walk_members<'a, K>(
+    text: &'a str,
+    mut key_at: impl FnMut(usize) -> Option<(K, usize)>,
+    mut each: impl FnMut(K, Raw<'a>),
+) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = skip_space(bytes, 0);
     if *bytes.get(at)? != b'{' {
@@ -29,16 +70,9 @@ pub fn walk_object<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Op
         at += 1;
     } else {
         loop {
-            let key = key(bytes, at)?;
-            let start = key.value_at;
-            let end = end_of_value(text, start)?;
-            let value = text.get(start..end)?;
-            if key.is_plain {
-                each(text.get(key.name)?, value);
-            } else {
-                let quoted = text.get(key.name.start - 1..key.name.end + 1)?;
-                each(&json::string(quoted).unwrap_or_default(), value);
-            }
+            let (key, start) = key_at(at)?;
+            let (end, is_plain) = end_of_value(text, start)?;
+            each(key, Raw { text: text.get(start..end)?, is_plain });
             keys += 1;
             at = skip_space(bytes, end);
             match *bytes.get(at)? {
@@ -53,7 +87,7 @@ pub fn walk_object<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Op
 
 /// Calls `each` with every raw element of an array; gives `None` when the text is not one JSON array, which may show only
 /// after some calls.
-pub(super) fn walk_array<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Option<()> {
+pub(super) fn walk_array<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>)) -> Option<()> {
     let bytes = text.as_bytes();
     let mut at = skip_space(bytes, 0);
     if *bytes.get(at)? != b'[' {
@@ -64,8 +98,8 @@ pub(super) fn walk_array<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Op
         at += 1;
     } else {
         loop {
-            let end = end_of_value(text, at)?;
-            each(text.get(at..end)?);
+            let (end, is_plain) = end_of_value(text, at)?;
+            each(Raw { text: text.get(at..end)?, is_plain });
             at = skip_space(bytes, end);
             match *bytes.get(at)? {
                 b',' => at = skip_space(bytes, at + 1),
@@ -77,30 +111,107 @@ pub(super) fn walk_array<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Op
     (skip_space(bytes, at) == bytes.len()).then_some(())
 }
 
+/// Keys in the order in which objects had them, so that a key is compared with the one that is expected there and needs
+/// neither be searched for its end nor looked up.
+#[derive(Debug)]
+pub(super) struct Layout<M> {
+    keys: Vec<KnownKey<M>>,
+    /// The key that is expected next.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct KnownKey<M> {
+    /// `"name":`, in which nothing is escaped.
+    text: Box<[u8]>,
+    meaning: M,
+}
+
+/// Keys that a layout holds. Zeek's logs have half as many.
+const MAX_KEYS: usize = 64;
+/// Longest key that a layout holds, in bytes.
+const MAX_KEY: usize = 64;
+/// Keys that an object may leave out and still be found at once.
+const KEYS_LEFT_OUT: usize = 4;
+
+impl<M> Default for Layout<M> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), next: 0 }
+    }
+}
+
+impl<M: Copy> Layout<M> {
+    /// What the key at `at` means, and where its value begins.
+    #[inline]
+    fn read(&mut self, text: &str, at: usize, meaning: impl Fn(&str) -> M) -> Option<(M, usize)> {
+        let bytes = text.as_bytes();
+        let rest = bytes.get(at..)?;
+        let expected = self.keys.get(self.next..)?.iter().take(KEYS_LEFT_OUT);
+        for (skipped, known) in expected.enumerate() {
+            if rest.starts_with(&known.text) {
+                self.next += skipped + 1;
+                return Some((known.meaning, skip_space(bytes, at + known.text.len())));
+            }
+        }
+        self.read_unexpected(text, at, meaning)
+    }
+
+    fn read_unexpected(&mut self, text: &str, at: usize, meaning: impl Fn(&str) -> M) -> Option<(M, usize)> {
+        let (key, value_at) = Key::read(text, at)?;
+        let meaning = meaning(&key.text(text));
+        let quoted = text.as_bytes().get(at..key.name.end + 2)?;
+        if key.is_plain && quoted.ends_with(b":") && quoted.len() <= MAX_KEY {
+            self.next = match self.keys.iter().position(|known| *known.text == *quoted) {
+                Some(known) => known + 1,
+                None => {
+                    // Whatever filled it, what comes next shall be learnt.
+                    if self.keys.len() == MAX_KEYS {
+                        self.keys.clear();
+                        self.next = 0;
+                    }
+                    self.keys.insert(self.next, KnownKey { text: quoted.into(), meaning });
+                    self.next + 1
+                }
+            };
+        }
+        Some((meaning, value_at))
+    }
+}
+
 /// Whether text holds nothing that a JSON string would have to escape.
 pub(super) fn is_plain(text: &str) -> bool {
     plain_length(text.as_bytes()) == text.len()
 }
 
-/// A key, and where its value begins.
+/// A key.
 struct Key {
     /// Between the quotes.
     name: Range<usize>,
     is_plain: bool,
-    value_at: usize,
 }
 
-#[inline]
-fn key(bytes: &[u8], at: usize) -> Option<Key> {
-    if *bytes.get(at)? != b'"' {
-        return None;
+impl Key {
+    /// The key at `at`, and where its value begins.
+    #[inline]
+    fn read(text: &str, at: usize) -> Option<(Self, usize)> {
+        let bytes = text.as_bytes();
+        if *bytes.get(at)? != b'"' {
+            return None;
+        }
+        let (end, is_plain) = end_of_string(bytes, at + 1)?;
+        let colon = skip_space(bytes, end);
+        if *bytes.get(colon)? != b':' {
+            return None;
+        }
+        Some((Self { name: at + 1..end - 1, is_plain }, skip_space(bytes, colon + 1)))
     }
-    let (end, is_plain) = end_of_string(bytes, at + 1)?;
-    let colon = skip_space(bytes, end);
-    if *bytes.get(colon)? != b':' {
-        return None;
+
+    fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.is_plain {
+            return Cow::Borrowed(text.get(self.name.clone()).unwrap_or_default());
+        }
+        text.get(self.name.start - 1..self.name.end + 1).and_then(json::string).unwrap_or_default()
     }
-    Some(Key { name: at + 1..end - 1, is_plain, value_at: skip_space(bytes, colon + 1) })
 }
 
 #[inline]
@@ -111,14 +222,14 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The end of the value that begins at `at`.
+/// The end of the value that begins at `at`, and whether nothing in it is escaped.
 #[inline]
-fn end_of_value(text: &str, at: usize) -> Option<usize> {
+fn end_of_value(text: &str, at: usize) -> Option<(usize, bool)> {
     let bytes = text.as_bytes();
     match *bytes.get(at)? {
-        b'"' => end_of_string(bytes, at + 1).map(|(end, _)| end),
-        b'{' | b'[' => end_of_nested(text, at),
-        _ => end_of_scalar(bytes, at),
+        b'"' => end_of_string(bytes, at + 1),
+        b'{' | b'[' => end_of_nested(text, at).map(|end| (end, true)),
+        _ => end_of_scalar(bytes, at).map(|end| (end, true)),
     }
 }
 
@@ -182,7 +293,7 @@ fn end_of_nested(text: &str, start: usize) -> Option<usize> {
                 } else {
                     levels = levels << 1 | u128::from(is_object);
                     depth += 1;
-                    at = if is_object { key(bytes, inner)?.value_at } else { inner };
+                    at = if is_object { Key::read(text, inner)?.1 } else { inner };
                     continue;
                 }
             }
@@ -199,7 +310,7 @@ fn end_of_nested(text: &str, start: usize) -> Option<usize> {
                 b',' => {
                     at = skip_space(bytes, at + 1);
                     if is_object {
-                        at = key(bytes, at)?.value_at;
+                        at = Key::read(text, at)?.1;
                     }
                     break;
                 }
@@ -253,17 +364,16 @@ const TOP_BITS: u64 = EACH_BYTE << 7;
 /// The number of bytes before the first that does not stand for itself in a string: a quote, a backslash, a control
 /// character.
 #[inline]
-fn plain_length(bytes: &[u8]) -> usize {
-    let mut at = 0;
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks::<8>();
     // Most strings end within a few words; certificates do not.
-    while at < 64 {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+    for (at, word) in words.iter().take(8).enumerate() {
         let marks = marks(*word);
         if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
+            return at * 8 + marks.trailing_zeros() as usize / 8;
         }
-        at += 8;
     }
+    let at = words.len().min(8) * 8;
     at + plain_length_of_rest(&bytes[at..])
 }
 
@@ -289,11 +399,12 @@ fn is_mark(byte: u8) -> bool {
 #[inline]
 fn marks(word: [u8; 8]) -> u64 {
     let word = u64::from_le_bytes(word);
-    let zero_in = |word: u64| word.wrapping_sub(EACH_BYTE) & !word;
-    let control = word.wrapping_sub(EACH_BYTE * 0x20) & !word;
-    let quote = zero_in(word ^ (EACH_BYTE * u64::from(b'"')));
-    let backslash = zero_in(word ^ (EACH_BYTE * u64::from(b'\\')));
-    (control | quote | backslash) & TOP_BITS
+    // With this bit turned, quotes follow control characters: one comparison is for both.
+    let turned = word ^ (EACH_BYTE * 0x02);
+    let control_or_quote = turned.wrapping_sub(EACH_BYTE * 0x21);
+    let backslash = (word ^ (EACH_BYTE * u64::from(b'\\'))).wrapping_sub(EACH_BYTE);
+    // Neither test is true of a byte whose top bit is set.
+    (control_or_quote | backslash) & !word & TOP_BITS
 }
 
 #[cfg(test)]
@@ -302,7 +413,6 @@ mod tests {
     use proptest::prelude::*;
     use serde::de::{Deserializer as _, MapAccess, Visitor};
     use serde_json::value::RawValue;
-    use std::path::Path;
 
     type Pairs = Vec<(String, String)>;
 
@@ -341,7 +451,7 @@ mod tests {
 
     fn elements(text: &str) -> Option<Vec<&str>> {
         let mut found = Vec::new();
-        walk_array(text, |element| found.push(element)).map(|()| found)
+        walk_array(text, |element| found.push(element.text)).map(|()| found)
     }
 
     fn elements_by_library(text: &str) -> Option<Vec<&str>> {
@@ -516,7 +626,68 @@ mod tests {
         }
     }
 
+    /// The same through a layout, whose meanings are the keys themselves by number.
+    fn walked_alike(layout: &mut Layout<usize>, names: &std::cell::RefCell<Vec<String>>, text: &str) -> Option<Pairs> {
+        let number = |name: &str| {
+            let mut names = names.borrow_mut();
+            names.push(name.to_owned());
+            names.len() - 1
+        };
+        let mut found = Vec::new();
+        let keys = walk_alike(text, layout, number, |number, raw| {
+            found.push((names.borrow()[number].clone(), raw.text.to_owned()));
+        })?;
+        assert_eq!(keys, found.len());
+        Some(found)
+    }
+
+    #[test]
+    fn keys_that_are_expected_are_not_looked_up() {
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        for text in
+            [r#"{"a":1,"c":2}"#, r#"{"a":1,"b":3,"c":2}"#, r#"{"c":2}"#, r#"{"a": 1,"b":3}"#, r#"{"b":1,"c":2}"#]
+        {
+            assert_eq!(walked_alike(&mut layout, &names, text), by_library(text), "{text}");
+        }
+        assert_eq!(*names.borrow(), ["a", "c", "b"]);
+        // Keys that are written in another way are the same keys.
+        let odd = r#"{"\u0061":1,"b" :2,"c":3}"#;
+        assert_eq!(walked_alike(&mut layout, &names, odd), by_library(odd));
+    }
+
+    #[test]
+    fn a_layout_is_bounded_and_learns_anew() {
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        for number in 0..1000 {
+            let text = format!("{{\"k{number}\":1,\"{}\":2}}", "x".repeat(number));
+            assert_eq!(walked_alike(&mut layout, &names, &text), by_library(&text));
+            assert!(layout.keys.len() <= MAX_KEYS && layout.keys.iter().all(|known| known.text.len() <= MAX_KEY));
+        }
+        let usual = r#"{"a":1,"b":2}"#;
+        for _ in 0..2 {
+            names.borrow_mut().clear();
+            layout.keys.clear();
+            walked_alike(&mut layout, &names, usual);
+        }
+        assert_eq!(*names.borrow(), ["a", "b"]);
+    }
+
     proptest! {
+        #[test]
+        fn what_a_layout_remembers_changes_nothing(
+            texts in prop::collection::vec((prop::sample::select(sample_lines()), any::<prop::sample::Index>(), "[\"a:, {}]?"), 0..12),
+        ) {
+            let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+            for (line, at, put_in) in texts {
+                let mut text = line.to_owned();
+                let at = at.index(text.len());
+                if text.is_char_boundary(at) {
+                    text.insert_str(at, &put_in);
+                }
+                prop_assert_eq!(walked_alike(&mut layout, &names, &text), by_library(&text));
+            }
+        }
+
         #[test]
         fn text_that_is_nearly_json_is_judged_as_by_the_library(text in nearly_json(), inner in any::<bool>()) {
             let text = if inner { format!("{{\"k\":{text}}}") } else { text };
@@ -550,6 +721,11 @@ mod tests {
         fn plain_text_is_what_needs_no_escape(text in "[a-z\u{e9}\u{1f512}\\\\\"\u{0}-\u{20}\u{7f}]{0,90}") {
             let escaped = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(is_plain(&text), escaped.len() == text.len() + 2);
+            let array = format!("[{escaped}, 1]");
+            walk_array(&array, |raw| if raw.text != "1" {
+                assert_eq!(raw.is_plain, is_plain(&text));
+                assert_eq!(raw.string().as_deref(), Some(text.as_str()));
+            }).unwrap();
         }
     }
 }
