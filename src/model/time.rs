@@ -209,7 +209,7 @@ fn iso8601_nanos(text: &str) -> Option<i128> {
         }
         for index in 0..9 {
             let digit = if index < length { rest[1 + index] - b'0' } else { 0 };
-            nanos = nanos * 10 + i128::from(digit);
+            nanos = nanos * 10 + i64::from(digit);
         }
         rest = &rest[1 + length..];
     }
@@ -217,7 +217,7 @@ fn iso8601_nanos(text: &str) -> Option<i128> {
     let days = days_from_civil(year, month, day);
     // A leap second is the last moment of its minute.
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second.min(59) - offset;
-    Some(i128::from(seconds) * i128::from(SECOND_NANOS) + nanos)
+    Some(i128::from(seconds) * i128::from(SECOND_NANOS) + i128::from(nanos))
 }
 
 /// Milliseconds since the epoch in nanoseconds; what exceeds `i64::MAX` is a negative number that was wrapped.
@@ -231,6 +231,10 @@ fn millis_nanos(text: &str) -> Option<i128> {
 
 /// Reads decimal seconds, with a fraction or an exponent, as nanoseconds; digits beyond those are cut.
 fn decimal_nanos(text: &[u8]) -> Option<i128> {
+    plain_decimal_nanos(text).map(i128::from).or_else(|| any_decimal_nanos(text))
+}
+
+fn any_decimal_nanos(text: &[u8]) -> Option<i128> {
     const SCALE: i32 = 9;
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -276,6 +280,22 @@ fn decimal_nanos(text: &[u8]) -> Option<i128> {
         power += 1;
     }
     Some(if negative { -value } else { value })
+}
+
+/// The same for what most logs write: a few digits, and perhaps a point and some more; `None` for anything else.
+fn plain_decimal_nanos(text: &[u8]) -> Option<u64> {
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0')))
+    };
+    let point = text.iter().take(11).position(|&byte| byte == b'.');
+    let (whole, fraction) = text.split_at(point.unwrap_or(text.len()));
+    let fraction = fraction.strip_prefix(b".").unwrap_or(fraction);
+    // Ten digits before the point and nine behind it fit.
+    if whole.is_empty() || whole.len() > 10 || fraction.len() > 9 {
+        return None;
+    }
+    let nanos = number(fraction)? * 10_u64.pow(9 - fraction.len() as u32);
+    Some(number(whole)? * 1_000_000_000 + nanos)
 }
 
 /// Writes a time of the years 0 to 9999 with a fraction of so many digits. Every record has some, so the text is made in one
@@ -380,6 +400,21 @@ mod tests {
             assert_eq!(EventTime::parse_epoch(text), None, "{text}");
         }
         assert_eq!(EventTime::parse_epoch("9e60"), Some(EventTime(i64::MAX)));
+    }
+
+    proptest! {
+        #[test]
+        fn plain_decimals_are_read_as_any_others(text in "[0-9]{0,12}([.][0-9]{0,11})?[.ex-]?") {
+            if let Some(nanos) = plain_decimal_nanos(text.as_bytes()) {
+                prop_assert_eq!(any_decimal_nanos(text.as_bytes()), Some(i128::from(nanos)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_plain_decimal_fits() {
+        assert_eq!(plain_decimal_nanos(b"9999999999.999999999"), Some(9_999_999_999_999_999_999));
+        assert_eq!(EventTime::parse_epoch("9999999999.999999999"), Some(EventTime(i64::MAX)));
     }
 
     #[test]
