@@ -155,5 +155,5 @@ fn ticks(stat_file: &str, skipped: usize) -> anyhow::Result<Duration> {
 /// The number in the line that begins with `key`.
 fn number_after(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
-    rest.split_whitespace().next()?.parse().ok()
+    rest.split_whitespace().next()?.trim_end_matches(',').parse().ok()
 }
