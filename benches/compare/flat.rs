@@ -129,7 +129,7 @@ fn certificates(target: &Path, distinct: u64, most: u64) -> anyhow::Result<Size>
     let mut ssl = create(folder.join(FIRST), "ssl.log")?;
     for number in 0..most {
         write_certificate(&mut x509, number, number % distinct, distinct / 10)?;
-        write_session(&mut ssl, number, mixed(number) % distinct.min(number + 1))?;
+        write_session(&mut ssl, number, number % distinct)?;
     }
     x509.flush()?;
     ssl.flush()?;
