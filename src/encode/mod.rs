@@ -173,7 +173,7 @@ fn fetch(judged: &Judged) {
         let seen = &context.seen;
         let parts = [
             context.leaf.known().is_some(),
-            context.observation.certificate.is_some(),
+            context.observed.is_some(),
             context.shared_client,
             seen.issuer.is_some(),
             seen.certificate.is_some(),
