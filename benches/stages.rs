@@ -27,10 +27,10 @@ use certsift::config::Config;
 use certsift::correlate::{Backing, CertificateStore, Context, Correlator, Judged, KeyTracker, KnownCertificate};
 use certsift::decode::{DecodeContext, RawBatch, decode};
 use certsift::encode::{Encoded, encode};
-use certsift::history::History;
+use certsift::history::{Caller, History, Observation};
 use certsift::knowledge::feeds::SessionNames;
 use certsift::knowledge::{Feeds, Knowledge};
-use certsift::model::{Batch, Body, EventTime, SourceInfo, StreamKey};
+use certsift::model::{Address, Batch, Body, Direction, EventTime, SourceInfo, StreamKey};
 use certsift::sink::{OpenMode, Output, Patience};
 use certsift::source::{LineReader, Lines, Splitter, open};
 use certsift::state::CertificateSpill;
@@ -137,10 +137,8 @@ fn round(paths: &[PathBuf], knowledge: &Knowledge, output: &Path) -> anyhow::Res
     });
     let mut history = history();
     let ((), observed) = timed(|| {
-        for judged in &judged {
-            if let Context::Session(context) = &judged.context {
-                black_box(history.observe(&context.observation, &mut |of| Some(format!("{of:?}").into())));
-            }
+        for observation in judged.iter().filter_map(observation) {
+            black_box(history.observe(&observation, &mut |of| Some(format!("{of:?}").into())));
         }
     });
     let ((), matched) = timed(|| look_up(&judged, knowledge));
@@ -155,6 +153,28 @@ fn round(paths: &[PathBuf], knowledge: &Knowledge, output: &Path) -> anyhow::Res
     let join = correlated - observed;
     let records = encoded.iter().map(|encoded| encoded.counts.total_written()).sum();
     Ok((records, [read, split, decoded, join, observed, matched, encoding, writing]))
+}
+
+/// What history is told of a session, made from what the session was judged with.
+fn observation(judged: &Judged) -> Option<Observation> {
+    let record = judged.batch.records.get(judged.index as usize)?;
+    let (Context::Session(context), Body::Session(session)) = (&judged.context, &record.body) else { return None };
+    let client = session.client.map(Address::client_id);
+    let client = match context.direction {
+        None | Some(Direction::Outbound) => client.map_or(Caller::Unnamed, Caller::Outgoing),
+        Some(Direction::Internal) => Caller::Internal(client),
+        Some(Direction::Inbound | Direction::Transit) => Caller::Outside,
+    };
+    Some(Observation {
+        at: context.at,
+        clock: context.clock,
+        client,
+        server: session.server.map(Address::server_id),
+        network: context.network,
+        domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
+        certificate: context.observed,
+        fingerprint: session.client_fingerprints.id(),
+    })
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {

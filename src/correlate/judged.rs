@@ -19,7 +19,10 @@ pub struct Judged {
 
 /// What was known of a record when it was judged.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "nearly all records are sessions, and one allocation less for each counts")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all records are sessions, and one allocation less for each counts"
+)]
 pub enum Context {
     /// A session.
     Session(SessionContext),
