@@ -13,6 +13,8 @@
 mod serial;
 #[path = "history/size.rs"]
 mod size;
+#[path = "process/thread.rs"]
+mod thread;
 
 use clap::Parser as _;
 
@@ -38,12 +40,6 @@ enum Part {
     Serial,
     Size,
     Flood,
-}
-
-/// Nanoseconds that this thread has had a processor: what others do on the machine does not count.
-fn on_cpu() -> f64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    told.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 fn main() {

@@ -12,16 +12,19 @@ mod corpus;
 mod cpu;
 #[path = "replay/extend.rs"]
 mod extend;
+#[path = "replay/feed.rs"]
+mod feed;
+#[path = "replay/samples.rs"]
+mod samples;
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use certsift::config::Config;
 use certsift::knowledge::{Feeds, Knowledge, Signatures};
-use certsift::model::{EventTime, Sha1Digest, Sha256Digest};
+use certsift::model::EventTime;
 use certsift::pipeline::Replay;
 use certsift::sink::{OpenMode, Output, Patience};
 use certsift::source::discover;
@@ -66,7 +69,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let corpus = Corpus::find(arguments.records);
-    let feed = feed(&target.join("feeds"), arguments.rows)?;
+    let feed = feed::make(&target.join("feeds"), arguments.rows)?;
     println!(
         "{:<14} {:<20} {:>11} {:>13} {:>7} {:>8}",
         "set", "knowledge", "records/s", "records/CPU-s", "GB/s", "CPU"
@@ -155,25 +158,4 @@ impl Candidate {
         let wall = median(self.runs.iter().map(|run| run.wall.as_secs_f64()).collect());
         (wall, median(self.runs.iter().map(|run| run.cpu).collect()))
     }
-}
-
-/// Hashes, names and addresses, none of which the logs have.
-fn feed(folder: &Path, rows: u32) -> anyhow::Result<PathBuf> {
-    std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!("mixed-{rows}.csv"));
-    if !path.exists() {
-        let mut text = "#indicator,label\n".to_owned();
-        for number in 0..rows {
-            let bytes = number.to_be_bytes();
-            let indicator = match number % 4 {
-                0 => Sha1Digest::of(&bytes).to_string(),
-                1 => Sha256Digest::of(&bytes).to_string(),
-                2 => format!("h{number}.listed{}.example", number % 1000),
-                _ => format!("203.{}.{}.{}", bytes[1], bytes[2], bytes[3]),
-            };
-            writeln!(text, "{indicator},Family{}", number % 50)?;
-        }
-        std::fs::write(&path, text)?;
-    }
-    Ok(path)
 }

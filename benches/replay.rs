@@ -13,6 +13,8 @@ mod corpus;
 mod extend;
 #[path = "replay/measure.rs"]
 mod measure;
+#[path = "replay/samples.rs"]
+mod samples;
 
 use std::path::Path;
 use std::time::Duration;
@@ -77,7 +79,15 @@ fn measure_set(name: &str, extended: &Extended, dead_letters: &Path, arguments: 
     let mut warm = false;
     for detail in &arguments.detail {
         for &threads in &arguments.threads {
-            let job = Job { folder: &extended.folder, detail, threads, dead_letters };
+            let job = Job {
+                folder: &extended.folder,
+                output: Path::new("/dev/null"),
+                config: None,
+                detail,
+                threads,
+                dead_letters,
+                cores: None,
+            };
             if !warm {
                 // Pages of the input are in memory from here on; the first run would pay for them alone.
                 measure::run(&job)?;
@@ -119,14 +129,14 @@ fn heading() -> String {
 /// A line of the table. Rates are of the median run by wall time; memory is the most that any run took.
 fn row(name: &str, job: &Job<'_>, extended: &Extended, runs: &[Run]) -> String {
     let mut by_wall: Vec<&Run> = runs.iter().collect();
-    by_wall.sort_by_key(|run| run.wall);
+    by_wall.sort_by_key(|run| run.took.wall);
     let rate = |count: u64, wall: Duration| count as f64 / wall.as_secs_f64().max(1e-9);
-    let sessions = |run: Option<&&Run>| run.map_or(0.0, |run| rate(extended.sessions, run.wall));
+    let sessions = |run: Option<&&Run>| run.map_or(0.0, |run| rate(extended.sessions, run.took.wall));
     let median = by_wall.get(by_wall.len() / 2);
-    let wall = median.map_or(Duration::ZERO, |run| run.wall);
-    let cpu = median.map_or(Duration::ZERO, |run| run.cpu);
+    let wall = median.map_or(Duration::ZERO, |run| run.took.wall);
+    let cpu = median.map_or(Duration::ZERO, |run| run.took.cpu);
     let range = format!("{:.0}..{:.0}", sessions(by_wall.last()), sessions(by_wall.first()));
-    let peak = runs.iter().map(|run| run.peak_anon).max().unwrap_or_default();
+    let peak = runs.iter().map(|run| run.took.peak_anon).max().unwrap_or_default();
     let threads = if job.threads == 0 { "default".to_owned() } else { job.threads.to_string() };
     format!(
         "{name:<14} {:<6} {threads:>7} {:>9} {:>9} {:>11.0} {range:>19} {:>9.0} {:>6.3} {:>13.0} {:>8.1}",

@@ -2,11 +2,12 @@
 #![allow(dead_code, unreachable_pub, reason = "each fuzz target uses one of them")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a target fails where it cannot go on")]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use certsift::config::Config;
 use certsift::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
-use certsift::decode::{DecodeContext, Detected, Format, RawBatch, certificate_from_der, decode, detect};
+use certsift::decode::{DecodeContext, Detected, Format, RawBatch, certificate_from_der, decode, detect, walk_object};
 use certsift::encode::encode;
 use certsift::history::History;
 use certsift::knowledge::feeds::SessionNames;
@@ -15,6 +16,7 @@ use certsift::model::{Address, DistinguishedName, EventTime, SourceInfo, StreamK
 use certsift::source::{Lines, Splitter};
 use certsift::state::CertificateSpill;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 static KNOWLEDGE: LazyLock<Knowledge> =
     LazyLock::new(|| Knowledge::builtin().expect("the built-in catalogue is sound"));
@@ -38,6 +40,26 @@ pub fn zeek_json(data: &[u8]) {
 /// EVE lines.
 pub fn eve(data: &[u8]) {
     through(data, "eve.json", format_of(r#"{"timestamp":"","event_type":""}"#, "eve.json"), false);
+}
+
+/// The top level of an object: what the JSON library takes is taken, and nothing else; keys and values are the same.
+pub fn json_object(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut found = Vec::new();
+    let keys = walk_object(text, |key, raw| found.push((key.to_owned(), raw.to_owned())));
+    let value = serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let is_object = value && text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
+    assert_eq!(keys.is_some(), is_object, "{text}");
+    if is_object {
+        assert_eq!(keys, Some(found.len()));
+        // Keys with half a surrogate pair are valid, and no strings of Rust's.
+        if let Ok(map) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) {
+            // Of a repeated key the last value counts.
+            let found: BTreeMap<_, _> = found.into_iter().collect();
+            let theirs = map.into_iter().map(|(key, raw)| (key, raw.get().to_owned())).collect();
+            assert_eq!(found, theirs);
+        }
+    }
 }
 
 /// A certificate.

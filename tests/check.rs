@@ -247,6 +247,20 @@ fn the_table_of_public_cas_that_is_in_force_is_counted() {
     assert_eq!(code, Some(0), "{out}");
     assert_said(&out, &["2 names, of CAs up to 1975-01-01, from trust.public_cas"]);
     assert!(!out.lines().any(|line| line.contains("public CAs") && line.contains("built in")), "{out}");
+    // What is no certificate costs itself; a download that broke off is no list of all.
+    const BAD: &str = "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n";
+    world.file("eve.json", b"{\"timestamp\":\"2026-11-21T12:00:00.000000+0000\",\"event_type\":\"tls\",\"tls\":{}}\n");
+    let whole = [BAD, &ca("One CA")].concat();
+    for (content, code, said) in [
+        (&*whole, 0, "ccadb.csv: 1 blocks are no certificate that can be used"),
+        (&whole[..whole.len() - 40], 1, "ccadb.csv: it is cut off: its last certificate has no end"),
+    ] {
+        world.file("ccadb.csv", content.as_bytes());
+        assert_said(&world.check(&["-c", "c.toml"]).1, &[said]);
+        let output = certsift(&world.path(""), &["replay", "-c", "c.toml", "eve.json"]);
+        assert_eq!(output.status.code(), Some(code));
+        assert_said(&String::from_utf8_lossy(&output.stderr), &[said]);
+    }
 }
 
 #[test]

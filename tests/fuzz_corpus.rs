@@ -8,10 +8,11 @@ use std::path::Path;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     ("zeek_tsv", targets::zeek_tsv),
     ("zeek_json", targets::zeek_json),
     ("eve", targets::eve),
+    ("json_object", targets::json_object),
     ("der", targets::der),
     ("distinguished_name", targets::distinguished_name),
     ("signatures_toml", targets::signatures_toml),

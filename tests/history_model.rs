@@ -39,7 +39,7 @@ fn observe(history: &mut History, observation: &Observation) -> Seen {
 
 /// What history says, in the model's form.
 fn said(seen: &Seen) -> [Option<Known>; 7] {
-    let known = |first, last, counts: &[(&'static str, u32)]| Known {
+    let known = |first, last, counts: &[(&'static str, u8)]| Known {
         first,
         last,
         counts: counts.iter().map(|(of, count)| (*of, *count as usize)).collect(),

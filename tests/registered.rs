@@ -194,6 +194,44 @@ fn another_list_of_public_suffixes_decides_what_was_registered() {
 }
 
 #[test]
+fn an_index_and_a_sensor_with_other_public_suffixes_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let list =
+        "// VERSION: tomorrow\n// ===BEGIN ICANN DOMAINS===\nexample\nshop.example\n// ===END ICANN DOMAINS===\n";
+    std::fs::write(folder.path().join("suffixes.dat"), list).unwrap();
+    std::fs::write(folder.path().join("list.csv"), "evil.shop.example,2026-11-18\nevil.example,2026-11-18\n").unwrap();
+    let build = |more: &[&str]| {
+        let output = certsift(folder.path(), &[&["feeds", "build", "all.index", "list.csv"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let lines = quic("2026-11-20", "www.evil.shop.example") + &quic("2026-11-20", "www.evil.example");
+    let said_by = |command: &[&str]| {
+        let output = certsift(folder.path(), &[command, &["-c", "certsift.toml"]].concat());
+        assert!(output.status.success());
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    const DIFFER: &str = "all.index: built by edition tomorrow of the public suffix list, and ";
+    build(&["--public-suffix-list", "suffixes.dat"]);
+    let objects = judge(folder.path(), "registered = [\"all.index\"]", &lines);
+    assert_eq!(objects[0]["registration"], Value::Null, "asked for as shop.example");
+    assert_eq!(objects[1]["registration"][0]["registered"], "2026-11-18", "what both lists agree on is found");
+    for command in [&["replay", "eve.json"][..], &["check"]] {
+        assert!(said_by(command).contains(DIFFER), "{command:?}");
+    }
+    let own = "registered = [\"all.index\"]\npublic_suffix_list = \"suffixes.dat\"";
+    assert_eq!(judge(folder.path(), own, &lines)[0]["registration"][0]["domain"], "evil.shop.example");
+    for command in [&["replay", "eve.json"][..], &["check"]] {
+        assert!(!said_by(command).contains("public suffix list, and"), "{command:?}");
+    }
+    build(&[]);
+    let said = said_by(&["check"]);
+    assert!(said.contains("public suffix list, and tomorrow is in use"), "{said}");
+}
+
+#[test]
 fn a_list_of_public_suffixes_that_is_cut_off_while_lines_flow_changes_nothing() {
     const FIRST: u32 = 1_760_000_000;
     const CUT: &str = "// ===BEGIN ICANN DOMAINS===\nexample\n";

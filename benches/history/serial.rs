@@ -9,7 +9,7 @@ use certsift::history::{Caller, History, Labelled, Observation, ObservedCertific
 use certsift::model::{Batch, DAY_NANOS, EventTime, Id128, SourceInfo, StreamKey};
 use certsift::state::CertificateSpill;
 
-use super::on_cpu;
+use super::thread::on_cpu;
 
 const SESSIONS_PER_BATCH: usize = 1000;
 

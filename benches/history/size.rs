@@ -11,7 +11,7 @@ use certsift::history::{
 use certsift::model::{DAY_NANOS, EventTime, Id128};
 use certsift::state::StateStore;
 
-use super::on_cpu;
+use super::thread::on_cpu;
 
 const MIB: u64 = 1 << 20;
 const NOW: EventTime = EventTime(20_000 * DAY_NANOS);

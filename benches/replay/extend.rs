@@ -13,7 +13,7 @@ use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::corpus::{Form, Set};
+use super::samples::{Form, Set};
 
 /// Extended logs in a folder of their own.
 #[derive(Serialize, Deserialize, PartialEq)]

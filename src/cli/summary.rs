@@ -8,6 +8,8 @@ use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
 use crate::history::LearningReason;
 use crate::knowledge::feeds::FeedReport;
+use crate::knowledge::names::RankReport;
+use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::ListReport;
 use crate::model::EventTime;
 use crate::pipeline::{ReplayOutcome, SkipReason};
@@ -25,6 +27,8 @@ pub(super) fn now() -> EventTime {
 pub(super) fn report_knowledge(reports: &KnowledgeReports) {
     report_lists(reports.lists.iter().chain(&reports.transparency));
     reports.all_feeds().for_each(report_feed);
+    reports.popular.iter().for_each(report_ranks);
+    reports.certificates.iter().for_each(report_certificates);
 }
 
 /// Says what was wrong in those of the user's files that were read again.
@@ -41,6 +45,29 @@ pub(super) fn report_changes(before: &KnowledgeReports, now: &KnowledgeReports) 
         !known.any(|known| (&known.path, known.version) == (&report.path, report.version))
     };
     report_lists(now.lists.iter().chain(&now.transparency).filter(is_new));
+    let is_new = |report: &&RankReport| {
+        !before.popular.iter().any(|known| (&known.path, known.version) == (&report.path, report.version))
+    };
+    now.popular.iter().filter(is_new).for_each(report_ranks);
+    let is_new = |report: &&PemReport| {
+        !before.certificates.iter().any(|known| (&known.path, known.version) == (&report.path, report.version))
+    };
+    now.certificates.iter().filter(is_new).for_each(report_certificates);
+}
+
+fn report_ranks(report: &RankReport) {
+    if report.bad_rows > 0 {
+        let first = report.first_bad_rows.iter().map(|(line, problem)| format!("line {line}: {problem}"));
+        let first = first.collect::<Vec<_>>().join("; ");
+        eprintln!("certsift: {}: {} rows are left out: {first}", shown(&report.path), report.bad_rows);
+    }
+}
+
+fn report_certificates(report: &PemReport) {
+    if report.bad > 0 {
+        let path = shown(&report.path);
+        eprintln!("certsift: {path}: {} blocks are no certificate that can be used", report.bad);
+    }
 }
 
 fn report_feed(report: &FeedReport) {
@@ -80,6 +107,9 @@ pub(super) fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
     for report in reports {
         if let Some(error) = &report.error {
             eprintln!("certsift: {}: cannot be used: {error}", shown(&report.path));
+        }
+        if let Some(differ) = report.suffixes_differ() {
+            eprintln!("certsift: {}: {}", shown(&report.path), super::printable(&differ));
         }
         if report.rows + report.without_date == 0 && report.error.is_none() {
             eprintln!("certsift: {}: holds no entry that can be used", shown(&report.path));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::KnownCertificate;
-use crate::history::{Observation, Seen};
-use crate::model::{Batch, Direction, EventTime, Session, TlsVersion};
+use crate::history::{ObservedCertificate, Seen};
+use crate::model::{Batch, Direction, EventTime, Id128, Session, TlsVersion};
 
 /// A record on its way out, with what was known when it was judged.
 #[derive(Debug)]
@@ -19,9 +19,13 @@ pub struct Judged {
 
 /// What was known of a record when it was judged.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all records are sessions, and one allocation less for each counts"
+)]
 pub enum Context {
     /// A session.
-    Session(Box<SessionContext>),
+    Session(SessionContext),
     /// A certificate by itself.
     Certificate(Arc<KnownCertificate>),
     /// Nothing: the record leaves as it came, or not at all.
@@ -37,8 +41,10 @@ pub struct SessionContext {
     pub client_certificate: Option<Arc<KnownCertificate>>,
     /// Who connected to whom.
     pub direction: Option<Direction>,
-    /// What history was told of it.
-    pub observation: Observation,
+    /// What history was told of the server's certificate.
+    pub observed: Option<ObservedCertificate>,
+    /// The network that the server is in, unless it is within.
+    pub network: Option<Id128>,
     /// What history says, this session included.
     pub seen: Seen,
     /// Where the name has come with another issuer of late: the certificate that it had before.

@@ -367,11 +367,12 @@ impl Correlator {
         let (shared_client, shared_server) = (is_shared(session.client), is_shared(session.server));
         let sensor_clock_is_wrong = self.sensor_clock_is_wrong(batch, record, session, &leaf);
         let at = record.time.unwrap_or(clock);
-        let mut context = Box::new(SessionContext {
+        let mut context = SessionContext {
             leaf,
             client_certificate,
             direction,
-            observation,
+            observed: observation.certificate,
+            network: observation.network,
             seen: Seen::default(),
             former: None,
             shared_client,
@@ -379,14 +380,14 @@ impl Correlator {
             clock,
             at,
             sensor_clock_is_wrong,
-        });
+        };
         // An alert tells of a flow that has a record of its own.
         if record.log == Log::SuricataAlert || self.history.is_whole() {
-            context.seen = self.history.look_up(&context.observation);
+            context.seen = self.history.look_up(&observation);
         } else {
-            self.count(batch, session, &mut context);
+            self.count(batch, session, &observation, &mut context);
         }
-        context.former = self.former_certificate(batch, session, &context.observation, &context.seen);
+        context.former = self.former_certificate(batch, session, &observation, &context.seen);
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(context) });
     }
 

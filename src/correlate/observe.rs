@@ -14,8 +14,14 @@ const FORMER_LOOKED_AT: usize = 16;
 
 impl Correlator {
     /// Counts a session, and puts what history says of it into its context.
-    pub(super) fn count(&mut self, batch: &Batch, session: &Session, context: &mut SessionContext) {
-        let SessionContext { leaf, observation, seen, .. } = context;
+    pub(super) fn count(
+        &mut self,
+        batch: &Batch,
+        session: &Session,
+        observation: &Observation,
+        context: &mut SessionContext,
+    ) {
+        let SessionContext { leaf, seen, .. } = context;
         let mut effects = self.effects.as_mut();
         if let Some(effects) = &mut effects {
             effects.observations.push(*observation);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::json;
+use super::scan::walk_array;
 use crate::model::{Id128, PresentedChain};
 
 /// Chains by a hash of what was logged of them, shared by the workers; bounded in entries and in bytes.
@@ -35,9 +35,9 @@ impl ChainCache {
             return Some(Arc::clone(known));
         }
         let mut certificates: Vec<Box<[u8]>> = Vec::new();
-        json::walk_array(raw, |element| {
+        walk_array(raw, |element| {
             if certificates.len() < MAX_CERTIFICATES {
-                let der = json::string(element).and_then(|text| decode(&text));
+                let der = element.string().and_then(|text| decode(&text));
                 certificates.extend(der.filter(|der| der.len() <= PresentedChain::MAX_DER).map(Into::into));
             }
         });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::json;
+use super::scan::walk_object;
 use super::zeek::{self, ZeekFieldSet};
 use super::zeek_tsv::TsvHeader;
 use crate::model::Log;
@@ -39,6 +40,14 @@ impl Format {
             Self::ZeekJson(log) => *log,
             Self::Eve => Log::SuricataOther,
             Self::Unknown => Log::Unknown,
+        }
+    }
+
+    /// The header of a tab-separated log.
+    pub(super) fn header(&self) -> Option<&TsvHeader> {
+        match self {
+            Self::ZeekTsv(header) => Some(header),
+            _ => None,
         }
     }
 }
@@ -97,15 +106,14 @@ fn json_format(text: &str, name: &str) -> Option<Format> {
     let mut fields = ZeekFieldSet::default();
     let (mut timestamp, mut event_type) = (false, false);
     let mut path = None;
-    json::walk_object(text, &mut |key, raw| {
+    walk_object(text, |key, raw| {
         fields.note(key, raw);
         timestamp |= key == "timestamp";
         event_type |= key == "event_type";
         if matches!(key, "_path" | "@stream") {
             path = json::string(raw).map(|path| zeek::log_of_path(&path));
         }
-    })
-    .ok()?;
+    })?;
     if timestamp && event_type {
         return Some(Format::Eve);
     }

@@ -13,8 +13,8 @@ use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
 use super::json;
-use super::names::name_ids;
 use super::output::Output;
+use super::scan::{walk_array, walk_object};
 use crate::model::{
     Address, Body, Certificate, CertificateSource, DistinguishedName, EventTime, Fault, FaultField, Faults, Id128, Log,
     Problem, Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion,
@@ -69,9 +69,9 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64) {
     let original = line;
     let line = json::object_text(line);
     let mut event = Event::default();
-    let keys = match json::walk_object(line, &mut |key, raw| event.set(key, raw)) {
-        Ok(keys) => keys,
-        Err(_) => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
+    let keys = match walk_object(line, |key, raw| event.set(key, raw)) {
+        Some(keys) => keys,
+        None => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
     let mut faults = Faults::default();
     let (log, body) = read(output, &event, &mut faults);
@@ -121,7 +121,7 @@ impl<'a> Event<'a> {
         let mut flow = Event::default();
         if let Some(raw) = self.flow {
             // The line as a whole has been checked already.
-            let _ = json::walk_object(raw, &mut |key, raw| flow.set(key, raw));
+            let _ = walk_object(raw, |key, raw| flow.set(key, raw));
         }
         if flow.source.ip.is_some() && flow.destination.ip.is_some() {
             return (flow.source, flow.destination);
@@ -137,7 +137,7 @@ impl<'a> Tls<'a> {
     fn parse(raw: &'a str) -> Self {
         let mut tls = Self::default();
         // The line as a whole has been checked already; what is no object leaves everything unknown.
-        let _ = json::walk_object(raw, &mut |key, raw| tls.set(key, raw));
+        let _ = walk_object(raw, |key, raw| tls.set(key, raw));
         tls
     }
 
@@ -181,7 +181,7 @@ fn read(output: &mut Output<'_>, event: &Event<'_>, faults: &mut Faults) -> (Log
         }
         (Some("\"quic\""), _, Some(quic)) => {
             let mut tls = Tls::default();
-            let _ = json::walk_object(quic, &mut |key, raw| match key {
+            let _ = walk_object(quic, |key, raw| match key {
                 "sni" => tls.server_name = Some(raw),
                 "ja3" => tls.ja3 = Some(raw),
                 "ja4" => tls.ja4 = Some(raw),
@@ -199,20 +199,25 @@ fn read(output: &mut Output<'_>, event: &Event<'_>, faults: &mut Faults) -> (Log
 }
 
 fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, faults: &mut Faults) -> Session {
-    let (client, server) = event.endpoints(log);
+    let (client_end, server_end) = event.endpoints(log);
     let server_name = tls.server_name.and_then(json::string).filter(|name| !name.is_empty());
     if server_name.is_none() && tls.server_name.is_some_and(|raw| raw != "\"\"") {
         faults.push(Fault::new(FaultField::ServerName, Problem::NotText));
     }
     let leaf = certificate(output, tls, faults);
     let client_leaf = tls.client.and_then(|raw| certificate(output, &Tls::parse(raw), faults));
+    let client = address(client_end, FaultField::Client, faults);
+    let server = address(server_end, FaultField::Server, faults);
+    let server_port = server_end.port.and_then(|raw| {
+        raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
+    });
+    let name = server_name.as_deref().and_then(|name| output.memos.name_ids(name));
+    let service = server.zip(server_port).map(|(server, port)| output.memos.service(server, port, name));
     Session {
-        client: address(client, FaultField::Client, faults),
-        server: address(server, FaultField::Server, faults),
-        server_port: server.port.and_then(|raw| {
-            raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
-        }),
-        name: server_name.as_deref().and_then(name_ids),
+        client,
+        server,
+        server_port,
+        name,
         server_name: server_name.map(|name| output.span(&name)),
         version: tls.version.and_then(json::string).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: tls.resumed.and_then(json::boolean).unwrap_or(false),
@@ -227,20 +232,19 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
         presented: leaf.as_ref().and(tls.chain).and_then(|raw| output.context.chains.read(raw, der_of_base64)),
         leaf,
         client_leaf,
-        service: None,
+        service,
         client_fingerprints: client_fingerprints(
             output,
             tls.ja3.and_then(hash_of).as_deref(),
             tls.ja4.and_then(json::string).as_deref(),
         ),
     }
-    .with_service()
 }
 
 /// The hash of a `ja3` object, which is empty where it is off (before 7.0).
 fn hash_of(ja3: &str) -> Option<Cow<'_, str>> {
     let mut hash = None;
-    let _ = json::walk_object(ja3, &mut |key, raw| {
+    let _ = walk_object(ja3, |key, raw| {
         if key == "hash" {
             hash = Some(raw);
         }
@@ -294,9 +298,9 @@ fn certificate(output: &mut Output<'_>, tls: &Tls<'_>, faults: &mut Faults) -> O
 
 fn first_of_chain(raw: &str) -> Option<Cow<'_, str>> {
     let mut first = None;
-    json::walk_array(raw, |element| {
+    walk_array(raw, |element| {
         if first.is_none() {
-            first = json::string(element);
+            first = element.string();
         }
     });
     first
@@ -338,8 +342,8 @@ fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>) -> Certificate {
 fn alternative_names(raw: &str) -> SubjectAltNames {
     const OTHER_KINDS: [&str; 4] = ["DirectoryName(", "OtherName(", "RegisteredID(", "Invalid("];
     let mut san = SubjectAltNames::default();
-    json::walk_array(raw, |element| {
-        let Some(name) = json::string(element) else { return san.push_other() };
+    walk_array(raw, |element| {
+        let Some(name) = element.string() else { return san.push_other() };
         if let Some(address) = debug_bytes(&name) {
             san.push_ip(&address);
         } else if let Some(email) = name.strip_prefix("RFC822Name(").and_then(|rest| rest.strip_suffix(')')) {

@@ -5,11 +5,9 @@ use crate::model::{ClientFingerprints, Id128, Ja3};
 
 /// What a record says of its client; what is empty or has another form than it should is not known.
 pub(super) fn client_fingerprints(output: &mut Output<'_>, ja3: Option<&str>, ja4: Option<&str>) -> ClientFingerprints {
-    let ja4 = ja4.filter(|text| is_ja4(text));
-    ClientFingerprints {
-        ja3: ja3.and_then(Ja3::parse),
-        ja4: ja4.map(|text| (output.span(text), Id128::of_parts(&[b"ja4", text.as_bytes()]))),
-    }
+    let identity = |text: &str| is_ja4(text).then(|| Id128::of_parts(&[b"ja4", text.as_bytes()]));
+    let ja4 = ja4.and_then(|text| Some((text, output.memos.ja4(text, identity)?)));
+    ClientFingerprints { ja3: ja3.and_then(Ja3::parse), ja4: ja4.map(|(text, id)| (output.span(text), id)) }
 }
 
 /// Whether text is a JA4: ten characters and two hashes of twelve digits, of which not both stand for nothing (Suricata 8

@@ -12,8 +12,10 @@ mod detect;
 mod eve;
 mod fingerprint;
 mod json;
+mod memo;
 mod names;
 mod output;
+mod scan;
 mod zeek;
 mod zeek_json;
 mod zeek_tsv;
@@ -28,9 +30,12 @@ pub use chains::ChainCache;
 pub use der::{attributes_of, certificate_from_der};
 pub use detect::{Detected, Format, detect};
 pub use names::{name_ids, registrable};
+pub use scan::walk_object;
 pub use zeek_tsv::TsvHeader;
 
+use memo::MemoPool;
 use output::Output;
+use zeek::ZeekFields;
 
 /// Whole lines of one input, as they were read.
 #[derive(Debug)]
@@ -58,6 +63,7 @@ pub struct DecodeContext {
     pub certificates: CertificateCache,
     /// Chains that were read before.
     pub chains: ChainCache,
+    memos: MemoPool,
 }
 
 /// Reads all lines of a batch.
@@ -97,22 +103,24 @@ pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) 
 }
 
 fn decode_lines(output: &mut Output<'_>, text: &str, offset: u64, format: &Format) {
+    let mut fields = ZeekFields::new(format.header());
     let mut start = 0;
     while start < text.len() {
         let end = memchr::memchr(b'\n', &text.as_bytes()[start..]).map_or(text.len(), |at| start + at + 1);
-        decode_guarded(output, &text[start..end], offset + start as u64, format);
+        decode_guarded(output, &mut fields, &text[start..end], offset + start as u64, format);
         start = end;
     }
 }
 
 fn decode_broken_lines(output: &mut Output<'_>, bytes: &[u8], offset: u64, format: &Format) {
+    let mut fields = ZeekFields::new(format.header());
     let mut start = 0;
     while start < bytes.len() {
         let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at + 1);
         let line = &bytes[start..end];
         let at = offset + start as u64;
         match std::str::from_utf8(line) {
-            Ok(line) => decode_guarded(output, line, at, format),
+            Ok(line) => decode_guarded(output, &mut fields, line, at, format),
             Err(_) if line.starts_with(b"#") && matches!(format, Format::ZeekTsv(_)) => {}
             Err(_) => output.dead_letter(at, line, "not valid UTF-8"),
         }
@@ -121,23 +129,29 @@ fn decode_broken_lines(output: &mut Output<'_>, bytes: &[u8], offset: u64, forma
 }
 
 /// Reads one line. Whatever it holds, reading it costs that line and not the process.
-fn decode_guarded(output: &mut Output<'_>, line: &str, offset: u64, format: &Format) {
+fn decode_guarded<'a>(
+    output: &mut Output<'_>,
+    fields: &mut ZeekFields<'a>,
+    line: &'a str,
+    offset: u64,
+    format: &Format,
+) {
     let records = output.len();
-    if catch_unwind(AssertUnwindSafe(|| decode_line(output, line, offset, format))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| decode_line(output, fields, line, offset, format))).is_err() {
         output.truncate(records);
         output.dead_letter(offset, line.as_bytes(), "reading it failed, which is a fault of certsift");
     }
 }
 
 /// Reads one line. Blank lines are no records: they carry nothing, and every format allows them between records.
-fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, format: &Format) {
+fn decode_line<'a>(output: &mut Output<'_>, fields: &mut ZeekFields<'a>, line: &'a str, offset: u64, format: &Format) {
     let trimmed = line.trim_end_matches(['\n', '\r']);
     if trimmed.trim().is_empty() {
         return;
     }
     match format {
-        Format::ZeekTsv(header) => zeek_tsv::decode_line(output, trimmed, offset, header),
-        Format::ZeekJson(log) => zeek_json::decode_line(output, trimmed, offset, *log),
+        Format::ZeekTsv(header) => zeek_tsv::decode_line(output, fields, trimmed, offset, header),
+        Format::ZeekJson(log) => zeek_json::decode_line(output, fields, trimmed, offset, *log),
         Format::Eve => eve::decode_line(output, trimmed, offset),
         Format::Unknown => output.dead_letter(offset, trimmed.as_bytes(), "no known log format"),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::detect::Format;
+use super::memo::Memos;
 use super::{DecodeContext, MAX_OVERSIZE_KEPT};
 use crate::model::{Batch, Body, CertificateId, DeadLetter, Faults, Log, Record, ReferenceRange, SourceInfo, Span};
 
@@ -19,10 +20,11 @@ pub(super) struct Output<'a> {
     records: Vec<Record>,
     references: Vec<CertificateId>,
     unknown_log: Log,
+    pub(super) memos: Box<Memos>,
 }
 
 /// Certificate references kept of one session. The longest chain seen in public data has 14.
-pub(super) const MAX_REFERENCES: usize = 64;
+const MAX_REFERENCES: usize = 64;
 
 impl<'a> Output<'a> {
     pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format) -> Self {
@@ -35,6 +37,7 @@ impl<'a> Output<'a> {
             records: Vec::new(),
             references: Vec::new(),
             unknown_log: format.log(),
+            memos: context.memos.take(),
         }
     }
 
@@ -70,10 +73,18 @@ impl<'a> Output<'a> {
         Span { start: (self.base_len + start) as u32, len: (self.added.len() - start) as u32 }
     }
 
-    /// Adds references of one session.
-    pub(super) fn references(&mut self, references: impl Iterator<Item = CertificateId>) -> ReferenceRange {
+    /// Adds references of one session: `write` calls what it is given with each of them.
+    pub(super) fn references(
+        &mut self,
+        read: fn(&str) -> CertificateId,
+        write: impl FnOnce(&mut dyn FnMut(&str)),
+    ) -> ReferenceRange {
         let start = self.references.len();
-        self.references.extend(references.take(MAX_REFERENCES));
+        write(&mut |text| {
+            if self.references.len() - start < MAX_REFERENCES {
+                self.references.push(self.memos.reference(text, read));
+            }
+        });
         ReferenceRange { start: start as u32, len: (self.references.len() - start) as u16 }
     }
 
@@ -116,6 +127,7 @@ impl<'a> Output<'a> {
         } else {
             text.push_str(&self.added);
         }
+        self.context.memos.give_back(self.memos);
         Batch { source: Arc::clone(self.source), text, records: self.records, references: self.references, end_offset }
     }
 }

@@ -12,13 +12,13 @@ use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
 use super::json;
-use super::names::name_ids;
-use super::output::{MAX_REFERENCES, Output};
+use super::output::Output;
+use super::scan::{Raw, walk_array, walk_object};
 use super::zeek_tsv::TsvHeader;
 use crate::model::{
     Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
-    Fault, FaultField, Faults, HashPair, Id128, Key, Log, Problem, SelfSigned, Serial, Session, Sha1Digest,
-    Sha256Digest, SourceInfo, SubjectAltNames, TlsVersion, UnparsedHint, ValidityTime,
+    Fault, FaultField, Faults, HashPair, Id128, Key, Log, Problem, ReferenceRange, SelfSigned, Serial, Session,
+    Sha1Digest, Sha256Digest, SourceInfo, SubjectAltNames, TlsVersion, UnparsedHint, ValidityTime,
 };
 
 macro_rules! zeek_fields {
@@ -30,13 +30,8 @@ macro_rules! zeek_fields {
         impl ZeekField {
             const COUNT: usize = [$(ZeekField::$variant),*].len();
 
-            /// The field of a flat name, joined by `.` or, where the site set another separator, by `_`.
-            pub(super) fn named(name: &str) -> Option<Self> {
-                match name {
-                    $($($name)|+ => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
+            /// All names of all fields.
+            const NAMES: &[(&str, Self)] = &[$($(($name, Self::$variant)),+),*];
         }
     };
 }
@@ -90,38 +85,136 @@ zeek_fields! {
     Ja4 = "ja4",
 }
 
+/// Where names stand in [`ZeekField::NAMES`], counted from one, by [`hash_of_name`]; what finds its place taken has the
+/// next one that is free.
+const PLACES: [u8; 256] = {
+    let mut places = [0; 256];
+    let mut index = 0;
+    while index < ZeekField::NAMES.len() {
+        let mut at = hash_of_name(ZeekField::NAMES[index].0.as_bytes());
+        while places[at as usize] != 0 {
+            at = at.wrapping_add(1);
+        }
+        index += 1;
+        places[at as usize] = index as u8;
+    }
+    places
+};
+
+/// Tells most names apart by their length and three of their letters. No name is empty.
+const fn hash_of_name(name: &[u8]) -> u8 {
+    let [first, middle, last] = [name[0], name[name.len() / 2], name[name.len() - 1]];
+    (u32::from_le_bytes([first, middle, last, name.len() as u8]).wrapping_mul(0x9e37_79b1) >> 24) as u8
+}
+
+impl ZeekField {
+    /// The field of a flat name, joined by `.` or, where the site set another separator, by `_`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        if name.is_empty() {
+            return None;
+        }
+        let mut at = hash_of_name(name.as_bytes());
+        loop {
+            let index = usize::from(PLACES[usize::from(at)]).checked_sub(1)?;
+            let (known, field) = Self::NAMES[index];
+            if known == name {
+                return Some(field);
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+
+    /// The field of a name inside an object that a shipper made of the names with one beginning.
+    pub(super) fn nested(outer: &str, inner: &str) -> Option<Self> {
+        let mut name = [0; 64];
+        let length = outer.len() + 1 + inner.len();
+        let room = name.get_mut(..length)?;
+        room[..outer.len()].copy_from_slice(outer.as_bytes());
+        room[outer.len()] = b'.';
+        room[outer.len() + 1..].copy_from_slice(inner.as_bytes());
+        Self::named(std::str::from_utf8(room).ok()?)
+    }
+}
+
+/// What a key of Zeek's JSON is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ZeekKey {
+    /// The name of an object that shippers nest fields into, or, where its value is none, perhaps of a field.
+    Nesting(&'static str, Option<ZeekField>),
+    /// The name of a field.
+    Field(ZeekField),
+    /// The name of what certsift adds.
+    Certsift,
+    /// The name of something else.
+    Other,
+}
+
+impl ZeekKey {
+    pub(super) fn named(name: &str) -> Self {
+        let field = ZeekField::named(name);
+        match NESTED.into_iter().find(|outer| *outer == name) {
+            Some(outer) => Self::Nesting(outer, field),
+            None if name == "certsift" => Self::Certsift,
+            None => field.map_or(Self::Other, Self::Field),
+        }
+    }
+}
+
 /// Objects that shippers nest fields into, and the prefix that the flat names have.
-pub(super) const NESTED: [&str; 4] = ["id", "certificate", "san", "basic_constraints"];
+const NESTED: [&str; 4] = ["id", "certificate", "san", "basic_constraints"];
 
 /// One field's value as it stands in the log.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Cell<'a> {
     /// Raw JSON.
-    Json(&'a str),
+    Json(Raw<'a>),
     /// A column of a tab-separated row, neither unset nor decoded.
     Tsv(&'a str, &'a TsvHeader),
 }
 
-/// The fields of one record that are set.
+/// The fields of one record that are set. One set of them serves all records of a batch.
 pub(super) struct ZeekFields<'a> {
-    cells: [Option<Cell<'a>>; ZeekField::COUNT],
+    /// One bit for each field that is set; of the others the text is that of an earlier record.
+    set: u64,
+    /// One bit for each field in whose text something is escaped.
+    escaped: u64,
+    texts: [&'a str; ZeekField::COUNT],
+    header: Option<&'a TsvHeader>,
 }
 
+const _: () = assert!(ZeekField::COUNT <= u64::BITS as usize);
+
 /// The names of the fields of a record or header, to tell which log they belong to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct ZeekFieldSet(u64);
 
 impl<'a> ZeekFields<'a> {
-    pub(super) fn new() -> Self {
-        Self { cells: [None; ZeekField::COUNT] }
+    /// No fields, of rows with that header or of JSON.
+    pub(super) fn new(header: Option<&'a TsvHeader>) -> Self {
+        Self { set: 0, escaped: 0, texts: [""; ZeekField::COUNT], header }
     }
 
-    /// Sets a field; of a repeated key the last one counts, as for most readers of JSON.
-    pub(super) fn set(&mut self, field: ZeekField, cell: Cell<'a>) {
-        self.cells[field as usize] = match cell {
-            Cell::Json("null") => None,
-            cell => Some(cell),
-        };
+    /// Begins another record.
+    pub(super) fn clear(&mut self) {
+        self.set = 0;
+    }
+
+    /// Sets a field to raw JSON. Of a repeated key the last one counts, as for most readers of JSON.
+    pub(super) fn set(&mut self, field: ZeekField, raw: Raw<'a>) {
+        let bit = 1 << field as usize;
+        if raw.text == "null" {
+            self.set &= !bit;
+            return;
+        }
+        self.set |= bit;
+        self.escaped = if raw.is_plain { self.escaped & !bit } else { self.escaped | bit };
+        self.texts[field as usize] = raw.text;
+    }
+
+    /// Sets a field to the text of a column that is not unset.
+    pub(super) fn set_column(&mut self, field: ZeekField, text: &'a str) {
+        self.set |= 1 << field as usize;
+        self.texts[field as usize] = text;
     }
 
     /// The log that the record says it belongs to.
@@ -148,7 +241,11 @@ impl<'a> ZeekFields<'a> {
     }
 
     fn get(&self, field: ZeekField) -> Option<Cell<'a>> {
-        self.cells[field as usize]
+        let text = self.texts[field as usize];
+        self.is_set(field).then(|| match self.header {
+            Some(header) => Cell::Tsv(text, header),
+            None => Cell::Json(Raw { text, is_plain: self.escaped & 1 << field as usize == 0 }),
+        })
     }
 
     fn text(&self, field: ZeekField) -> Option<Cow<'a, str>> {
@@ -156,7 +253,7 @@ impl<'a> ZeekFields<'a> {
     }
 
     fn is_set(&self, field: ZeekField) -> bool {
-        self.get(field).is_some()
+        self.set & 1 << field as usize != 0
     }
 }
 
@@ -164,7 +261,7 @@ impl<'a> Cell<'a> {
     /// The value of a string.
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
         match self {
-            Self::Json(raw) => json::string(raw),
+            Self::Json(raw) => raw.string(),
             Self::Tsv(cell, header) => Some(header.text(cell)),
         }
     }
@@ -172,15 +269,15 @@ impl<'a> Cell<'a> {
     /// The text of a number, or of a string that holds one.
     fn number(self) -> Option<Cow<'a, str>> {
         match self {
-            Self::Json(raw) if raw.starts_with('"') => json::string(raw),
-            Self::Json(raw) => Some(Cow::Borrowed(raw)),
+            Self::Json(raw) if raw.text.starts_with('"') => raw.string(),
+            Self::Json(raw) => Some(Cow::Borrowed(raw.text)),
             Self::Tsv(cell, _) => Some(Cow::Borrowed(cell)),
         }
     }
 
     fn boolean(self) -> Option<bool> {
         match self {
-            Self::Json(raw) => json::boolean(raw),
+            Self::Json(raw) => json::boolean(raw.text),
             Self::Tsv("T", _) => Some(true),
             Self::Tsv("F", _) => Some(false),
             Self::Tsv(..) => None,
@@ -190,19 +287,22 @@ impl<'a> Cell<'a> {
     /// Calls `each` with the elements of a set or vector that are set.
     fn elements(self, mut each: impl FnMut(&str)) {
         match self {
-            Self::Json(raw) => json::walk_array(raw, |element| {
-                if let Some(text) = json::string(element) {
-                    each(&text);
-                }
-            }),
-            Self::Tsv(cell, header) => header.elements(cell).for_each(|element| each(&element)),
+            Self::Json(raw) => {
+                walk_array(raw.text, |element| {
+                    if let Some(text) = element.string() {
+                        each(&text);
+                    }
+                });
+            }
+            Self::Tsv(cell, header) => header.each_element(cell, each),
         }
     }
 
     /// The text as it stands in the log, for keys of caches.
     fn raw(self) -> &'a str {
         match self {
-            Self::Json(raw) | Self::Tsv(raw, _) => raw,
+            Self::Json(raw) => raw.text,
+            Self::Tsv(text, _) => text,
         }
     }
 
@@ -216,7 +316,7 @@ impl ZeekFieldSet {
     pub(super) fn note(&mut self, key: &str, raw: &str) {
         if NESTED.contains(&key) && json::is_object(raw) {
             // What does not parse has been refused as a whole already.
-            let _ = json::walk_object(raw, &mut |inner, _| self.note_flat(&format!("{key}.{inner}")));
+            let _ = walk_object(raw, |inner, _| self.note_field(ZeekField::nested(key, inner)));
             return;
         }
         self.note_flat(key);
@@ -224,15 +324,24 @@ impl ZeekFieldSet {
 
     /// Notes a flat field name.
     pub(super) fn note_flat(&mut self, name: &str) {
-        if let Some(field) = ZeekField::named(name) {
+        self.note_field(ZeekField::named(name));
+    }
+
+    fn note_field(&mut self, field: Option<ZeekField>) {
+        if let Some(field) = field {
             self.0 |= 1 << field as usize;
         }
+    }
+
+    /// Whether a field is among them.
+    pub(super) fn has(self, field: ZeekField) -> bool {
+        self.0 & 1 << field as usize != 0
     }
 
     /// The log that these fields belong to; `None` when they are not Zeek's. Between logs whose fields fit several, the
     /// file's name decides.
     pub(super) fn log(self, name: &str) -> Option<Log> {
-        let has = |field: ZeekField| self.0 & 1 << field as usize != 0;
+        let has = |field| self.has(field);
         if !has(ZeekField::Time) {
             return None;
         }
@@ -354,11 +463,13 @@ fn session(
         no_validation: validation.is_none(),
         validation_column: header.is_some_and(|header| header.has(ZeekField::ValidationStatus)),
     };
+    let name = server_name.as_deref().and_then(|name| output.memos.name_ids(name));
+    let service = server.zip(server_port).map(|(server, port)| output.memos.service(server, port, name));
     Session {
         client,
         server,
         server_port,
-        name: server_name.as_deref().and_then(name_ids),
+        name,
         server_name: server_name.map(|name| output.span(&name)),
         version: fields.text(ZeekField::Version).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: fields.get(ZeekField::Resumed).and_then(Cell::boolean).unwrap_or(false),
@@ -372,14 +483,13 @@ fn session(
         leaf: None,
         presented: None,
         client_leaf: None,
-        service: None,
+        service,
         client_fingerprints: client_fingerprints(
             output,
             fields.text(ZeekField::Ja3).as_deref(),
             fields.text(ZeekField::Ja4).as_deref(),
         ),
     }
-    .with_service()
 }
 
 /// `TLSv13`, its drafts and the DTLS form.
@@ -394,20 +504,9 @@ fn version_of(version: &str) -> TlsVersion {
     }
 }
 
-fn references(
-    output: &mut Output<'_>,
-    fields: &ZeekFields<'_>,
-    either: [ZeekField; 2],
-) -> crate::model::ReferenceRange {
-    let mut found = Vec::new();
-    if let Some(cell) = either.into_iter().find_map(|field| fields.get(field)) {
-        cell.elements(|element| {
-            if found.len() < MAX_REFERENCES {
-                found.push(reference(element));
-            }
-        });
-    }
-    output.references(found.into_iter())
+fn references(output: &mut Output<'_>, fields: &ZeekFields<'_>, either: [ZeekField; 2]) -> ReferenceRange {
+    let cell = either.into_iter().find_map(|field| fields.get(field));
+    cell.map_or(ReferenceRange::default(), |cell| output.references(reference, |each| cell.elements(each)))
 }
 
 /// What a session calls a certificate: by the certificate's identity where it is a SHA-256 or SHA-1, else by a hash of the text.
@@ -607,4 +706,48 @@ fn hash_pair(fields: &ZeekFields<'_>) -> Option<HashPair> {
         sha1: Sha1Digest::parse(&fields.text(ZeekField::Sha1)?)?,
         sha256: Sha256Digest::parse(&fields.text(ZeekField::Sha256)?)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_name_is_its_field_and_nothing_else_is() {
+        for &(name, field) in ZeekField::NAMES {
+            assert_eq!(ZeekField::named(name), Some(field), "{name}");
+            for other in [format!("{name}x"), format!("x{name}"), name.to_uppercase(), name[1..].to_owned()] {
+                let known = ZeekField::NAMES.iter().find(|(name, _)| *name == other);
+                assert_eq!(ZeekField::named(&other), known.map(|&(_, field)| field), "{other}");
+            }
+            if let Some((outer, inner)) = name.split_once('.') {
+                assert_eq!(ZeekField::nested(outer, inner), Some(field), "{name}");
+            }
+        }
+        assert_eq!(ZeekField::named(""), None);
+        assert_eq!(ZeekField::nested("certificate", &"x".repeat(64)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_looked_up_without_a_panic(name in any::<String>(), inner in any::<String>()) {
+            let known = ZeekField::NAMES.iter().find(|(known, _)| *known == name);
+            prop_assert_eq!(ZeekField::named(&name), known.map(|&(_, field)| field));
+            prop_assert_eq!(ZeekField::nested(&name, &inner), ZeekField::named(&format!("{name}.{inner}")));
+        }
+    }
+
+    #[test]
+    fn fields_of_an_earlier_record_are_gone() {
+        let mut fields = ZeekFields::new(None);
+        let raw = |text| Raw { text, is_plain: true };
+        fields.set(ZeekField::Uid, raw("\"C1\""));
+        fields.set(ZeekField::Host, raw("\"a\""));
+        fields.set(ZeekField::Host, raw("null"));
+        assert_eq!(fields.text(ZeekField::Uid).as_deref(), Some("C1"));
+        assert!(!fields.is_set(ZeekField::Host));
+        fields.clear();
+        assert!(fields.get(ZeekField::Uid).is_none());
+    }
 }

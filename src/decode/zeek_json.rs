@@ -2,34 +2,38 @@
 
 use super::json;
 use super::output::Output;
-use super::zeek::{self, Cell, NESTED, ZeekField, ZeekFields};
+use super::scan::{Raw, walk_alike, walk_object};
+use super::zeek::{self, ZeekField, ZeekFields, ZeekKey};
 use crate::model::{Body, Log, Record};
 
 /// Reads one line; `default_log` is the log of a line that does not name its own.
-pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, default_log: Log) {
+pub(super) fn decode_line<'a>(
+    output: &mut Output<'_>,
+    fields: &mut ZeekFields<'a>,
+    line: &'a str,
+    offset: u64,
+    default_log: Log,
+) {
     let original = line;
     let line = json::object_text(line);
-    let mut fields = ZeekFields::new();
+    fields.clear();
     let mut enriched = false;
-    let walked = json::walk_object(line, &mut |key, raw| {
-        if NESTED.contains(&key) && json::is_object(raw) {
-            set_nested(&mut fields, key, raw);
-        } else if let Some(field) = ZeekField::named(key) {
-            fields.set(field, Cell::Json(raw));
-        } else if key == "certsift" {
-            enriched = true;
-        }
+    let walked = walk_alike(line, &mut output.memos.zeek_keys, ZeekKey::named, |key, raw| match key {
+        ZeekKey::Nesting(outer, _) if json::is_object(raw.text) => set_nested(fields, outer, raw.text),
+        ZeekKey::Nesting(_, Some(field)) | ZeekKey::Field(field) => fields.set(field, raw),
+        ZeekKey::Certsift => enriched = true,
+        ZeekKey::Nesting(_, None) | ZeekKey::Other => {}
     });
     let keys = match walked {
-        Ok(keys) => keys,
-        Err(_) => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
+        Some(keys) => keys,
+        None => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
     let log = match fields.path() {
         Some(path) => zeek::log_of_path(&path),
         // Without a name of its own, a line of a file that is joined from several logs is known by its fields.
         None => fields.log_like(default_log),
     };
-    let mut read = zeek::read(output, &fields, log, None);
+    let mut read = zeek::read(output, fields, log, None);
     if enriched {
         read.body = Body::AlreadyEnriched;
     }
@@ -48,9 +52,9 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, defa
 
 fn set_nested<'a>(fields: &mut ZeekFields<'a>, outer: &str, raw: &'a str) {
     // The line as a whole has been checked already.
-    let _ = json::walk_object(raw, &mut |inner, raw| {
-        if let Some(field) = ZeekField::named(&format!("{outer}.{inner}")) {
-            fields.set(field, Cell::Json(raw));
+    let _ = walk_object(raw, |inner, text| {
+        if let Some(field) = ZeekField::nested(outer, inner) {
+            fields.set(field, Raw { text, is_plain: !text.contains('\\') });
         }
     });
 }

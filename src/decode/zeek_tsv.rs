@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use super::json;
 use super::output::Output;
-use super::zeek::{self, Cell, ZeekField, ZeekFieldSet, ZeekFields};
+use super::scan;
+use super::zeek::{self, ZeekField, ZeekFieldSet, ZeekFields};
 use crate::model::{Body, Fault, FaultField, Log, Problem, Record};
 
 /// The header of a tab-separated log.
@@ -18,6 +19,7 @@ pub struct TsvHeader {
     empty_marker: Box<str>,
     unset_marker: Box<str>,
     columns: Vec<Column>,
+    fields: ZeekFieldSet,
     log: Log,
     /// The header is this one line of names, without a mark.
     bare: Option<Box<str>>,
@@ -30,7 +32,7 @@ const MAX_NAME: usize = 256;
 
 #[derive(Clone, PartialEq, Debug)]
 struct Column {
-    /// `"name":`, ready to be written.
+    /// `,"name":`, ready to be written.
     json_key: Box<str>,
     kind: Kind,
     field: Option<ZeekField>,
@@ -109,7 +111,7 @@ impl TsvHeader {
         let columns = names.iter().enumerate().map(|(at, name)| Column::new(name, types.get(at).copied())).collect();
         let log = match path {
             Some(path) => zeek::log_of_path(path),
-            None => log_of_fields(&names, name)?,
+            None => field_set(&names).log(name)?,
         };
         let separator = separator.into_bytes().into();
         let set_separator = set_separator.into();
@@ -119,6 +121,7 @@ impl TsvHeader {
             empty_marker: empty_marker.into(),
             unset_marker: unset_marker.into(),
             columns,
+            fields: field_set(&names),
             log,
             bare: None,
             enriched: names.contains(&"certsift"),
@@ -134,13 +137,14 @@ impl TsvHeader {
         if names.len() < 3 || names.iter().filter(|name| ZeekField::named(name).is_some()).count() < 3 {
             return None;
         }
-        let log = log_of_fields(&names, name)?;
+        let log = field_set(&names).log(name)?;
         Some(Self {
             separator: b"\t".as_slice().into(),
             set_separator: ",".into(),
             empty_marker: "(empty)".into(),
             unset_marker: "-".into(),
             columns: names.iter().map(|name| Column::new(name, None)).collect(),
+            fields: field_set(&names),
             log,
             bare: Some(line.into()),
             enriched: names.contains(&"certsift"),
@@ -154,7 +158,7 @@ impl TsvHeader {
 
     /// Whether there is a column of this field.
     pub(super) fn has(&self, field: ZeekField) -> bool {
-        self.columns.iter().any(|column| column.field == Some(field))
+        self.fields.has(field)
     }
 
     /// A string column's value.
@@ -162,16 +166,21 @@ impl TsvHeader {
         if *cell == *self.empty_marker { Cow::Borrowed("") } else { unescape(cell) }
     }
 
-    /// The elements of a set or vector that are set.
-    pub(super) fn elements<'a>(&'a self, cell: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
-        let empty = *cell == *self.empty_marker;
-        cell.split(&*self.set_separator).filter(move |element| !empty && **element != *self.unset_marker).map(unescape)
+    /// Calls `each` with the elements of a set or vector that are set.
+    pub(super) fn each_element(&self, cell: &str, mut each: impl FnMut(&str)) {
+        if *cell != *self.empty_marker {
+            split_each(cell, &self.set_separator, |element| {
+                if *element != *self.unset_marker {
+                    each(&unescape(element));
+                }
+            });
+        }
     }
 }
 
 impl Column {
     fn new(name: &str, zeek_type: Option<&str>) -> Self {
-        let mut json_key = String::new();
+        let mut json_key = ",".to_owned();
         json::push_string(&mut json_key, name);
         json_key.push(':');
         let kind = zeek_type.map_or_else(|| kind_of_name(name), kind_of_type);
@@ -180,12 +189,18 @@ impl Column {
 }
 
 /// Reads one row.
-pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, header: &TsvHeader) {
+pub(super) fn decode_line<'a>(
+    output: &mut Output<'_>,
+    fields: &mut ZeekFields<'a>,
+    line: &'a str,
+    offset: u64,
+    header: &TsvHeader,
+) {
     if line.starts_with('#') || header.bare.as_deref() == Some(line) {
         return;
     }
     let mut columns = header.columns.iter();
-    let mut fields = ZeekFields::new();
+    fields.clear();
     let mut path = None;
     let mut bad_value = None;
     let mut complete = true;
@@ -203,15 +218,13 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, head
             };
             if *cell != *header.unset_marker {
                 if let Some(field) = column.field {
-                    fields.set(field, Cell::Tsv(cell, header));
+                    fields.set_column(field, cell);
                     if field == ZeekField::Path {
                         path = Some(header.text(cell));
                     }
                 }
-                if json.len() > start + 1 {
-                    json.push(',');
-                }
-                json.push_str(&column.json_key);
+                let is_first = json.len() == start + 1;
+                json.push_str(&column.json_key[usize::from(is_first)..]);
                 if !push_value(json, cell, column.kind, header) {
                     bad_value = Some(column.field);
                 }
@@ -225,7 +238,7 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64, head
         return output.dead_letter(offset, line.as_bytes(), "another number of columns than the header names");
     }
     let log = path.map_or(header.log, |path| zeek::log_of_path(&path));
-    let mut read = zeek::read(output, &fields, log, Some(header));
+    let mut read = zeek::read(output, fields, log, Some(header));
     // A time that is no number is tagged where it is read.
     if bad_value.is_some_and(|field| field != Some(ZeekField::Time)) {
         read.faults.push(Fault::new(FaultField::Other, Problem::NotOfItsType));
@@ -257,6 +270,19 @@ fn split_cell<'a>(rest: &'a str, separator: &[u8]) -> (&'a str, Option<&'a str>)
     }
 }
 
+/// Calls `each` with the parts of a cell.
+fn split_each<'a>(cell: &'a str, separator: &str, mut each: impl FnMut(&'a str)) {
+    if separator.len() != 1 {
+        return cell.split(separator).for_each(each);
+    }
+    let mut rest = Some(cell);
+    while let Some(from) = rest {
+        let (element, after) = split_cell(from, separator.as_bytes());
+        each(element);
+        rest = after;
+    }
+}
+
 /// Writes one value; `false` when it does not fit its type and was written as a string instead.
 fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> bool {
     match kind {
@@ -270,8 +296,9 @@ fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> 
             json.push('[');
             let mut fits = true;
             if *cell != *header.empty_marker {
-                for (at, element) in cell.split(&*header.set_separator).enumerate() {
-                    if at > 0 {
+                let start = json.len();
+                split_each(cell, &header.set_separator, |element| {
+                    if json.len() > start {
                         json.push(',');
                     }
                     fits &= match kind {
@@ -286,7 +313,7 @@ fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> 
                             true
                         }
                     };
-                }
+                });
             }
             json.push(']');
             fits
@@ -316,10 +343,10 @@ fn push_boolean(json: &mut String, cell: &str) -> bool {
     true
 }
 
-fn log_of_fields(names: &[&str], file_name: &str) -> Option<Log> {
+fn field_set(names: &[&str]) -> ZeekFieldSet {
     let mut fields = ZeekFieldSet::default();
     names.iter().for_each(|name| fields.note_flat(name));
-    fields.log(file_name)
+    fields
 }
 
 fn kind_of_type(zeek_type: &str) -> Kind {
@@ -365,7 +392,7 @@ fn kind_of_name(name: &str) -> Kind {
 /// Undoes Zeek's escapes as far as its own JSON writer does: a printable character stands for itself again, bytes that
 /// form UTF-8 are characters, and what is left, control and stray bytes, stays as the text `\xHH`.
 fn unescape(cell: &str) -> Cow<'_, str> {
-    if !cell.contains('\\') {
+    if scan::is_plain(cell) || !cell.contains('\\') {
         return Cow::Borrowed(cell);
     }
     let bytes = cell.as_bytes();
@@ -476,8 +503,15 @@ mod tests {
         let header = TsvHeader::parse_block(block, "").unwrap();
         assert_eq!(&*header.separator, b"|");
         assert_eq!(header.columns[1].kind, Kind::Boolean);
-        assert_eq!(header.elements("a;NONE;b").collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(header.elements("EMPTY").count(), 0);
+        let elements = |header: &TsvHeader, cell: &str| {
+            let mut found = Vec::new();
+            header.each_element(cell, |element| found.push(element.to_owned()));
+            found
+        };
+        assert_eq!(elements(&header, "a;NONE;b;"), ["a", "b", ""]);
+        assert_eq!(elements(&header, "EMPTY"), [""; 0]);
+        let block = b"#set_separator\t, \n#path\tssl\n#fields\tts\tuid\tlist\n";
+        assert_eq!(elements(&TsvHeader::parse_block(block, "").unwrap(), "a, b,c"), ["a", "b,c"]);
         assert_eq!(header.log(), Log::ZeekSsl);
         // Rows could not be cut by these.
         assert_eq!(TsvHeader::parse_block(b"#fields\tts\tuid\tcipher\n#separator \\xc3\n", ""), None);

@@ -6,6 +6,7 @@
 mod alert;
 mod certificate;
 mod dead_letter;
+mod json;
 mod object;
 mod schema;
 mod siem;
@@ -15,8 +16,6 @@ pub use siem::Format;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use serde::Serialize as _;
 
 pub use alert::Raised;
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
@@ -34,8 +33,9 @@ use crate::enrich::{
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
+use crate::knowledge::names::RecentNames;
 use crate::model::{Body, Fault, FaultField, Id128, Log, Problem, Record, Session};
-use certificate::CertificateState;
+use certificate::{CertificateState, WrittenCertificate};
 use object::ObjectHead;
 
 /// How much an object says.
@@ -154,11 +154,81 @@ impl Counts {
 /// Encodes records.
 pub fn encode(records: &[Judged], knowledge: &Knowledge, settings: &EncodeSettings) -> Encoded {
     let mut encoded = Encoded { lines: Vec::with_capacity(expected_bytes(records)), ..Encoded::default() };
-    for judged in records {
-        let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
-        encode_record(judged, record, knowledge, settings, &mut encoded);
+    let mut workplace = Workplace::new(knowledge, settings);
+    for near in records.chunks(FETCHED) {
+        near.iter().for_each(fetch);
+        for judged in near {
+            let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
+            encode_record(judged, record, &mut workplace, &mut encoded);
+        }
     }
+    let Counts { written, absent, verdicts, .. } = &mut encoded.counts;
+    (*written, *absent, *verdicts) = (workplace.written.sum(), workplace.absent.sum(), workplace.verdicts.sum());
     encoded
+}
+
+/// Records whose context is fetched at a time.
+const FETCHED: usize = 8;
+
+/// Looks at what lies far apart in a context, which another thread wrote a while ago. Several records that are looked at
+/// one after the other wait for memory at the same time; a check that comes upon its part first would wait alone.
+fn fetch(judged: &Judged) {
+    if let Context::Session(context) = &judged.context {
+        let seen = &context.seen;
+        let parts = [
+            context.leaf.known().is_some(),
+            context.observed.is_some(),
+            context.shared_client,
+            seen.issuer.is_some(),
+            seen.certificate.is_some(),
+            seen.name.is_some(),
+            seen.server.is_some(),
+        ];
+        std::hint::black_box(parts);
+    }
+}
+
+/// What is at hand for every record of a batch.
+struct Workplace<'a> {
+    knowledge: &'a Knowledge,
+    settings: &'a EncodeSettings,
+    /// Memory for the codes of checks that cannot decide, of which nearly every record has some.
+    not_evaluated: Vec<&'static str>,
+    names: RecentNames,
+    written: Tally<Log>,
+    absent: Tally<AbsentReason>,
+    verdicts: Tally<Verdict>,
+}
+
+/// Counts by a few kinds, for which a look at each is less than a search in a map.
+struct Tally<K>(Vec<(K, u64)>);
+
+impl<'a> Workplace<'a> {
+    fn new(knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Self {
+        let (written, absent, verdicts) = (Tally(Vec::new()), Tally(Vec::new()), Tally(Vec::new()));
+        Self {
+            knowledge,
+            settings,
+            not_evaluated: Vec::new(),
+            names: RecentNames::default(),
+            written,
+            absent,
+            verdicts,
+        }
+    }
+}
+
+impl<K: Copy + Ord> Tally<K> {
+    fn count(&mut self, kind: K) {
+        match self.0.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((kind, 1)),
+        }
+    }
+
+    fn sum(self) -> BTreeMap<K, u64> {
+        self.0.into_iter().collect()
+    }
 }
 
 /// About as many bytes as the lines will have; a guess that is too small costs a copy and no more.
@@ -168,13 +238,8 @@ fn expected_bytes(records: &[Judged]) -> usize {
     records.iter().map(|judged| line(judged) as usize + OBJECT).sum()
 }
 
-fn encode_record(
-    judged: &Judged,
-    record: &Record,
-    knowledge: &Knowledge,
-    settings: &EncodeSettings,
-    encoded: &mut Encoded,
-) {
+fn encode_record(judged: &Judged, record: &Record, workplace: &mut Workplace<'_>, encoded: &mut Encoded) {
+    let (knowledge, settings) = (workplace.knowledge, workplace.settings);
     let line = record.line.of(&judged.batch.text);
     match (&record.body, &judged.context) {
         (Body::DeadLetter(letter), _) => {
@@ -191,7 +256,7 @@ fn encode_record(
                 siem::rewrite(&mut encoded.lines, start, judged, record, settings.format);
             }
             encoded.lines.push(b'\n');
-            *encoded.counts.written.entry(record.log).or_default() += 1;
+            workplace.written.count(record.log);
         }
         (body, context) => {
             let start = encoded.lines.len();
@@ -203,7 +268,7 @@ fn encode_record(
             // Whatever a record holds, handling it costs that record's object and not the process.
             let outcome = catch_unwind(AssertUnwindSafe(|| match (body, context) {
                 (Body::Session(session), Context::Session(context)) => {
-                    Some(write_session((lines, unknown), judged, record, session, context, knowledge, settings))
+                    Some(write_session((lines, unknown), judged, record, session, context, workplace))
                 }
                 (Body::Certificate(_), Context::Certificate(known)) => {
                     write_certificate(lines, judged, record, known, knowledge, settings);
@@ -214,7 +279,7 @@ fn encode_record(
             let faulty = match outcome.ok().flatten() {
                 Some(session) => {
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
-                        count_session(counts, context, verdict);
+                        count_session(counts, workplace, context, verdict);
                         if lacks_sha1(context, knowledge) {
                             counts.add_without_sha1(judged.batch.source.sensor.as_deref().unwrap_or_default(), 1);
                         }
@@ -238,7 +303,7 @@ fn encode_record(
                 encoded.raise(alert, object);
             }
             encoded.lines.push(b'\n');
-            *encoded.counts.written.entry(record.log).or_default() += 1;
+            workplace.written.count(record.log);
         }
     }
 }
@@ -250,13 +315,13 @@ fn splice(lines: &mut Vec<u8>, line: &str, empty_object: bool) {
     lines.extend_from_slice(if empty_object { b"\"certsift\":" } else { b",\"certsift\":" });
 }
 
-fn count_session(counts: &mut Counts, context: &SessionContext, verdict: Verdict) {
+fn count_session(counts: &mut Counts, workplace: &mut Workplace<'_>, context: &SessionContext, verdict: Verdict) {
     match &context.leaf {
         Leaf::Presented(_) => counts.presented += 1,
         Leaf::Recalled { .. } => counts.recalled += 1,
-        Leaf::Absent(reason) => *counts.absent.entry(*reason).or_default() += 1,
+        Leaf::Absent(reason) => workplace.absent.count(*reason),
     }
-    *counts.verdicts.entry(verdict).or_default() += 1;
+    workplace.verdicts.count(verdict);
 }
 
 /// Whether feeds list SHA-1 and that of the session's certificate is not known: Zeek logs SHA-256 unless told otherwise.
@@ -271,14 +336,15 @@ fn write_session(
     record: &Record,
     session: &Session,
     context: &SessionContext,
-    knowledge: &Knowledge,
-    settings: &EncodeSettings,
+    workplace: &mut Workplace<'_>,
 ) -> Option<(Verdict, Option<Id128>)> {
+    let Workplace { knowledge, settings, not_evaluated, names, .. } = workplace;
+    let (knowledge, settings) = (*knowledge, *settings);
     let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
-    let name = name_of(knowledge, session, server_name);
-    let registrations = registrations_of(knowledge, server_name, analysis, context);
+    let name = name_of(knowledge, session, server_name, names);
+    let registrations = registrations_of(knowledge, session, server_name, analysis, context);
     if let Some(now) = settings.ask_at {
         unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
     }
@@ -297,7 +363,7 @@ fn write_session(
         session,
         server_name,
         ja4: session.client_fingerprints.ja4.map(|(span, _)| span.of(&judged.batch.text)),
-        name: name.as_deref(),
+        name,
         context,
         chain,
         certificate: known.map(|known| &*known.certificate),
@@ -308,7 +374,7 @@ fn write_session(
         client,
         client_feeds: &client_feeds,
     };
-    let assessment = assess_session(&subject);
+    let mut assessment = assess_session(&subject, std::mem::take(not_evaluated));
     let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
     let client_analysis = client.map(|(_, analysis)| analysis);
     let listed = alert::Known { certificates: [analysis, client_analysis], feeds: [&feeds, &client_feeds] };
@@ -316,15 +382,19 @@ fn write_session(
     head.alert_key = alert_key;
     let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
+    let written = certificate.map(|(certificate, analysis)| (certificate, analysis.json()));
     let object = if full {
         CertsiftObject::full(
             head,
             &assessment,
-            CertificateObject::full(state, certificate, context.at),
-            client.map(|client| CertificateObject::full(CertificateState::default(), Some(client), context.at)),
+            WrittenCertificate::full(state, written, context.at),
+            client.map(|(certificate, analysis)| {
+                let written = Some((certificate, analysis.json()));
+                WrittenCertificate::full(CertificateState::default(), written, context.at)
+            }),
             Some(IssuerHistory::full(&subject)),
             Some(HistoryObject::of(context, known.map(|known| &*known.certificate))),
-            name.as_deref(),
+            name,
             chain,
             (&registrations, &transparency),
             [analysis, client_analysis]
@@ -333,10 +403,13 @@ fn write_session(
         )
     } else {
         let issuer = known.map(|_| IssuerHistory::brief(&subject));
-        CertsiftObject::brief(head, assessment.verdict, CertificateObject::brief(state, certificate), issuer)
+        CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, written), issuer)
     };
     write_object(lines, &object);
-    Some((assessment.verdict, alert_key))
+    let verdict = assessment.verdict;
+    assessment.not_evaluated.clear();
+    *not_evaluated = assessment.not_evaluated;
+    Some((verdict, alert_key))
 }
 
 fn write_certificate(
@@ -351,16 +424,16 @@ fn write_certificate(
     let feeds = feeds_of_certificate(analysis, record.time);
     let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time);
     let head = ObjectHead::new(judged, record, None, knowledge.version);
-    let certificate = Some((&*known.certificate, analysis));
+    let certificate = Some((&*known.certificate, analysis.json()));
     let state = CertificateState::default();
     let object = match record.time {
         Some(at) if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, CertificateObject::full(state, certificate, at), analysis, &feeds)
+            full_certificate(head, &assessment, WrittenCertificate::full(state, certificate, at), analysis, &feeds)
         }
         None if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, CertificateObject::brief(state, certificate), analysis, &feeds)
+            full_certificate(head, &assessment, WrittenCertificate::brief(state, certificate), analysis, &feeds)
         }
-        _ => CertsiftObject::brief(head, assessment.verdict, CertificateObject::brief(state, certificate), None),
+        _ => CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, certificate), None),
     };
     write_object(lines, &object);
 }
@@ -368,7 +441,7 @@ fn write_certificate(
 fn full_certificate<'a>(
     head: ObjectHead<'a>,
     assessment: &'a Assessment,
-    certificate: CertificateObject<'a>,
+    certificate: WrittenCertificate<'a>,
     analysis: &'a CertificateAnalysis,
     feeds: &'a [FeedMatch],
 ) -> CertsiftObject<'a> {
@@ -390,14 +463,13 @@ fn full_certificate<'a>(
 fn write_failed(lines: &mut Vec<u8>, judged: &Judged, record: &Record, knowledge: &Knowledge) {
     let mut head = ObjectHead::new(judged, record, None, knowledge.version);
     head.faults.push(Fault::new(FaultField::Record, Problem::Failed).to_string());
-    let certificate = CertificateObject::brief(CertificateState::default(), None);
+    let certificate = WrittenCertificate::brief(CertificateState::default(), None);
     write_object(lines, &CertsiftObject::brief(head, Verdict::Unknown, certificate, None));
 }
 
 fn write_object(lines: &mut Vec<u8>, object: &CertsiftObject<'_>) {
-    let mut serializer = serde_json::Serializer::new(lines);
     // Writing to memory does not fail, and no value of the object can be refused.
-    let _ = object.serialize(&mut serializer);
+    let _ = json::write(lines, object);
 }
 
 fn analysis_of<'a>(known: &'a KnownCertificate, knowledge: &Knowledge) -> &'a CertificateAnalysis {

@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
-use super::certificate::CertificateObject;
+use super::certificate::{CertificateObject, WrittenCertificate};
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
     Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
@@ -76,11 +76,13 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     findings: Cow<'a, [Finding]>,
     /// The leaf that the server presented; of an x509 record, the certificate itself.
-    #[serde(skip_serializing_if = "CertificateObject::is_empty")]
-    certificate: CertificateObject<'a>,
+    #[serde(skip_serializing_if = "WrittenCertificate::is_empty")]
+    #[schemars(with = "CertificateObject<'a>")]
+    certificate: WrittenCertificate<'a>,
     /// The client's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_certificate: Option<CertificateObject<'a>>,
+    #[schemars(with = "Option<CertificateObject<'a>>")]
+    client_certificate: Option<WrittenCertificate<'a>>,
     /// How usual the issuer is here.
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer_history: Option<IssuerHistory>,
@@ -114,7 +116,7 @@ pub struct CertsiftObject<'a> {
     faults: Vec<String>,
     /// Checks that could not decide, as `check:why`.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    not_evaluated: Cow<'a, [Cow<'static, str>]>,
+    not_evaluated: &'a [&'static str],
 }
 
 /// A name that a client asked for.
@@ -314,7 +316,7 @@ impl<'a> CertsiftObject<'a> {
     pub(super) fn brief(
         head: ObjectHead<'a>,
         verdict: Verdict,
-        certificate: CertificateObject<'a>,
+        certificate: WrittenCertificate<'a>,
         issuer_history: Option<IssuerHistory>,
     ) -> Self {
         Self {
@@ -345,7 +347,7 @@ impl<'a> CertsiftObject<'a> {
             feeds: Vec::new(),
             knowledge: None,
             faults: head.faults,
-            not_evaluated: Cow::Borrowed(&[]),
+            not_evaluated: &[],
         }
     }
 
@@ -354,8 +356,8 @@ impl<'a> CertsiftObject<'a> {
     pub(super) fn full(
         head: ObjectHead<'a>,
         assessment: &'a Assessment,
-        certificate: CertificateObject<'a>,
-        client_certificate: Option<CertificateObject<'a>>,
+        certificate: WrittenCertificate<'a>,
+        client_certificate: Option<WrittenCertificate<'a>>,
         issuer_history: Option<IssuerHistory>,
         history: Option<HistoryObject>,
         name: Option<&'a NameAnalysis>,
@@ -386,7 +388,7 @@ impl<'a> CertsiftObject<'a> {
             transparency: Some(transparency).filter(|known| !known.is_empty()).cloned(),
             signatures: signatures().map(|(side, signature)| SignatureObject::of(side, signature)).collect(),
             feeds: feeds.take(MAX_FEEDS).map(|(side, found)| FeedObject::of(side, found)).collect(),
-            not_evaluated: Cow::Borrowed(&assessment.not_evaluated),
+            not_evaluated: &assessment.not_evaluated,
             knowledge: Some(Text(knowledge)),
             ..brief
         }
@@ -429,11 +431,11 @@ impl IssuerHistory {
             rare: issuer_is_rare(subject),
             learning: Some(seen.learning.is_some()),
             learning_reason: seen.learning,
-            clients: seen.issuer.map(|issuer| issuer.clients),
-            internal_clients: seen.issuer.filter(|_| is_internal).map(|issuer| issuer.internal_clients),
-            domains: seen.issuer.map(|issuer| issuer.domains),
-            servers: seen.issuer.map(|issuer| issuer.servers),
-            certificates: seen.issuer.map(|issuer| issuer.certificates),
+            clients: seen.issuer.map(|issuer| u32::from(issuer.clients)),
+            internal_clients: seen.issuer.filter(|_| is_internal).map(|issuer| u32::from(issuer.internal_clients)),
+            domains: seen.issuer.map(|issuer| u32::from(issuer.domains)),
+            servers: seen.issuer.map(|issuer| u32::from(issuer.servers)),
+            certificates: seen.issuer.map(|issuer| u32::from(issuer.certificates)),
             last_seen: seen.issuer.map(|issuer| Text(issuer.last_seen)),
             ..Self::brief(subject)
         }
@@ -457,7 +459,7 @@ impl HistoryObject {
             certificate_first_age_days: certificate
                 .zip(seen.certificate)
                 .and_then(|(certificate, seen)| age_days(certificate, seen.first.at)),
-            certificate_clients: seen.certificate.map(|certificate| certificate.clients),
+            certificate_clients: seen.certificate.map(|certificate| u32::from(certificate.clients)),
             name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
             whole: seen.whole_since.is_some(),
             issuer_change: change.map(|change| IssuerChangeObject {

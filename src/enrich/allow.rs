@@ -122,11 +122,11 @@ fn finding(entry: &AllowEntry) -> Finding {
         group: Group::Context,
         severity: Severity::Info,
         weight: 0.0,
-        technique: Vec::new(),
+        technique: &[],
         field: entry.kind.name().into(),
         observed: entry.value.to_string(),
-        expected: String::new(),
-        evidence: format!("allow, line {}", entry.row),
-        note: format!("{} {} is excepted: {why}", entry.kind.name(), entry.value),
+        expected: "".into(),
+        evidence: format!("allow, line {}", entry.row).into(),
+        note: format!("{} {} is excepted: {why}", entry.kind.name(), entry.value).into(),
     }
 }

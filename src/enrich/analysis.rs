@@ -1,5 +1,7 @@
 //! What follows from a certificate and from knowledge alone: worked out once per certificate.
 
+use std::sync::OnceLock;
+
 use super::oddities::Oddities;
 use crate::decode::registrable;
 use crate::knowledge::Knowledge;
@@ -16,7 +18,7 @@ pub struct CertificateAnalysis {
     issuer_is_public: Option<bool>,
     oddities: Oddities,
     domains: Vec<(Id128, Box<str>)>,
-    text: CertificateText,
+    json: CertificateJson,
 }
 
 /// A signature that fires on the certificate.
@@ -44,21 +46,11 @@ pub struct SignatureMatch {
     pub note: Box<str>,
 }
 
-/// The certificate's values as they stand in records.
-#[derive(Debug)]
-pub struct CertificateText {
-    /// SHA-256, lower case.
-    pub sha256: Option<Box<str>>,
-    /// SHA-1, lower case.
-    pub sha1: Option<Box<str>>,
-    /// SHA-256 of the key.
-    pub spki_sha256: Option<Box<str>>,
-    /// Serial number.
-    pub serial: Option<Box<str>>,
-    /// Start of the validity.
-    pub not_before: Option<Box<str>>,
-    /// End of the validity.
-    pub not_after: Option<Box<str>>,
+/// The certificate's fields as they stand in records, made when the first record asks.
+#[derive(Debug, Default)]
+pub struct CertificateJson {
+    brief: OnceLock<Box<str>>,
+    full: OnceLock<[Box<str>; 2]>,
 }
 
 /// Registrable domains of a certificate that are looked at.
@@ -95,7 +87,7 @@ impl CertificateAnalysis {
             issuer_is_public,
             oddities: Oddities::of(certificate, issuer_is_public, knowledge),
             domains: domains_of(certificate),
-            text: CertificateText::of(certificate),
+            json: CertificateJson::default(),
         }
     }
 
@@ -129,25 +121,21 @@ impl CertificateAnalysis {
         &self.domains
     }
 
-    /// The certificate's values as they stand in records.
-    pub fn text(&self) -> &CertificateText {
-        &self.text
+    /// The certificate's fields as they stand in records.
+    pub fn json(&self) -> &CertificateJson {
+        &self.json
     }
 }
 
-impl CertificateText {
-    fn of(certificate: &Certificate) -> Self {
-        fn text<T: ToString>(value: Option<T>) -> Option<Box<str>> {
-            value.map(|value| value.to_string().into())
-        }
-        Self {
-            sha256: text(certificate.sha256),
-            sha1: text(certificate.sha1),
-            spki_sha256: text(certificate.spki_sha256),
-            serial: text(certificate.serial.as_ref()),
-            not_before: text(certificate.not_before),
-            not_after: text(certificate.not_after),
-        }
+impl CertificateJson {
+    /// The fields of a brief object.
+    pub fn brief(&self, write: impl FnOnce() -> Box<str>) -> &str {
+        self.brief.get_or_init(write)
+    }
+
+    /// The fields of a full one: those before and those behind what depends on the record.
+    pub fn full(&self, write: impl FnOnce() -> [Box<str>; 2]) -> [&str; 2] {
+        self.full.get_or_init(write).each_ref().map(|fields| &**fields)
     }
 }
 

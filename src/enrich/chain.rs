@@ -1,19 +1,22 @@
 //! What is known of a session's name, and of where its certificate leads.
 
-use std::sync::Arc;
-
 use crate::correlate::{Leaf, SessionContext};
 use crate::knowledge::Knowledge;
-use crate::knowledge::names::NameAnalysis;
+use crate::knowledge::names::{NameAnalysis, RecentNames};
 use crate::knowledge::trust::{Chain, ChainStatus, of_sensor};
 use crate::model::{Certificate, Session};
 
 use super::CertificateAnalysis;
 
 /// What can be said of the name that the client asked for.
-pub fn name_of(knowledge: &Knowledge, session: &Session, server_name: Option<&str>) -> Option<Arc<NameAnalysis>> {
+pub fn name_of<'a>(
+    knowledge: &Knowledge,
+    session: &Session,
+    server_name: Option<&str>,
+    recent: &'a mut RecentNames,
+) -> Option<&'a NameAnalysis> {
     let (ids, name) = session.name.zip(server_name)?;
-    Some(knowledge.names.of_id(ids.name, name))
+    recent.of_id(&knowledge.names, ids.name, name)
 }
 
 /// Whether the server's certificate leads to a root at the record's time: by certsift where DER is logged and can be judged,

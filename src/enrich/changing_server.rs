@@ -11,7 +11,7 @@ pub(super) const ID: &str = "changing_server";
 pub(super) const BENIGN: &str = "a proxy (then add it to network.shared), a relay of an anonymity network, a test system that is set up again and again";
 const WEIGHT: f64 = 0.2;
 /// Distinct certificates today and yesterday.
-const MIN_CERTIFICATES: u32 = 8;
+const MIN_CERTIFICATES: u8 = 8;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(server) = subject.context.seen.server else { return };
@@ -28,12 +28,12 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Share,
             severity: severity_of(WEIGHT),
             weight: WEIGHT,
-            technique: vec!["T1557"],
+            technique: &["T1557"],
             field: "server".into(),
             observed: format!("{} certificates", server.recent_certificates),
-            expected: format!("fewer than {MIN_CERTIFICATES} certificates in two days"),
-            evidence: "history".to_owned(),
-            note: format!("the server has shown {} certificates since yesterday", server.recent_certificates),
+            expected: format!("fewer than {MIN_CERTIFICATES} certificates in two days").into(),
+            evidence: "history".into(),
+            note: format!("the server has shown {} certificates since yesterday", server.recent_certificates).into(),
         },
         Effect::Weighs,
     );

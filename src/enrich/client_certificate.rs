@@ -39,7 +39,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         let note = "client and server show the same certificate".to_owned();
         let server = "another certificate than the server's";
         findings.push(
-            finding("sha256", observed_hash(certificate).unwrap_or(observed), server, WEIGHT_SAME, note),
+            finding("sha256", certificate.hash_text().unwrap_or(observed), server, WEIGHT_SAME, note),
             Effect::Weighs,
         );
     } else if certificate.is_self_issued() && subject.context.direction == Some(Direction::Outbound) {
@@ -73,7 +73,7 @@ fn known(subject: &Subject<'_>, findings: &mut Findings) {
     for mut found in own.found {
         found.finding.id = ID;
         found.finding.field = format!("{FIELD}{}", found.finding.field).into();
-        found.finding.note = format!("of the client's certificate, {}", found.finding.note);
+        found.finding.note = format!("of the client's certificate, {}", found.finding.note).into();
         findings.found.push(found);
     }
 }
@@ -81,10 +81,6 @@ fn known(subject: &Subject<'_>, findings: &mut Findings) {
 fn same_as_server(client: &Certificate, server: Option<&Certificate>) -> bool {
     let Some(server) = server else { return false };
     client.id == server.id || client.sha1.is_some() && client.sha1 == server.sha1
-}
-
-fn observed_hash(certificate: &Certificate) -> Option<String> {
-    certificate.sha256.map(|hash| hash.to_string()).or_else(|| certificate.sha1.map(|hash| hash.to_string()))
 }
 
 /// A common name that is that of a role: the client's own, or its issuer's.
@@ -102,11 +98,11 @@ fn finding(field: &str, observed: String, expected: &str, weight: f64, note: Str
         group: Group::Trust,
         severity: severity_of(weight),
         weight,
-        technique: if weight > 0.0 { vec!["T1587.003"] } else { Vec::new() },
+        technique: if weight > 0.0 { &["T1587.003"] } else { &[] },
         field: format!("{FIELD}{field}").into(),
         observed,
-        expected: expected.to_owned(),
-        evidence: "the certificate itself".to_owned(),
-        note,
+        expected: expected.to_owned().into(),
+        evidence: "the certificate itself".into(),
+        note: note.into(),
     }
 }

@@ -48,7 +48,7 @@ fn report_listed(subject: &Subject<'_>, findings: &mut Findings) {
 
 fn report_alone(subject: &Subject<'_>, findings: &mut Findings) {
     let context = subject.context;
-    let (Some(seen), Some(certificate)) = (context.seen.fingerprint, &context.observation.certificate) else { return };
+    let (Some(seen), Some(certificate)) = (context.seen.fingerprint, &context.observed) else { return };
     let FirstSeen { at: since, .. } = seen.first;
     let is_known = context.seen.learning.is_none() && context.clock.since(since) >= KNOWN_AFTER;
     // What a session went with whose certificate was hidden is not known.
@@ -78,11 +78,11 @@ fn finding(field: &'static str, observed: String, expected: &str, evidence: Stri
         group: Group::Context,
         severity: Severity::Info,
         weight: 0.0,
-        technique: Vec::new(),
+        technique: &[],
         field: field.into(),
         observed,
-        expected: expected.to_owned(),
-        evidence,
-        note,
+        expected: expected.to_owned().into(),
+        evidence: evidence.into(),
+        note: note.into(),
     }
 }

@@ -194,12 +194,12 @@ fn finding(group: &[&FeedMatch], weight: f64, effect: Effect) -> Finding {
         group: Group::Signature,
         severity,
         weight,
-        technique: if first.standing == Standing::Malicious { vec!["T1588.004"] } else { Vec::new() },
+        technique: if first.standing == Standing::Malicious { &["T1588.004"] } else { &[] },
         field: first.field.into(),
         observed: first.observed.to_string(),
-        expected: first.indicator.to_string(),
-        evidence,
-        note: sentence(first, effect),
+        expected: first.indicator.to_string().into(),
+        evidence: evidence.into(),
+        note: sentence(first, effect).into(),
     }
 }
 

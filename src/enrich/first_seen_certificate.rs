@@ -1,6 +1,7 @@
 //! Certificates that nobody here has met before. It explains, and weighs nothing: most of what is new is harmless.
 
 use super::{Findings, Subject, first_sight};
+use crate::model::Certificate;
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "first_seen_certificate";
@@ -9,8 +10,9 @@ pub(super) const BENIGN: &str = "nearly everything: certificates are renewed all
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(seen) = &subject.context.seen.certificate else { return };
-    let text = subject.analysis.map(|analysis| analysis.text());
-    let observed = text.and_then(|text| text.sha256.as_deref().or(text.sha1.as_deref())).unwrap_or_default();
-    let note = "the certificate is seen here for the first time";
-    first_sight(subject, ID, "certificate", observed, (seen.first, seen.last_seen), note, findings);
+    let words = || {
+        let hash = subject.certificate.and_then(Certificate::hash_text).unwrap_or_default();
+        (hash, "the certificate is seen here for the first time".to_owned())
+    };
+    first_sight(subject, ID, "certificate", (seen.first, seen.last_seen), words, findings);
 }

@@ -10,7 +10,10 @@ pub(super) const BENIGN: &str = "nearly everything: people go to new places";
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(seen) = &subject.context.seen.name else { return };
     let Some(name) = subject.server_name else { return };
-    let domain = crate::decode::registrable(name).map_or_else(|| name.to_lowercase(), |(_, domain)| domain);
-    let note = format!("{domain} is seen here for the first time");
-    first_sight(subject, ID, "server_name", &domain, (seen.first, seen.last_seen), &note, findings);
+    let words = || {
+        let domain = crate::decode::registrable(name).map_or_else(|| name.to_lowercase(), |(_, domain)| domain);
+        let note = format!("{domain} is seen here for the first time");
+        (domain, note)
+    };
+    first_sight(subject, ID, "server_name", (seen.first, seen.last_seen), words, findings);
 }

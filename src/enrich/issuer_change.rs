@@ -48,7 +48,7 @@ enum Reading {
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let context = subject.context;
-    let Some(certificate) = &context.observation.certificate else {
+    let Some(certificate) = &context.observed else {
         return findings.not_evaluated("issuer_change:no_certificate");
     };
     let Some(issuer) = certificate.issuer_of_name() else {
@@ -113,15 +113,16 @@ fn report_change(
             group: Group::Drift,
             severity: floor.unwrap_or(severity_of(weight)),
             weight,
-            technique: vec!["T1588.004", "T1557"],
+            technique: &["T1588.004", "T1557"],
             field: "issuer".into(),
             observed: to.to_owned(),
-            expected: from.to_owned(),
-            evidence: format!("history: since {}", change.at),
+            expected: from.to_owned().into(),
+            evidence: format!("history: since {}", change.at).into(),
             note: format!(
                 "{} has been issued by {from} and is now by {to}; {why}",
                 subject.server_name.unwrap_or("the name")
-            ),
+            )
+            .into(),
         },
         floor.map_or(Effect::Weighs, Effect::Floor),
     );
@@ -139,16 +140,17 @@ fn report_return(subject: &Subject<'_>, change: &IssuerChange, findings: &mut Fi
             group: Group::Context,
             severity: Severity::Info,
             weight: 0.0,
-            technique: Vec::new(),
+            technique: &[],
             field: "issuer".into(),
             observed: from.to_owned(),
-            expected: to.to_owned(),
-            evidence: format!("history: change at {}", change.at),
+            expected: to.to_owned().into(),
+            evidence: format!("history: change at {}", change.at).into(),
             note: format!(
                 "{} is issued by {from} as before {}, when it came with {to}",
                 subject.server_name.unwrap_or("the name"),
                 change.at
-            ),
+            )
+            .into(),
         },
         Effect::Explains,
     );

@@ -54,7 +54,7 @@ use serde::Serialize;
 pub use allow::instead_of_check;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
-pub use analysis::{CertificateText, SignatureMatch};
+pub use analysis::{CertificateJson, SignatureMatch};
 pub use chain::{chain_of, name_of};
 pub use feed::{feeds_of, feeds_of_certificate, feeds_of_client};
 pub(crate) use issuer_change::called as issuer_called;
@@ -274,17 +274,17 @@ pub struct Finding {
     pub weight: f64,
     /// MITRE ATT&CK techniques.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub technique: Vec<&'static str>,
+    pub technique: &'static [&'static str],
     /// The field that shows it.
     pub field: Cow<'static, str>,
     /// What the record has there.
     pub observed: String,
     /// What would be usual, or what the signature looks for.
-    pub expected: String,
+    pub expected: Cow<'static, str>,
     /// Where the knowledge comes from: a signature, a list, the history.
-    pub evidence: String,
+    pub evidence: Cow<'static, str>,
     /// The finding in words.
-    pub note: String,
+    pub note: Cow<'static, str>,
 }
 
 /// Kinds of evidence.
@@ -315,7 +315,7 @@ pub enum Group {
 #[derive(Debug, Default)]
 pub struct Findings {
     found: Vec<Found>,
-    not_evaluated: Vec<Cow<'static, str>>,
+    not_evaluated: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -347,11 +347,11 @@ pub struct Assessment {
     /// 0 to 100; `None` when the verdict is unknown.
     pub score: Option<u8>,
     /// The verdict in a sentence.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// What was found.
     pub findings: Vec<Finding>,
     /// `check:why` for every check that could not decide.
-    pub not_evaluated: Vec<Cow<'static, str>>,
+    pub not_evaluated: Vec<&'static str>,
 }
 
 impl Findings {
@@ -363,7 +363,7 @@ impl Findings {
 
     /// Reports that a check could not decide; `code` is `check:why`.
     pub fn not_evaluated(&mut self, code: &'static str) {
-        self.not_evaluated.push(Cow::Borrowed(code));
+        self.not_evaluated.push(code);
     }
 
     /// Changes what the findings of one check do to the verdict.
@@ -382,31 +382,32 @@ impl Findings {
     }
 }
 
-/// Reports that something is seen for the first time: only once, and only after learning.
+/// Reports that something is seen for the first time: only once, and only after learning. `words` gives what was observed
+/// and the note.
 fn first_sight(
     subject: &Subject<'_>,
     id: &'static str,
     field: &'static str,
-    observed: &str,
     (first, last): (FirstSeen, EventTime),
-    note: &str,
+    words: impl FnOnce() -> (String, String),
     findings: &mut Findings,
 ) {
     // The first session that is counted is also the last one.
     if first.at != last || !first.after_learning || subject.context.seen.learning.is_some() {
         return;
     }
+    let (observed, note) = words();
     let finding = Finding {
         id,
         group: Group::Context,
         severity: Severity::Info,
         weight: 0.0,
-        technique: Vec::new(),
+        technique: &[],
         field: field.into(),
-        observed: observed.to_owned(),
-        expected: "seen before".to_owned(),
-        evidence: "history".to_owned(),
-        note: note.to_owned(),
+        observed,
+        expected: "seen before".into(),
+        evidence: "history".into(),
+        note: note.into(),
     };
     findings.push(finding, Effect::Explains);
 }
@@ -421,9 +422,9 @@ pub fn checks() -> &'static [Check] {
     &CHECKS
 }
 
-/// Assesses a session.
-pub fn assess_session(subject: &Subject<'_>) -> Assessment {
-    let mut findings = Findings::default();
+/// Assesses a session. `room` is an empty list whose memory is used, so that it can be had back and used again.
+pub fn assess_session(subject: &Subject<'_>, room: Vec<&'static str>) -> Assessment {
+    let mut findings = Findings { found: Vec::new(), not_evaluated: room };
     for check in checks() {
         (check.run)(subject, &mut findings);
     }
@@ -465,6 +466,7 @@ const MAX_DOMAINS: usize = 4;
 /// certificate is for.
 pub fn registrations_of(
     knowledge: &Knowledge,
+    session: &Session,
     server_name: Option<&str>,
     analysis: Option<&CertificateAnalysis>,
     context: &SessionContext,
@@ -473,6 +475,10 @@ pub fn registrations_of(
         return Vec::new();
     }
     let day = context.at.day();
+    // Of most names nothing is known, and their domain has an identity already.
+    if session.name.and_then(|name| name.domain).is_some_and(|domain| knowledge.registration(domain, day).is_none()) {
+        return Vec::new();
+    }
     let asked = server_name.and_then(crate::decode::registrable);
     domains_of(asked.as_ref(), analysis)
         .filter_map(|(id, domain)| {

@@ -30,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         return findings.not_evaluated("moved_certificate:no_certificate");
     };
     let Some(moved) = seen.moved else { return };
-    let is_here = context.observation.network == Some(moved.to) && context.clock.since(moved.at) <= LATELY;
+    let is_here = context.network == Some(moved.to) && context.clock.since(moved.at) <= LATELY;
     let is_known = moved.networks <= MAX_NETWORKS && seen.clients > ESTABLISHED_CLIENTS;
     let is_presented = matches!(context.leaf, Leaf::Presented(_));
     if !(is_here && is_known && is_presented) || class(subject) == IssuerClass::Interception || context.shared_server {
@@ -58,15 +58,16 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Share,
             severity: if floor { Severity::Medium } else { severity_of(weight) },
             weight,
-            technique: vec!["T1588.004", "T1608.003"],
+            technique: &["T1588.004", "T1608.003"],
             field: "server".into(),
             observed: subject.session.server.map(|server| server.ip().to_string()).unwrap_or_default(),
-            expected: "a server in a network where the certificate was before".to_owned(),
-            evidence: format!("history: known since {}, there since {}", seen.first.at, moved.at),
+            expected: "a server in a network where the certificate was before".into(),
+            evidence: format!("history: known since {}, there since {}", seen.first.at, moved.at).into(),
             note: format!(
                 "a certificate known since {} is on a server in another network{network}{why}",
                 seen.first.at
-            ),
+            )
+            .into(),
         },
         if floor { Effect::Floor(Severity::Medium) } else { Effect::Weighs },
     );

@@ -40,13 +40,13 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: subject.group(Group::Name),
             severity: severity_of(weight),
             weight,
-            technique: vec!["T1587.003"],
+            technique: &["T1587.003"],
             field: "server_name".into(),
             observed: name.to_owned(),
-            expected: names.clone(),
+            expected: names.clone().into(),
             evidence: popular
-                .map_or_else(|| "certificate".to_owned(), |rank| format!("certificate; popular names, rank {rank}")),
-            note: format!("the client asked for {name}, and the certificate is for {names}"),
+                .map_or("certificate".into(), |rank| format!("certificate; popular names, rank {rank}").into()),
+            note: format!("the client asked for {name}, and the certificate is for {names}").into(),
         },
         Effect::Weighs,
     );

@@ -1,6 +1,6 @@
 //! What is odd in a certificate by itself, whoever shows it and whenever: worked out once for each.
 
-use super::validity;
+use super::{origin_ca, validity};
 use crate::knowledge::Knowledge;
 use crate::knowledge::names::{Imitation, looks_random};
 use crate::knowledge::public_cas::{Forgery, TableTooOld};
@@ -21,6 +21,8 @@ pub struct Oddities {
     pub random_words: Vec<Box<str>>,
     /// A common name that is an address.
     pub address_name: Option<Box<str>>,
+    /// What its issuer is for, where that is no CA for the open network.
+    pub origin_ca: Option<origin_ca::Use>,
     /// What is weak about its key or signature.
     pub weakness: Option<String>,
     /// The first of its names that imitates another, as it reads, and whom.
@@ -60,6 +62,7 @@ impl Oddities {
             text: odd_text(certificate),
             random_words,
             address_name: address_name(certificate),
+            origin_ca: certificate.issuer.as_ref().and_then(origin_ca::purpose),
             weakness: weakness(certificate),
             imitates: certificate.names().take(MAX_NAMES).find_map(|name| {
                 let name = name.strip_prefix("*.").unwrap_or(name);

@@ -13,7 +13,8 @@ pub(super) const BENIGN: &str =
 const WEIGHT: f64 = 0.3;
 
 /// What such a CA is for.
-enum Use {
+#[derive(Clone, Copy, Debug)]
+pub enum Use {
     /// Between a server and the delivery network of this owner.
     Origin(&'static str),
     /// Tests.
@@ -21,11 +22,11 @@ enum Use {
 }
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
-    let Some(certificate) = subject.certificate else {
+    let Some((certificate, analysis)) = subject.certificate.zip(subject.analysis) else {
         return findings.not_evaluated("origin_ca:no_certificate");
     };
     let Some(issuer) = &certificate.issuer else { return findings.not_evaluated("origin_ca:not_logged") };
-    let Some(purpose) = purpose(issuer) else { return };
+    let Some(purpose) = analysis.oddities().origin_ca else { return };
     let owner = subject.session.server.and_then(|server| subject.knowledge.prefixes.owner(server));
     let note = match purpose {
         // The delivery network itself shows what its customer put there.
@@ -40,18 +41,19 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Trust,
             severity: super::score::severity_of(WEIGHT),
             weight: WEIGHT,
-            technique: vec!["T1588.004"],
+            technique: &["T1588.004"],
             field: "issuer".into(),
             observed: issuer.text().to_owned(),
-            expected: "a CA that browsers trust".to_owned(),
-            evidence: "names of such CAs".to_owned(),
-            note: note.to_owned(),
+            expected: "a CA that browsers trust".into(),
+            evidence: "names of such CAs".into(),
+            note: note.into(),
         },
         if is_open { Effect::Floor(Severity::Medium) } else { Effect::Weighs },
     );
 }
 
-fn purpose(issuer: &DistinguishedName) -> Option<Use> {
+/// What an issuer is for, if it is such a CA.
+pub(super) fn purpose(issuer: &DistinguishedName) -> Option<Use> {
     let has = |kind: &AttributeKind, part: &str| issuer.values(kind).any(|value| value.to_lowercase().contains(part));
     let cloudflare = has(&AttributeKind::Organization, "cloudflare")
         && (has(&AttributeKind::OrganizationalUnit, "cloudflare origin")

@@ -68,18 +68,19 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Rarity,
             severity: severity_of(WEIGHT),
             weight: WEIGHT,
-            technique: vec!["T1588.004"],
+            technique: &["T1588.004"],
             field: "issuer".into(),
             observed: issuer_text(subject),
             expected: match rarity(subject).most_clients() {
-                1 => "an issuer seen by more than one client".to_owned(),
-                most => format!("an issuer seen by more than {most} clients"),
+                1 => "an issuer seen by more than one client".into(),
+                most => format!("an issuer seen by more than {most} clients").into(),
             },
-            evidence: format!("history: first seen {}", issuer.first.at),
+            evidence: format!("history: first seen {}", issuer.first.at).into(),
             note: format!(
                 "the issuer was first seen here {} and by {} of {} active clients",
                 issuer.first.at, issuer.clients, seen.active_clients
-            ),
+            )
+            .into(),
         },
         Effect::Weighs,
     );
@@ -96,12 +97,12 @@ fn report_inside(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Context,
             severity: Severity::Info,
             weight: 0.0,
-            technique: Vec::new(),
+            technique: &[],
             field: "issuer".into(),
             observed: issuer_text(subject),
-            expected: "an issuer seen by more than one client".to_owned(),
-            evidence: format!("history: first seen {}", issuer.first.at),
-            note: format!("inside, the issuer was first seen {} and by this client only", issuer.first.at),
+            expected: "an issuer seen by more than one client".into(),
+            evidence: format!("history: first seen {}", issuer.first.at).into(),
+            note: format!("inside, the issuer was first seen {} and by this client only", issuer.first.at).into(),
         },
         Effect::Explains,
     );

@@ -4,6 +4,7 @@
 //! others for a quarter, so that ten symptoms of one cause do not add up. A floor lifts the score to the edge of its band;
 //! without one nothing exceeds medium.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -66,12 +67,11 @@ pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessmen
         found.finding.weight = rounded(found.finding.weight);
     }
     if findings.found.is_empty() && matches!(subject.context.leaf, Leaf::Absent(_)) {
-        let reason = format!("{}; nothing else was found", without_certificate(subject));
-        return unassessed(Verdict::Unknown, None, reason, findings);
+        return unassessed(Verdict::Unknown, None, without_certificate(&subject.context.leaf).1, findings);
     }
     if let (Leaf::Absent(_), true) = (&subject.context.leaf, only_first_sights(&findings.found)) {
         // What is new by its name says nothing of a certificate that cannot be seen.
-        let reason = format!("{}; {}", without_certificate(subject), reason_of(&findings.found));
+        let reason = format!("{}; {}", without_certificate(&subject.context.leaf).0, reason_of(&findings.found));
         let found = std::mem::take(&mut findings.found).into_iter().map(|found| found.finding).collect();
         return Assessment { findings: found, ..unassessed(Verdict::Unknown, None, reason, findings) };
     }
@@ -80,14 +80,14 @@ pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessmen
             Some(true) => "issued by a public CA, and nothing was found",
             _ => "nothing was found",
         };
-        return unassessed(Verdict::Info, Some(0), reason.to_owned(), findings);
+        return unassessed(Verdict::Info, Some(0), reason, findings);
     }
     combine(findings)
 }
 
 pub(super) fn assess_certificate(findings: Findings) -> Assessment {
     if findings.found.is_empty() {
-        return unassessed(Verdict::Info, Some(0), "no signature matches, and no feed lists it".to_owned(), findings);
+        return unassessed(Verdict::Info, Some(0), "no signature matches, and no feed lists it", findings);
     }
     combine(findings)
 }
@@ -117,8 +117,13 @@ fn combine(findings: Findings) -> Assessment {
     Assessment { verdict, score: Some(score), reason, findings, not_evaluated }
 }
 
-fn unassessed(verdict: Verdict, score: Option<u8>, reason: String, findings: Findings) -> Assessment {
-    Assessment { verdict, score, reason, findings: Vec::new(), not_evaluated: findings.not_evaluated }
+fn unassessed(
+    verdict: Verdict,
+    score: Option<u8>,
+    reason: impl Into<Cow<'static, str>>,
+    findings: Findings,
+) -> Assessment {
+    Assessment { verdict, score, reason: reason.into(), findings: Vec::new(), not_evaluated: findings.not_evaluated }
 }
 
 fn noisy_or<'a>(found: impl Iterator<Item = &'a Found>) -> f64 {
@@ -143,13 +148,13 @@ fn only_first_sights(found: &[Found]) -> bool {
 }
 
 /// The gravest finding in words, and what else there is.
-fn reason_of(found: &[Found]) -> String {
+fn reason_of(found: &[Found]) -> Cow<'static, str> {
     let gravest = found.iter().max_by(|a, b| {
         let rank = |found: &Found| (std::cmp::Reverse(found.finding.severity), found.effect != Effect::Explains);
         // Of equals, the first in the list.
         rank(a).cmp(&rank(b)).then(a.finding.weight.total_cmp(&b.finding.weight)).then(std::cmp::Ordering::Greater)
     });
-    let Some(gravest) = gravest else { return String::new() };
+    let Some(gravest) = gravest else { return "".into() };
     let mut reason = gravest.finding.note.clone();
     let mut others: Vec<&str> = Vec::new();
     // What only explains is no reason beside what weighs.
@@ -162,23 +167,33 @@ fn reason_of(found: &[Found]) -> String {
         }
     }
     if !others.is_empty() {
-        let _ = write!(reason, "; also {}", others.join(", ").replace('_', " "));
+        let _ = write!(reason.to_mut(), "; also {}", others.join(", ").replace('_', " "));
     }
     reason
 }
 
-fn without_certificate(subject: &Subject<'_>) -> String {
-    let why = match &subject.context.leaf {
-        Leaf::Absent(AbsentReason::Tls13) => "TLS 1.3 encrypts it",
-        Leaf::Absent(AbsentReason::Resumed) => "the session was resumed and nothing is known to carry forward",
-        Leaf::Absent(AbsentReason::Quic) => "QUIC encrypts it",
-        Leaf::Absent(AbsentReason::Incomplete) => "the handshake did not get that far",
-        Leaf::Absent(AbsentReason::Unparsed) => "the sensor could not parse it",
-        Leaf::Absent(AbsentReason::NotLogged) => "the sensor did not log it",
-        Leaf::Absent(AbsentReason::NotFound) => "its x509 record was not seen",
-        Leaf::Presented(_) | Leaf::Recalled { .. } => "it was not looked at",
-    };
-    format!("no certificate visible: {why}")
+/// Why no certificate is visible; and the same where nothing else was found either, which most records say that have none.
+fn without_certificate(leaf: &Leaf) -> (&'static str, &'static str) {
+    macro_rules! because {
+        ($why:literal) => {
+            (
+                concat!("no certificate visible: ", $why),
+                concat!("no certificate visible: ", $why, "; nothing else was found"),
+            )
+        };
+    }
+    match leaf {
+        Leaf::Absent(AbsentReason::Tls13) => because!("TLS 1.3 encrypts it"),
+        Leaf::Absent(AbsentReason::Resumed) => {
+            because!("the session was resumed and nothing is known to carry forward")
+        }
+        Leaf::Absent(AbsentReason::Quic) => because!("QUIC encrypts it"),
+        Leaf::Absent(AbsentReason::Incomplete) => because!("the handshake did not get that far"),
+        Leaf::Absent(AbsentReason::Unparsed) => because!("the sensor could not parse it"),
+        Leaf::Absent(AbsentReason::NotLogged) => because!("the sensor did not log it"),
+        Leaf::Absent(AbsentReason::NotFound) => because!("its x509 record was not seen"),
+        Leaf::Presented(_) | Leaf::Recalled { .. } => because!("it was not looked at"),
+    }
 }
 
 fn percent(weight: f64) -> u8 {
@@ -239,12 +254,12 @@ mod tests {
             group,
             severity: severity_of(weight),
             weight,
-            technique: Vec::new(),
+            technique: &[],
             field: "f".into(),
             observed: String::new(),
-            expected: String::new(),
-            evidence: String::new(),
-            note: "note".to_owned(),
+            expected: "".into(),
+            evidence: "".into(),
+            note: "note".into(),
         };
         Found { finding, effect, listed: false }
     }

@@ -16,11 +16,11 @@ pub(super) const BENIGN: &str =
     "a maker's cloud with a private CA, the nodes of one service, or devices that left the factory with one key";
 const WEIGHT: f64 = 0.2;
 /// Fewer servers may be one service with a few addresses.
-const MIN_SERVERS: u32 = 5;
+const MIN_SERVERS: u8 = 5;
 /// Networks beside the first one.
-const MIN_OTHER_NETWORKS: u32 = 3;
+const MIN_OTHER_NETWORKS: u8 = 3;
 /// What more clients than this have met is a service that people use.
-const MAX_CLIENTS: u32 = 8;
+const MAX_CLIENTS: u8 = 8;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let seen = &subject.context.seen;
@@ -57,12 +57,13 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Share,
             severity: if matches!(effect, Effect::Floor(_)) { Severity::Medium } else { severity_of(weight) },
             weight,
-            technique: if product.is_some() { Vec::new() } else { vec!["T1588.004"] },
+            technique: if product.is_some() { &[] } else { &["T1588.004"] },
             field: what.into(),
             observed: format!("{servers} servers in {networks} networks"),
-            expected: format!("fewer than {MIN_SERVERS} servers, or fewer than {} networks", MIN_OTHER_NETWORKS + 1),
-            evidence: "history".to_owned(),
-            note: format!("one {what} on {servers} servers in {networks} networks, and no public CA{why}"),
+            expected: format!("fewer than {MIN_SERVERS} servers, or fewer than {} networks", MIN_OTHER_NETWORKS + 1)
+                .into(),
+            evidence: "history".into(),
+            note: format!("one {what} on {servers} servers in {networks} networks, and no public CA{why}").into(),
         },
         effect,
     );

@@ -33,7 +33,7 @@ pub(super) fn report(analysis: &CertificateAnalysis, findings: &mut Findings) {
             (Verdict::DualUse | Verdict::Greyware, _) => Effect::CappedAt(hit.severity),
             (Verdict::Benign, _) => Effect::Explains,
         };
-        let technique = if hit.verdict == Verdict::Benign { Vec::new() } else { vec!["T1588.004"] };
+        let technique: &[_] = if hit.verdict == Verdict::Benign { &[] } else { &["T1588.004"] };
         findings.push(
             Finding {
                 id: ID,
@@ -43,9 +43,9 @@ pub(super) fn report(analysis: &CertificateAnalysis, findings: &mut Findings) {
                 technique,
                 field: hit.field.to_string().into(),
                 observed: hit.observed.to_string(),
-                expected: hit.expected.to_string(),
-                evidence: hit.id.to_string(),
-                note: sentence(hit),
+                expected: hit.expected.to_string().into(),
+                evidence: hit.id.to_string().into(),
+                note: sentence(hit).into(),
             },
             effect,
         );

@@ -14,7 +14,7 @@ pub(super) const BENIGN: &str = "a private CA of the owner's, whose root belongs
 const WEIGHT: f64 = 0.05;
 const WEIGHT_BROKEN: f64 = 0.3;
 /// A private CA that so many clients here have met is one of somebody's own, a partner's or a product's.
-const EVERYDAY_CLIENTS: u32 = 2;
+const EVERYDAY_CLIENTS: u8 = 2;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if subject.certificate.is_none() {
@@ -41,15 +41,15 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             group: Group::Trust,
             severity: severity_of(weight),
             weight,
-            technique: vec!["T1587.003"],
+            technique: &["T1587.003"],
             field: "issuer".into(),
             observed: issuer.map(|issuer| issuer.text().to_owned()).unwrap_or_default(),
-            expected: "a chain to a root".to_owned(),
+            expected: "a chain to a root".into(),
             evidence: match chain.by {
-                ChainJudge::Der => "chain, checked at the record's time".to_owned(),
-                ChainJudge::Sensor => "the sensor's validation_status".to_owned(),
+                ChainJudge::Der => "chain, checked at the record's time".into(),
+                ChainJudge::Sensor => "the sensor's validation_status".into(),
             },
-            note: format!("the certificate leads to no root: {}", reason.sentence()),
+            note: format!("the certificate leads to no root: {}", reason.sentence()).into(),
         },
         Effect::Weighs,
     );

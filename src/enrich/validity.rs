@@ -44,12 +44,12 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         group: subject.group(Group::Structure),
         severity: severity_of(weight),
         weight,
-        technique: if weight > 0.0 { vec!["T1587.003"] } else { Vec::new() },
+        technique: if weight > 0.0 { &["T1587.003"] } else { &[] },
         field: "not_after".into(),
         observed: format!("{not_before} to {not_after}"),
-        expected,
-        evidence: "CA/Browser Forum Baseline Requirements".to_owned(),
-        note,
+        expected: expected.into(),
+        evidence: "CA/Browser Forum Baseline Requirements".into(),
+        note: note.into(),
     };
     if let Some(TooLong { days, cap }) = analysis.oddities().too_long {
         let note =

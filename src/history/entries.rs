@@ -18,12 +18,12 @@ const MAX_LABEL: usize = 256;
 /// What has been known for so long, a name or a certificate in its networks, is established.
 pub const ESTABLISHED_AFTER: i64 = 14 * DAY_NANOS;
 /// And by so many clients.
-pub const ESTABLISHED_CLIENTS: u32 = 3;
+pub const ESTABLISHED_CLIENTS: u8 = 3;
 /// An issuer that stands in for those of so many established names within today and yesterday inspects TLS. Nobody but
 /// who is on the way of all traffic can.
-const INTERCEPTED_NAMES: u32 = 20;
+const INTERCEPTED_NAMES: u8 = 20;
 /// And so many clients have to meet it in that time: a single one may be the accomplice of the server that it asks.
-const INTERCEPTED_CLIENTS: u32 = 3;
+const INTERCEPTED_CLIENTS: u8 = 3;
 
 /// When something was seen.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ pub struct Rarity {
 
 impl Rarity {
     /// An issuer of more registrable domains than this is in business.
-    pub const MAX_DOMAINS: u32 = 2;
+    pub const MAX_DOMAINS: u8 = 2;
 
     /// Whether hardly anybody has met the issuer, which is new and was not there before learning ended. Whether it is a
     /// public CA is not asked here.
@@ -44,7 +44,7 @@ impl Rarity {
     }
 
     /// At most one client, or one in two hundred of those that are active.
-    pub fn most_clients(&self) -> u32 {
-        (self.active_clients / 200).clamp(1, Recent::K as u32 - 1)
+    pub fn most_clients(&self) -> u8 {
+        (self.active_clients / 200).clamp(1, Recent::K as u32 - 1) as u8
     }
 }

@@ -148,12 +148,12 @@ impl Recent {
 
     /// How many distinct observers were seen on `from_day` or later; K stands for K or more.
     #[inline]
-    pub fn count_since(&self, from_day: i32) -> u32 {
+    pub fn count_since(&self, from_day: i32) -> u8 {
         match &self.0 {
             // Mostly all of them are inside the window.
-            Kept::Many { oldest, kept, .. } if *oldest >= from_day => kept.len() as u32,
-            Kept::One(only) => u32::from(only.day >= from_day),
-            _ => self.observers().partition_point(|known| known.day >= from_day) as u32,
+            Kept::Many { oldest, kept, .. } if *oldest >= from_day => kept.len() as u8,
+            Kept::One(only) => u8::from(only.day >= from_day),
+            _ => self.observers().partition_point(|known| known.day >= from_day) as u8,
         }
     }
 

@@ -148,15 +148,15 @@ pub struct IssuerSeen {
     /// When it was last seen.
     pub last_seen: EventTime,
     /// Distinct clients.
-    pub clients: u32,
+    pub clients: u8,
     /// Distinct clients of servers within.
-    pub internal_clients: u32,
+    pub internal_clients: u8,
     /// Distinct registrable domains.
-    pub domains: u32,
+    pub domains: u8,
     /// Distinct servers.
-    pub servers: u32,
+    pub servers: u8,
     /// Distinct certificates.
-    pub certificates: u32,
+    pub certificates: u8,
     /// Since when it is known to stand in for the issuers of many names: it inspects TLS.
     pub intercepts_since: Option<EventTime>,
 }
@@ -169,13 +169,13 @@ pub struct CertificateSeen {
     /// When it was last seen.
     pub last_seen: EventTime,
     /// Distinct clients.
-    pub clients: u32,
+    pub clients: u8,
     /// Distinct servers.
-    pub servers: u32,
+    pub servers: u8,
     /// Distinct networks of servers.
-    pub networks: u32,
+    pub networks: u8,
     /// Distinct registrable domains.
-    pub names: u32,
+    pub names: u8,
     /// The last time that it came to a network where it had not been, long after it was first seen.
     pub moved: Option<Moved>,
 }
@@ -188,11 +188,11 @@ pub struct KeySeen {
     /// When it was last seen.
     pub last_seen: EventTime,
     /// Distinct servers.
-    pub servers: u32,
+    pub servers: u8,
     /// Distinct networks of servers.
-    pub networks: u32,
+    pub networks: u8,
     /// Distinct certificates.
-    pub certificates: u32,
+    pub certificates: u8,
 }
 
 /// What is known of a registrable domain.
@@ -203,15 +203,15 @@ pub struct NameSeen {
     /// When it was last seen.
     pub last_seen: EventTime,
     /// Distinct clients.
-    pub clients: u32,
+    pub clients: u8,
     /// Distinct issuers: by organisation, else by name.
-    pub issuers: u32,
+    pub issuers: u8,
     /// Distinct certificates.
-    pub certificates: u32,
+    pub certificates: u8,
     /// Distinct servers.
-    pub servers: u32,
+    pub servers: u8,
     /// Distinct networks of servers.
-    pub networks: u32,
+    pub networks: u8,
     /// The last time that it came with an issuer that it had not come with before.
     pub issuer_change: Option<Arc<IssuerChange>>,
     /// The last day on which it came with the issuer from before that.
@@ -226,13 +226,13 @@ pub struct ServerSeen {
     /// When it was last seen.
     pub last_seen: EventTime,
     /// Distinct certificates.
-    pub certificates: u32,
+    pub certificates: u8,
     /// Distinct certificates of today and yesterday.
-    pub recent_certificates: u32,
+    pub recent_certificates: u8,
     /// Distinct registrable domains.
-    pub names: u32,
+    pub names: u8,
     /// Distinct clients.
-    pub clients: u32,
+    pub clients: u8,
 }
 
 /// What is known of a client's fingerprint.
@@ -243,13 +243,13 @@ pub struct FingerprintSeen {
     /// When it was last seen.
     pub last_seen: EventTime,
     /// Distinct clients.
-    pub clients: u32,
+    pub clients: u8,
     /// Distinct certificates.
-    pub certificates: u32,
+    pub certificates: u8,
     /// The certificate, where it is one only.
     pub only_certificate: Option<CertificateId>,
     /// Distinct servers of sessions whose certificate was not visible.
-    pub hidden_servers: u32,
+    pub hidden_servers: u8,
 }
 
 /// When something was first seen.

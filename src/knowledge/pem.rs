@@ -53,6 +53,10 @@ pub(super) fn read(path: &Path, mut take: impl FnMut(Vec<u8>) -> bool) -> PemRep
             if report.certificates == 0 {
                 report.error = Some("it holds no certificate in PEM".to_owned());
             }
+            // Of half a list, the CAs in the other half would look private.
+            if text.rfind(BEGIN) > text.rfind(END) {
+                report.error = Some("it is cut off: its last certificate has no end".to_owned());
+            }
         }
         Err(error) => report.error = Some(error.to_string()),
     }
@@ -77,5 +81,18 @@ mod tests {
     fn blocks_are_found_among_anything() {
         let text = format!("\"ABC\",\"{BEGIN}\r\nAQID\r\n{END}\"\n# comment\n{BEGIN}\n!!\n{END}\n{BEGIN}\nBAU=");
         assert_eq!(blocks(&text).collect::<Vec<_>>(), [Some(vec![1, 2, 3]), None, Some(vec![4, 5])]);
+    }
+
+    #[test]
+    fn a_file_that_ends_within_a_certificate_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.csv");
+        let whole = format!("\"A\",\"'{BEGIN}\nAQID\n{END}'\"\n\"B\",\"'{BEGIN}\nBAUG\n{END}'\"\n");
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let report = read(&path, |der| der.len() == 3);
+            let (begun, ended) = (whole[..cut].matches(BEGIN).count(), whole[..cut].matches(END).count());
+            assert_eq!(report.error.is_none(), begun > 0 && begun == ended, "{cut}: {report:?}");
+        }
     }
 }

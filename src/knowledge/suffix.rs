@@ -10,8 +10,10 @@ use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 
 use psl::{Psl as _, Type};
+use serde::{Deserialize, Serialize};
 
 use super::suffix_list::SuffixList;
+use crate::model::Id128;
 
 /// The version of the crate that the list is compiled into; it is published whenever the list changes.
 const PSL_VERSION: &str = "2.1.247";
@@ -23,6 +25,15 @@ const MAX_LABEL: usize = 63;
 
 /// The list that was put in the place of the one that is compiled in.
 static REPLACEMENT: OnceLock<SuffixList> = OnceLock::new();
+
+/// Which list of public suffixes names were read by.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Edition {
+    /// What it is called.
+    pub name: Box<str>,
+    /// A hash: of a file its content, of what is compiled in its version.
+    pub content: Id128,
+}
 
 /// The domain that was registered with a registry: one label below a suffix of the list's ICANN part.
 ///
@@ -43,6 +54,12 @@ pub fn controlling_domain(name: &str) -> Option<&str> {
 /// Which edition of the Public Suffix List is in use.
 pub fn list_version() -> &'static str {
     replacement().map_or(PSL_VERSION, SuffixList::version)
+}
+
+/// The list in use, for what is kept longer than a process.
+pub fn edition() -> Edition {
+    let content = replacement().map_or_else(|| Id128::of(PSL_VERSION.as_bytes()), SuffixList::content);
+    Edition { name: list_version().into(), content }
 }
 
 /// Uses another list than the one that is compiled in, for the rest of the process: identities of names depend on it.

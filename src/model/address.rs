@@ -39,8 +39,11 @@ impl Address {
     /// Reads IPv4 or IPv6 text, compressed or fully expanded, in brackets or not, with a zone or not.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-        let text = text.split('%').next().unwrap_or(text);
-        text.parse::<IpAddr>().ok().map(Self::from)
+        let text = text.split_once('%').map_or(text, |(address, _)| address);
+        match dotted(text.as_bytes()) {
+            Some(octets) => Some(Self::from(IpAddr::from(octets))),
+            None => text.parse::<IpAddr>().ok().map(Self::from),
+        }
     }
 
     /// The address as an observer of history: IPv6 clients count by their /64, since hosts change the rest at will.
@@ -77,6 +80,23 @@ impl Address {
     fn is_ipv4(self) -> bool {
         self.0[..12] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]
     }
+}
+
+/// IPv4 in its usual form, which is that of most addresses.
+fn dotted(text: &[u8]) -> Option<[u8; 4]> {
+    let mut octets = [0; 4];
+    let mut rest = text;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, after) = rest.split_at_checked(length).filter(|_| (1..=3).contains(&length))?;
+        if length > 1 && digits[0] == b'0' {
+            return None;
+        }
+        let value = digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0'));
+        *octet = u8::try_from(value).ok()?;
+        rest = if index < 3 { after.strip_prefix(b".")? } else { after };
+    }
+    rest.is_empty().then_some(octets)
 }
 
 impl From<IpAddr> for Address {
@@ -159,6 +179,22 @@ fn mask(prefix_length: u32) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn dotted_addresses_are_read_as_by_the_standard_library(text in "([0-9]{0,4}[.]){0,5}[0-9x ]{0,4}") {
+            let theirs = text.parse::<std::net::Ipv4Addr>().ok();
+            prop_assert_eq!(dotted(text.as_bytes()), theirs.map(|address| address.octets()));
+        }
+
+        #[test]
+        fn every_dotted_address_is_read(octets in any::<[u8; 4]>()) {
+            let text = std::net::Ipv4Addr::from(octets).to_string();
+            prop_assert_eq!(dotted(text.as_bytes()), Some(octets));
+            prop_assert_eq!(Address::parse(&text), Some(Address::from(IpAddr::from(octets))));
+        }
+    }
 
     #[test]
     fn zeek_and_suricata_spell_one_address_differently() {

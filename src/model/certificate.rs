@@ -219,9 +219,9 @@ impl Certificate {
         // Clients ask for names in ASCII, and some certificates have them in their own letters. Whoever asks for an ordinary
         // name is told without a look at that.
         let asked = host_name(name);
-        let is_international = asked.split('.').any(|label| label.starts_with("xn--"));
+        let is_international = || asked.split('.').any(|label| label.starts_with("xn--"));
         let is_same = |one: &str, other: &str| {
-            one.eq_ignore_ascii_case(other) || is_international && !other.is_ascii() && one == host_name(other)
+            one.eq_ignore_ascii_case(other) || !other.is_ascii() && is_international() && one == host_name(other)
         };
         let stands_for = |pattern: &str| match (address, pattern.strip_prefix("*.")) {
             (Some(address), _) => address_of(pattern) == Some(address),
@@ -261,6 +261,11 @@ impl Certificate {
         san.chain(common.flat_map(|subject| subject.values(&AttributeKind::CommonName)))
     }
 
+    /// Its SHA-256 as text, else its SHA-1.
+    pub fn hash_text(&self) -> Option<String> {
+        self.sha256.map(|hash| hash.to_string()).or_else(|| self.sha1.map(|hash| hash.to_string()))
+    }
+
     /// Whether subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
         matches!(self.self_signed, Some(SelfSigned::Verified | SelfSigned::SameName))
@@ -286,7 +291,9 @@ impl Certificate {
 /// The address that a text is, with or without brackets.
 fn address_of(text: &str) -> Option<std::net::IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok()
+    // One ends in a digit, or has colons: nearly every name is told from it without being read.
+    let may_be_one = bare.as_bytes().last().is_some_and(u8::is_ascii_digit) || bare.contains(':');
+    if may_be_one { bare.parse().ok() } else { None }
 }
 
 /// The organisation of a name, as an identity.

@@ -69,17 +69,19 @@ impl Ja3 {
 impl Id128 {
     /// The first 128 bits of SHA-256 over the parts, each preceded by its length so that parts cannot run together.
     pub fn of_parts(parts: &[&[u8]]) -> Self {
-        let mut hasher = sha2::Sha256::new();
+        let mut message = Message::default();
         for part in parts {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
+            message.add(&(part.len() as u64).to_be_bytes());
+            message.add(part);
         }
-        Self::first_half(&hasher.finalize().into())
+        Self::first_half(&message.sha256())
     }
 
     /// The first 128 bits of SHA-256 over `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::first_half(&sha2::Sha256::digest(bytes).into())
+        let mut message = Message::default();
+        message.add(bytes);
+        Self::first_half(&message.sha256())
     }
 
     /// The first half of a digest that already is uniform.
@@ -96,13 +98,64 @@ impl StreamKey {
 
     /// The identity of the record that starts at decompressed byte `offset` of this stream.
     pub fn record_id(&self, offset: u64) -> RecordId {
-        let mut bytes = [0; 40];
-        bytes[..32].copy_from_slice(&self.0);
-        bytes[32..].copy_from_slice(&offset.to_be_bytes());
-        let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        RecordId(id)
+        let mut message = Message::default();
+        message.add(&self.0);
+        message.add(&offset.to_be_bytes());
+        RecordId(Id128::first_half(&message.sha256()).0)
+    }
+}
+
+/// What is to be hashed. Every record has several identities, of a name, a fingerprint, an offset: messages of one block,
+/// which is put together here, since the general way costs as much as the hash itself.
+#[derive(Default)]
+struct Message {
+    block: Block,
+    length: usize,
+    /// Filled once there is more than one block holds.
+    long: Option<sha2::Sha256>,
+}
+
+struct Block([u8; 64]);
+
+impl Message {
+    /// Behind the message one byte marks its end, and eight tell its length.
+    const MAX_SHORT: usize = 64 - 9;
+    /// FIPS 180-4, §5.3.3.
+    const INITIAL: [u32; 8] =
+        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+    fn add(&mut self, bytes: &[u8]) {
+        let end = self.length.saturating_add(bytes.len());
+        if let Some(long) = &mut self.long {
+            long.update(bytes);
+        } else if end <= Self::MAX_SHORT {
+            self.block.0[self.length..end].copy_from_slice(bytes);
+            self.length = end;
+        } else {
+            self.long = Some(sha2::Sha256::new_with_prefix(&self.block.0[..self.length]).chain_update(bytes));
+        }
+    }
+
+    fn sha256(self) -> [u8; 32] {
+        if let Some(long) = self.long {
+            return long.finalize().into();
+        }
+        let Block(mut block) = self.block;
+        block[self.length] = 0x80;
+        block[56..].copy_from_slice(&(8 * self.length as u64).to_be_bytes());
+        let mut state = Self::INITIAL;
+        sha2::block_api::compress256(&mut state, &[block]);
+        let mut digest = [0; 32];
+        for (bytes, word) in digest.chunks_exact_mut(4).zip(state) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        digest
+    }
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self([0; 64])
     }
 }
 
@@ -176,6 +229,20 @@ mod tests {
         assert_eq!(Sha1Digest::parse(lower).unwrap().to_string(), lower);
         assert_eq!(Sha1Digest::parse(&lower[1..]), None);
         assert_eq!(Sha256Digest::parse(lower), None);
+    }
+
+    #[test]
+    fn messages_of_every_length_have_their_sha256() {
+        let text: Vec<u8> = (0..200).collect();
+        for length in 0..text.len() {
+            let (first, second) = text[..length].split_at(length / 3);
+            let mut message = Message::default();
+            for part in [first, second, b""] {
+                message.add(part);
+            }
+            let expected: [u8; 32] = sha2::Sha256::digest(&text[..length]).into();
+            assert_eq!(message.sha256(), expected, "{length}");
+        }
     }
 
     #[test]

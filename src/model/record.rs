@@ -291,12 +291,15 @@ impl Span {
 impl Session {
     /// The same with its service.
     pub fn with_service(mut self) -> Self {
-        let name = self.name.map_or([0; 16], |name| name.name.0);
-        self.service = self
-            .server
-            .zip(self.server_port)
-            .map(|(server, port)| Id128::of_parts(&[&server.server_id().0, &port.to_be_bytes(), &name]));
+        self.service =
+            self.server.zip(self.server_port).map(|(server, port)| Self::service_id(server, port, self.name));
         self
+    }
+
+    /// The identity of a service.
+    pub fn service_id(server: Address, port: u16, name: Option<NameIds>) -> Id128 {
+        let name = name.map_or([0; 16], |name| name.name.0);
+        Id128::of_parts(&[&server.server_id().0, &port.to_be_bytes(), &name])
     }
 }
 

@@ -100,15 +100,13 @@ impl EventTime {
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.rem_euclid(SECOND_NANOS);
-        if nanos == 0 {
-            return write_date_time(self.seconds(), f);
-        }
-        write_date_and_time_of_day(self.seconds(), f)?;
-        match nanos {
-            nanos if nanos % 1_000_000 == 0 => write!(f, ".{:03}Z", nanos / 1_000_000),
-            nanos if nanos % 1_000 == 0 => write!(f, ".{:06}Z", nanos / 1_000),
-            nanos => write!(f, ".{nanos:09}Z"),
-        }
+        let (fraction, digits) = match nanos {
+            0 => (0, 0),
+            nanos if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
+            nanos if nanos % 1_000 == 0 => (nanos / 1_000, 6),
+            nanos => (nanos, 9),
+        };
+        write_date_time(self.seconds(), fraction, digits, f)
     }
 }
 
@@ -164,7 +162,7 @@ impl ValidityTime {
 /// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
 impl fmt::Display for ValidityTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_date_time(self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED), f)
+        write_date_time(self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED), 0, 0, f)
     }
 }
 
@@ -211,7 +209,7 @@ fn iso8601_nanos(text: &str) -> Option<i128> {
         }
         for index in 0..9 {
             let digit = if index < length { rest[1 + index] - b'0' } else { 0 };
-            nanos = nanos * 10 + i128::from(digit);
+            nanos = nanos * 10 + i64::from(digit);
         }
         rest = &rest[1 + length..];
     }
@@ -219,7 +217,7 @@ fn iso8601_nanos(text: &str) -> Option<i128> {
     let days = days_from_civil(year, month, day);
     // A leap second is the last moment of its minute.
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second.min(59) - offset;
-    Some(i128::from(seconds) * i128::from(SECOND_NANOS) + nanos)
+    Some(i128::from(seconds) * i128::from(SECOND_NANOS) + i128::from(nanos))
 }
 
 /// Milliseconds since the epoch in nanoseconds; what exceeds `i64::MAX` is a negative number that was wrapped.
@@ -233,6 +231,10 @@ fn millis_nanos(text: &str) -> Option<i128> {
 
 /// Reads decimal seconds, with a fraction or an exponent, as nanoseconds; digits beyond those are cut.
 fn decimal_nanos(text: &[u8]) -> Option<i128> {
+    plain_decimal_nanos(text).map(i128::from).or_else(|| any_decimal_nanos(text))
+}
+
+fn any_decimal_nanos(text: &[u8]) -> Option<i128> {
     const SCALE: i32 = 9;
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -280,16 +282,47 @@ fn decimal_nanos(text: &[u8]) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-fn write_date_time(seconds: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write_date_and_time_of_day(seconds, f)?;
-    f.write_str("Z")
+/// The same for what most logs write: a few digits, and perhaps a point and some more; `None` for anything else.
+fn plain_decimal_nanos(text: &[u8]) -> Option<u64> {
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0')))
+    };
+    let point = text.iter().take(11).position(|&byte| byte == b'.');
+    let (whole, fraction) = text.split_at(point.unwrap_or(text.len()));
+    let fraction = fraction.strip_prefix(b".").unwrap_or(fraction);
+    // Ten digits before the point and nine behind it fit.
+    if whole.is_empty() || whole.len() > 10 || fraction.len() > 9 {
+        return None;
+    }
+    let nanos = number(fraction)? * 10_u64.pow(9 - fraction.len() as u32);
+    Some(number(whole)? * 1_000_000_000 + nanos)
 }
 
-fn write_date_and_time_of_day(seconds: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes a time of the years 0 to 9999 with a fraction of so many digits. Every record has some, so the text is made in one
+/// piece.
+fn write_date_time(seconds: i64, fraction: i64, digits: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
     let of_day = seconds.rem_euclid(86_400);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    put_digits(&mut text[0..4], year);
+    put_digits(&mut text[5..7], month);
+    put_digits(&mut text[8..10], day);
+    put_digits(&mut text[11..13], of_day / 3600);
+    put_digits(&mut text[14..16], of_day / 60 % 60);
+    put_digits(&mut text[17..19], of_day % 60);
+    let end = if digits == 0 { 19 } else { 20 + digits };
+    put_digits(&mut text[end - digits..end], fraction);
+    text[end] = b'Z';
+    f.write_str(std::str::from_utf8(&text[..=end]).unwrap_or_default())
+}
+
+/// Fills `text` with the last decimal digits of a number that is not negative.
+fn put_digits(text: &mut [u8], number: i64) {
+    let mut number = number as u32;
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
@@ -367,6 +400,21 @@ mod tests {
             assert_eq!(EventTime::parse_epoch(text), None, "{text}");
         }
         assert_eq!(EventTime::parse_epoch("9e60"), Some(EventTime(i64::MAX)));
+    }
+
+    proptest! {
+        #[test]
+        fn plain_decimals_are_read_as_any_others(text in "[0-9]{0,12}([.][0-9]{0,11})?[.ex-]?") {
+            if let Some(nanos) = plain_decimal_nanos(text.as_bytes()) {
+                prop_assert_eq!(any_decimal_nanos(text.as_bytes()), Some(i128::from(nanos)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_plain_decimal_fits() {
+        assert_eq!(plain_decimal_nanos(b"9999999999.999999999"), Some(9_999_999_999_999_999_999));
+        assert_eq!(EventTime::parse_epoch("9999999999.999999999"), Some(EventTime(i64::MAX)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use ureq::http::Uri;
 
 use super::RdapSettings;
+use crate::knowledge::require_file;
 use crate::knowledge::suffix::registrable_domain;
 
 /// Servers by the suffixes that they know.
@@ -179,6 +180,8 @@ impl Servers {
         let read = |source| ServersError::Read { path: path.to_owned(), source };
         let invalid = |why: &str| ServersError::Invalid { path: path.to_owned(), why: why.to_owned() };
         let mut text = Vec::new();
+        // Opening a pipe would wait for whoever writes into it.
+        require_file(path).map_err(read)?;
         File::open(path).map_err(read)?.take(MAX_BOOTSTRAP + 1).read_to_end(&mut text).map_err(read)?;
         if text.len() as u64 > MAX_BOOTSTRAP {
             return Err(invalid("too large to be IANA's list of servers"));
@@ -340,6 +343,11 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         assert!(servers("", &[], &[]).unwrap_err().to_string().contains("rdap.bootstrap"));
+        for (path, expected) in [("/dev/null", "no file"), ("/", "folder")] {
+            let bootstrap = Some(PathBuf::from(path));
+            let settings = RdapSettings { bootstrap, ..crate::config::Config::default().rdap };
+            assert!(Servers::load(&settings).unwrap_err().to_string().contains(expected), "{path}");
+        }
         for url in
             ["rdap.example", "ftp://rdap.example/", "https://", "https://u:p@x/", "https://x/?a=", "https://x/#a"]
         {

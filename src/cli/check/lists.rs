@@ -196,6 +196,9 @@ fn list(section: &mut Section, what: &str, report: &ListReport) {
     if let Some(error) = &report.error {
         section.warning(format!("{path}: cannot be used: {error}"));
     }
+    if let Some(differ) = report.suffixes_differ() {
+        section.warning(format!("{path}: {differ}"));
+    }
     if report.rows + report.without_date == 0 && report.error.is_none() {
         section.warning(format!("{path}: holds no entry that can be used"));
     }

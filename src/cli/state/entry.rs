@@ -106,7 +106,7 @@ impl<'a> EntryObject<'a> {
             after_learning: Some(times.first.after_learning),
             last_seen: Some(times.last_seen.to_string()),
             established: Some(established),
-            counts: entry.sets().map(|(of, set)| (of, set.count_since(from_day))).collect(),
+            counts: entry.sets().map(|(of, set)| (of, set.count_since(from_day).into())).collect(),
             ..Self::new(table, id)
         }
     }

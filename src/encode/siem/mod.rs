@@ -17,7 +17,6 @@ use serde::Serialize as _;
 use crate::correlate::{Context, Judged};
 use crate::model::{Certificate, Direction, EventTime, Log, Record};
 use facts::Facts;
-use tree::Tree;
 
 /// How records leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum, serde::Deserialize)]

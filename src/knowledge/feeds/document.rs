@@ -45,7 +45,10 @@ pub(in crate::knowledge) fn text_of(mut bytes: Vec<u8>) -> Result<String, String
 }
 
 /// Gives the elements of a list to `take`, numbered from 1, and keeps none of them.
-pub(super) fn for_each<'a>(list: &'a str, take: impl FnMut(u32, &'a RawValue)) -> Result<(), serde_json::Error> {
+pub(in crate::knowledge) fn for_each<'a>(
+    list: &'a str,
+    take: impl FnMut(u32, &'a RawValue),
+) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(list);
     deserializer.deserialize_seq(EachVisitor(take))?;
     deserializer.end()

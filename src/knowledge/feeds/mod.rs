@@ -75,7 +75,7 @@ use serde::Serialize;
 
 use crate::model::EventTime;
 pub use allow::{AllowEntry, AllowKind, AllowList};
-pub(super) use document::text_of;
+pub(super) use document::{for_each, text_of};
 pub use load::{ReadFeed, Recognised};
 pub use lookup::SessionNames;
 pub(super) use opened::FeedFile;

@@ -28,6 +28,9 @@ pub struct Names {
     known: [Mutex<HashMap<Id128, Arc<NameAnalysis>>>; SHARDS],
 }
 
+/// Names that one worker has asked about lately: found without a lock, and without a counter that others count at as well.
+pub struct RecentNames([Option<(Id128, Arc<NameAnalysis>)>; RECENT]);
+
 /// What can be said of a name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NameAnalysis {
@@ -46,6 +49,8 @@ pub struct NameAnalysis {
 const SHARDS: usize = 64;
 /// Names that a shard remembers; 65,536 in all, about 10 MB. One that is full starts again.
 const MAX_PER_SHARD: usize = 1024;
+/// Names that a worker has at hand.
+const RECENT: usize = 256;
 /// Longest name that is looked at, in bytes (RFC 1035); what is longer is no host name.
 const MAX_NAME: usize = 253;
 
@@ -104,6 +109,24 @@ impl Names {
     /// How much memory popular names and the search for edits take, in bytes.
     pub fn bytes(&self) -> usize {
         self.popular.bytes() + self.imitated.bytes()
+    }
+}
+
+impl RecentNames {
+    /// What can be said of a name whose identity in lower case is known. The names that are asked must be the same each time.
+    pub fn of_id(&mut self, names: &Names, id: Id128, name: &str) -> Option<&NameAnalysis> {
+        // The shard is chosen by the first byte.
+        let slot = self.0.get_mut(usize::from(id.0[1]) % RECENT)?;
+        if slot.as_ref().is_none_or(|(known, _)| *known != id) {
+            *slot = Some((id, names.of_id(id, name)));
+        }
+        slot.as_ref().map(|(_, analysis)| &**analysis)
+    }
+}
+
+impl Default for RecentNames {
+    fn default() -> Self {
+        Self([const { None }; RECENT])
     }
 }
 

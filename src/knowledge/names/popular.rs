@@ -4,13 +4,10 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use sha2::{Digest as _, Sha256};
 
 use super::owner_domain;
 use super::skeleton::{readable, skeleton};
-use crate::knowledge::files::require_file;
+use crate::knowledge::feeds::FeedFile;
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::Id128;
 
@@ -157,19 +154,15 @@ fn read_file(
     names: &mut Vec<(u64, u32)>,
     imitated: &mut Vec<PopularName>,
 ) -> io::Result<()> {
-    require_file(path)?;
-    let reader = crate::source::open(path, Arc::default()).map_err(|error| error.source)?;
-    let mut reader = BufReader::with_capacity(64 * 1024, reader);
+    let mut reader = BufReader::with_capacity(64 * 1024, FeedFile::open(path)?);
     let (mut line, mut number, mut columns) = (Vec::new(), 0, None);
-    let mut hash = Sha256::new();
     loop {
         line.clear();
         if (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-            report.version = Some(Id128::first_half(&hash.finalize().into()));
+            report.version = Some(reader.into_inner().version());
             return Ok(());
         }
         number += 1;
-        hash.update(&line);
         let text = if number == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line) } else { &line[..] };
         let row = std::str::from_utf8(text).map_err(|_| "the line is not UTF-8");
         match row.and_then(|text| parse(text, &mut columns)) {

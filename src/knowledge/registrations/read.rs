@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::list::{Head, RegistrationList};
 use super::report::{ListDays, ListReport};
 use super::{Precision, names, rdap, table};
-use crate::knowledge::feeds::{FeedFile, UTF16, is_utf16, text_of};
+use crate::knowledge::feeds::{FeedFile, UTF16, for_each, is_utf16, text_of};
 use crate::knowledge::suffix::registrable_domain;
 use crate::model::Id128;
 
@@ -245,11 +245,7 @@ impl Rows<'_> {
             self.row(1, text);
             return Ok(());
         }
-        let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(broken)?;
-        for (number, element) in (1..).zip(elements) {
-            self.row(number, element.get());
-        }
-        Ok(())
+        for_each(text, |number, element| self.row(number.into(), element.get())).map_err(broken)
     }
 
     fn row(&mut self, number: u64, line: &str) {

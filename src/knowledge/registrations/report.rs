@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::knowledge::suffix;
 use crate::model::Id128;
 
 /// What became of one list.
@@ -25,6 +26,8 @@ pub struct ListReport {
     pub days: Option<ListDays>,
     /// Bytes on disk, of an index.
     pub index_bytes: Option<u64>,
+    /// Of an index, the list of public suffixes that its names were read by, where another one is in use.
+    pub other_suffixes: Option<Box<str>>,
     /// Which version of the content it was, and of what was said of it.
     pub version: Option<Id128>,
     /// Why the list cannot be used; nothing of it is.
@@ -58,6 +61,16 @@ impl ListReport {
         self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
+    /// What it costs that an index was built by another list of public suffixes than the one in use.
+    pub fn suffixes_differ(&self) -> Option<String> {
+        let built_by = self.other_suffixes.as_deref()?;
+        Some(format!(
+            "built by edition {built_by} of the public suffix list, and {} is in use: domains below suffixes that only one \
+             of them has are not found; build the index again by the same list",
+            suffix::list_version()
+        ))
+    }
+
     /// A report on which nothing stands yet.
     pub(in crate::knowledge) fn new(path: PathBuf) -> Self {
         Self {
@@ -70,6 +83,7 @@ impl ListReport {
             first_bad_rows: Vec::new(),
             days: None,
             index_bytes: None,
+            other_suffixes: None,
             version: None,
             error: None,
         }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{MAX_ENTRIES, Transparency, certificate_key};
 use crate::decode::{certificate_from_der, registrable};
-use crate::knowledge::feeds::{FeedFile, text_of};
+use crate::knowledge::feeds::{FeedFile, for_each, text_of};
 use crate::knowledge::registrations::ListReport;
 use crate::model::{Attribute, AttributeKind, DistinguishedName, EventTime, Id128, Serial};
 
@@ -191,10 +191,7 @@ impl Collector {
         let text = text_of(bytes).map_err(io::Error::other)?;
         let text = text.trim_start_matches('\u{feff}').trim_start();
         if text.starts_with('[') {
-            let elements: Vec<&RawValue> = serde_json::from_str(text)?;
-            for (number, element) in (1..).zip(elements) {
-                self.entry(number, element.get(), report);
-            }
+            for_each(text, |number, element| self.entry(number.into(), element.get(), report))?;
             return Ok(());
         }
         for (number, element) in (1..).zip(serde_json::Deserializer::from_str(text).into_iter::<&RawValue>()) {

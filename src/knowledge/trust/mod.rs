@@ -1,5 +1,6 @@
 //! In: root certificates, certificates of CAs, and what a server showed. Out: whether its certificate leads to a root.
-//! Promise: judged at the record's time and never by the wall clock; worked out once for each chain and day; what cannot be
+//! Promise: judged at the record's time and never by the wall clock; worked out once for each chain, until
+//! one of its certificates begins or ends; what cannot be
 //! judged is `unverifiable`, and nobody is accused of it.
 //!
 //! The roots that are compiled in are Mozilla's (crate `webpki-root-certs`); the user may name others, and CCADB's
@@ -27,7 +28,7 @@ pub struct TrustStore {
     anchors: Vec<TrustAnchor<'static>>,
     /// Certificates of CAs by their subject as encoded.
     authorities: HashMap<Box<[u8]>, Vec<Authority>>,
-    known: [Mutex<HashMap<Key, Chain>>; SHARDS],
+    known: [Mutex<HashMap<Key, Known>>; SHARDS],
 }
 
 /// A certificate of a CA.
@@ -108,12 +109,25 @@ pub enum ChainJudge {
     Sensor,
 }
 
-/// A certificate, what came with it, and the day.
+/// A certificate, and what came with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     leaf: Id128,
     presented: Id128,
-    day: i32,
+}
+
+/// What was found of a chain, and when it holds.
+#[derive(Clone, Copy)]
+struct Known {
+    chain: Chain,
+    span: Span,
+}
+
+/// The seconds, first and last, in which the same certificates are valid: a chain leads to the same end in all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Span {
+    first: i64,
+    last: i64,
 }
 
 const SHARDS: usize = 16;
@@ -166,7 +180,7 @@ impl TrustStore {
         (Self::new(anchors, authorities), reports)
     }
 
-    /// Whether a certificate leads to a root on a day; `None` where its DER is not logged. `presented` is what came with it;
+    /// Whether a certificate leads to a root at a time; `None` where its DER is not logged. `presented` is what came with it;
     /// `is_public` says whether its issuer is named as a public CA: then what is missing is the server's fault, or the root is
     /// one no longer.
     pub fn chain(
@@ -183,10 +197,9 @@ impl TrustStore {
             return (certificate.source == CertificateSource::Der).then_some(unread);
         };
         let within = verify::within_validity(certificate, seconds);
-        let day = i32::try_from(within.seconds.div_euclid(verify::SECONDS_PER_DAY)).unwrap_or(i32::MAX);
         let presented_id = presented.map_or(Id128([0; 16]), |presented| presented.id);
-        let key = Key { leaf: certificate.id, presented: presented_id, day };
-        let mut chain = self.known(key, || self.verify(der, certificate, presented, within.noon));
+        let key = Key { leaf: certificate.id, presented: presented_id };
+        let mut chain = self.known(key, within.seconds, || self.verify(der, certificate, presented, within.seconds));
         if is_public && chain.reason == Some(ChainReason::UnknownIssuer) {
             (chain.status, chain.reason) = (ChainStatus::Unverifiable, Some(ChainReason::MissingIssuer));
         }
@@ -213,19 +226,39 @@ impl TrustStore {
         Self { anchors, authorities, known: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    fn known(&self, key: Key, verify: impl FnOnce() -> Chain) -> Chain {
-        let Some(shard) = self.known.get(usize::from(key.leaf.0[0]) % SHARDS) else { return verify() };
-        if let Some(known) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return *known;
+    fn known(&self, key: Key, seconds: i64, verify: impl FnOnce() -> Known) -> Chain {
+        let Some(shard) = self.known.get(usize::from(key.leaf.0[0]) % SHARDS) else { return verify().chain };
+        let known = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if let Some(known) = known.filter(|known| known.span.holds(seconds)) {
+            return known.chain;
         }
         // Outside the lock: two workers may do it twice, with one result.
-        let chain = verify();
+        let found = verify();
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.len() >= MAX_PER_SHARD {
+        if shard.len() >= MAX_PER_SHARD && !shard.contains_key(&key) {
             shard.clear();
         }
-        shard.insert(key, chain);
-        chain
+        shard.insert(key, found);
+        found.chain
+    }
+}
+
+impl Span {
+    /// All of time.
+    const ALWAYS: Self = Self { first: i64::MIN, last: i64::MAX };
+
+    fn holds(self, seconds: i64) -> bool {
+        (self.first..=self.last).contains(&seconds)
+    }
+
+    /// Leaves what lies on the same side of both ends of a validity as a time does.
+    fn narrow(&mut self, seconds: i64, not_before: i64, not_after: i64) {
+        let (first, last) = match seconds {
+            _ if seconds < not_before => (i64::MIN, not_before.saturating_sub(1)),
+            _ if seconds > not_after => (not_after.saturating_add(1), i64::MAX),
+            _ => (not_before, not_after),
+        };
+        *self = Self { first: self.first.max(first), last: self.last.min(last) };
     }
 }
 

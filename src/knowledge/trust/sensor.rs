@@ -1,12 +1,14 @@
 //! What Zeek says of a chain, in its own words: `validation_status` is the text of an OpenSSL error, which changed its
 //! spelling between versions 1 and 3.
 
+use std::borrow::Cow;
+
 use super::{Chain, ChainJudge, ChainReason, ChainStatus};
 
 /// What the sensor's text amounts to; `None` where it is empty. `is_public` says whether the issuer is named as a public
 /// CA: then a missing certificate says only that the server left one out.
 pub fn of_sensor(text: &str, is_public: Option<bool>) -> Option<Chain> {
-    let text = text.trim().to_ascii_lowercase().replace('-', " ");
+    let text = in_one_spelling(text.trim());
     if text.is_empty() {
         return None;
     }
@@ -44,6 +46,14 @@ pub fn of_sensor(text: &str, is_public: Option<bool>) -> Option<Chain> {
         _ => (ChainStatus::Unverifiable, Some(ChainReason::Other)),
     };
     Some(Chain { status, reason, by: ChainJudge::Sensor })
+}
+
+/// In lower case and with spaces for hyphens, as most of what is logged stands already.
+fn in_one_spelling(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+        return Cow::Owned(text.to_ascii_lowercase().replace('-', " "));
+    }
+    Cow::Borrowed(text)
 }
 
 #[cfg(test)]

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
+use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate, X509Error};
 use x509_parser::public_key::PublicKey;
 
-use super::{Chain, ChainJudge, ChainReason, ChainStatus, TrustStore};
+use super::{Chain, ChainJudge, ChainReason, ChainStatus, Known, Span, TrustStore};
 use crate::model::{Certificate, PresentedChain, SelfSigned};
 
-pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 /// Certificates that are tried between a leaf and a root.
 const MAX_CANDIDATES: usize = 32;
+/// Certificates of one name that a server may show: a CA's own and one by another CA. Of more, each of which may be by each,
+/// there are hundreds of thousands of ways that lead nowhere, and a session that shows them would take a second.
+const MAX_OF_ONE_NAME: usize = 2;
 /// How far above the leaf CAs that the server left out are looked for.
 const MAX_HEIGHT: usize = 6;
 
@@ -20,8 +23,6 @@ const MAX_HEIGHT: usize = 6;
 pub(super) struct Within {
     /// The record's time, or the nearest at which the certificate is valid.
     pub(super) seconds: i64,
-    /// Noon of that day, or the nearest time at which the certificate is valid: the same for all records of a day.
-    pub(super) noon: i64,
     /// What is wrong with the record's time.
     pub(super) status: Option<ChainStatus>,
 }
@@ -29,15 +30,12 @@ pub(super) struct Within {
 pub(super) fn within_validity(certificate: &Certificate, seconds: i64) -> Within {
     let from = certificate.not_before.map_or(i64::MIN, |time| time.0);
     let to = certificate.not_after.map_or(i64::MAX, |time| time.0);
-    let nearest = |seconds: i64| seconds.min(to).max(from).max(0);
     let status = match seconds {
         _ if seconds < from => Some(ChainStatus::NotYetValid),
         _ if seconds > to => Some(ChainStatus::Expired),
         _ => None,
     };
-    let seconds = nearest(seconds);
-    let noon = seconds.div_euclid(SECONDS_PER_DAY) * SECONDS_PER_DAY + SECONDS_PER_DAY / 2;
-    Within { seconds, noon: nearest(noon), status }
+    Within { seconds: seconds.min(to).max(from).max(0), status }
 }
 
 impl TrustStore {
@@ -47,29 +45,39 @@ impl TrustStore {
         certificate: &Certificate,
         presented: Option<&PresentedChain>,
         seconds: i64,
-    ) -> Chain {
+    ) -> Known {
         let presented = presented.map(|chain| &*chain.certificates).unwrap_or_default();
         let shown = shown(der, presented);
+        let mut span = Span::ALWAYS;
+        for certificate in shown.iter().chain([&CertificateDer::from(der)]) {
+            match X509Certificate::from_der(certificate) {
+                Ok((_, certificate)) => {
+                    let validity = certificate.validity();
+                    span.narrow(seconds, validity.not_before.timestamp(), validity.not_after.timestamp());
+                }
+                // The library may read what is not read here, and then minds a validity that is not known.
+                Err(_) if EndEntityCert::try_from(certificate).is_ok() => span.narrow(seconds, seconds, seconds),
+                Err(_) => {}
+            }
+        }
         let (status, reason) = match self.path(der, &shown, seconds) {
             Ok(()) => (ChainStatus::Trusted, None),
             Err(error) => {
                 // CAs that the server did not show can only help it: a cross-certificate of the same name that is
                 // constrained, or for another use, says nothing of a chain that was never meant to lead there. But a
-                // signature that is not by the very key that the certificate names is broken whoever shows the key.
-                let known = self.with_known(der, &shown, seconds);
-                let helped =
-                    if known.len() > shown.len() { self.path(der, &known, seconds) } else { Err(error.clone()) };
-                let is_bad = |error: &Error| matches!(error, Error::InvalidSignatureForPublicKey);
-                match helped {
-                    Ok(()) => (ChainStatus::Trusted, None),
-                    Err(helped) if (is_bad(&error) || is_bad(&helped)) && is_not_by_named_key(der, &known) => {
-                        (ChainStatus::Untrusted, Some(ChainReason::BadSignature))
-                    }
-                    Err(_) => judged(&error, certificate),
+                // signature that is not by the very key that the certificate names is broken whoever shows the key, and
+                // whether or not a root is above it.
+                let known = self.with_known(der, &shown, seconds, &mut span);
+                if known.len() > shown.len() && self.path(der, &known, seconds).is_ok() {
+                    (ChainStatus::Trusted, None)
+                } else if is_not_by_named_key(der, &known) {
+                    (ChainStatus::Untrusted, Some(ChainReason::BadSignature))
+                } else {
+                    judged(&error, certificate)
                 }
             }
         };
-        Chain { status, reason, by: ChainJudge::Der }
+        Known { chain: Chain { status, reason, by: ChainJudge::Der }, span }
     }
 
     /// Whether certificates lead from a leaf to a root.
@@ -82,7 +90,13 @@ impl TrustStore {
     }
 
     /// What the server showed, and known CAs of the names that are asked for.
-    fn with_known<'a>(&'a self, leaf: &[u8], shown: &[CertificateDer<'a>], seconds: i64) -> Vec<CertificateDer<'a>> {
+    fn with_known<'a>(
+        &'a self,
+        leaf: &[u8],
+        shown: &[CertificateDer<'a>],
+        seconds: i64,
+        span: &mut Span,
+    ) -> Vec<CertificateDer<'a>> {
         let mut candidates = shown.to_vec();
         let mut wanted: Vec<Box<[u8]>> = issuer_of(leaf).into_iter().collect();
         wanted.extend(candidates.iter().filter_map(|candidate| issuer_of(candidate)));
@@ -90,6 +104,7 @@ impl TrustStore {
             let mut above = Vec::new();
             for name in std::mem::take(&mut wanted) {
                 for authority in self.authorities.get(&name).into_iter().flatten() {
+                    span.narrow(seconds, authority.not_before, authority.not_after);
                     let is_valid = (authority.not_before..=authority.not_after).contains(&seconds);
                     let is_new = !candidates.iter().any(|known| **known == *authority.der);
                     if is_valid && is_new && candidates.len() < MAX_CANDIDATES {
@@ -146,6 +161,10 @@ fn unknown_issuer(certificate: &Certificate) -> (ChainStatus, Option<ChainReason
 /// Whether a certificate names its issuer's key, candidates have that key, and its signature is by none of theirs.
 fn is_not_by_named_key(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
     let Ok((_, leaf)) = X509Certificate::from_der(der) else { return false };
+    // With a salt of another length than the library checks, a good signature seems wrong.
+    if leaf.signature_algorithm.algorithm == OID_PKCS1_RSASSAPSS {
+        return false;
+    }
     let wanted = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
         _ => None,
@@ -180,8 +199,21 @@ fn is_checkable(ca: &X509Certificate<'_>) -> bool {
 
 /// What the server showed beside the leaf.
 fn shown<'a>(leaf: &[u8], presented: &'a [Box<[u8]>]) -> Vec<CertificateDer<'a>> {
-    let others = presented.iter().take(MAX_CANDIDATES).filter(|der| ***der != *leaf);
-    others.map(|der| CertificateDer::from(&**der)).collect()
+    let mut shown: Vec<(Option<Box<[u8]>>, &[u8])> = Vec::new();
+    for der in presented.iter().take(MAX_CANDIDATES).map(|der| &**der) {
+        let name = subject_of(der);
+        let of_that_name = shown.iter().filter(|(other, _)| name.is_some() && *other == name).count();
+        if der != leaf && of_that_name < MAX_OF_ONE_NAME && shown.iter().all(|(_, known)| *known != der) {
+            shown.push((name, der));
+        }
+    }
+    shown.into_iter().map(|(_, der)| CertificateDer::from(der)).collect()
+}
+
+/// The subject of a certificate, as encoded.
+fn subject_of(der: &[u8]) -> Option<Box<[u8]>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.subject().as_raw().into())
 }
 
 /// The issuer of a certificate, as encoded.
@@ -204,6 +236,7 @@ mod tests {
     /// 2026-06-01 and 2031-06-01, noon.
     const DURING: i64 = 1_780_315_200;
     const AFTER: i64 = 1_938_081_600;
+    const SECONDS_PER_DAY: i64 = 86_400;
 
     struct Ca {
         issuer: Issuer<'static, KeyPair>,
@@ -338,6 +371,65 @@ mod tests {
         // A CA of the same name and another key.
         let other = leaf([2026, 2027], &ca("Root", [2020, 2040], None));
         assert_eq!(status(&store, &other, &[], DURING).1, Some(ChainReason::UnknownIssuer));
+    }
+
+    #[test]
+    fn a_broken_signature_is_broken_whatever_else_is_wrong() {
+        let root = ca("Root", [2020, 2040], None);
+        let middle = ca("Middle", [2020, 2030], Some(&root));
+        let broken = (ChainStatus::Untrusted, Some(ChainReason::BadSignature));
+        let unknown = (ChainStatus::Untrusted, Some(ChainReason::UnknownIssuer));
+        let good = leaf([2026, 2027], &middle);
+        let mut forged = good.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        // The root is no longer one, and the CA is shown or known.
+        let (rootless, knowing) = (store(&[], &[]), store(&[], &[&middle]));
+        assert_eq!(status(&rootless, &good, &[&middle.der], DURING), unknown);
+        assert_eq!(status(&rootless, &forged, &[&middle.der], DURING), broken);
+        assert_eq!(status(&knowing, &forged, &[], DURING), broken);
+        // Nobody shows the key.
+        assert_eq!(status(&rootless, &forged, &[], DURING), unknown);
+        // It has expired as well.
+        assert_eq!(status(&store(&[&root], &[]), &forged, &[&middle.der], AFTER), broken);
+        assert_eq!(status(&store(&[&root], &[]), &good, &[&middle.der], AFTER).0, ChainStatus::Expired);
+    }
+
+    #[test]
+    fn certificates_that_may_each_be_by_each_are_not_followed_in_every_order() {
+        let root = ca("Root", [2020, 2040], None);
+        let middle = ca("Middle", [2020, 2030], Some(&root));
+        // Each names as its issuer what all others are called.
+        let others: Vec<Ca> = (0..15).map(|_| ca("Middle", [2020, 2030], Some(&middle))).collect();
+        let mut shown: Vec<&[u8]> = others.iter().map(|other| &*other.der).collect();
+        let (store, leaf) = (store(&[&root], &[]), leaf([2026, 2027], &middle));
+        let unknown = (ChainStatus::Untrusted, Some(ChainReason::UnknownIssuer));
+        assert_eq!(status(&store, &leaf, &shown, DURING), unknown);
+        // One that is shown again takes no other's place, and two are enough for a CA that another has certified.
+        shown.truncate(1);
+        shown.extend([&*others[0].der, &*others[0].der, &*middle.der]);
+        assert_eq!(status(&store, &leaf, &shown, DURING), (ChainStatus::Trusted, None));
+    }
+
+    #[test]
+    fn a_ca_is_valid_to_its_last_second_and_from_its_first_whatever_was_asked_before() {
+        let root = ca("Root", [2020, 2040], None);
+        let (first, second) = (ca("Middle", [2020, 2027], Some(&root)), ca("Other", [2027, 2040], Some(&root)));
+        // 2027-01-01, where one ends and the other begins.
+        let turn = 1_798_761_600;
+        let (of_first, of_second) = (leaf([2026, 2030], &first), leaf([2026, 2030], &second));
+        let expired = (ChainStatus::Expired, Some(ChainReason::IssuerValidity));
+        let not_yet = (ChainStatus::NotYetValid, Some(ChainReason::IssuerValidity));
+        let trusted = (ChainStatus::Trusted, None);
+        let (alone, knowing) = (store(&[&root], &[]), store(&[&root], &[&first, &second]));
+        for seconds in [turn - 1, turn, turn + 1, turn - 1, turn + 40_000, turn - 40_000] {
+            let (is_over, is_begun) = (seconds > turn, seconds >= turn);
+            let expected = [if is_over { expired } else { trusted }, if is_begun { trusted } else { not_yet }];
+            for (leaf, ca, expected) in [(&of_first, &first, expected[0]), (&of_second, &second, expected[1])] {
+                assert_eq!(status(&alone, leaf, &[&ca.der], seconds), expected, "{seconds}");
+                let is_known = status(&knowing, leaf, &[], seconds) == trusted;
+                assert_eq!(is_known, expected == trusted, "{seconds}");
+            }
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::list::RegistrationList;
 use super::super::read::{self, Kept};
-use super::super::{ListReport, Note, Notes};
-use super::{ENTRY, Header, MAX_BITS, MIN_BITS, is_index, slot_of};
+use super::super::{ListReport, Notes};
+use super::{ENTRY, Header, MAX_BITS, MIN_BITS, Shared, is_index, slot_of};
+use crate::knowledge::suffix;
 use crate::model::Id128;
 
 /// What was built.
@@ -168,7 +169,8 @@ impl Parts {
 
     fn finish(self, out: &Path, folder: &Path, unfinished: &Unfinished) -> io::Result<(u64, u64)> {
         let (notes, ranks) = self.notes.in_order();
-        let notes_bytes = postcard::to_stdvec::<Vec<Note>>(&notes).map_err(io::Error::other)?;
+        let shared = Shared { suffixes: suffix::edition(), notes };
+        let notes_bytes = postcard::to_stdvec(&shared).map_err(io::Error::other)?;
         let bits = (self.rows / PER_SLOT).max(1).ilog2().clamp(MIN_BITS, MAX_BITS);
         let mut header = Header {
             bits,

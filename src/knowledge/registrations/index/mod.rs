@@ -6,7 +6,7 @@
 //! | part | what it holds |
 //! |---|---|
 //! | header | 96 bytes, see [`Header`] |
-//! | notes | what entries share: source, exactness, day of the data; postcard |
+//! | notes | what entries share, see [`Shared`]; postcard |
 //! | directory | for each value of the leading bits of a domain's hash, where its entries begin: 4 bytes each |
 //! | entries | 14 bytes each, sorted: bytes 2 to 11 of the hash, the day, the number of the note |
 //!
@@ -26,17 +26,28 @@ use std::time::{Duration, Instant};
 
 pub use build::{BuildError, Built, build};
 use map::ReadOnlyMap;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{ListReport, Note, Registration};
+use crate::knowledge::suffix::{self, Edition};
 use crate::model::Id128;
 
 /// An index that is open.
 #[derive(Debug)]
 pub struct Index {
     map: ReadOnlyMap,
-    notes: Vec<Note>,
+    shared: Shared,
     header: Header,
+}
+
+/// What all entries have in common.
+#[derive(PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Shared {
+    /// The list of public suffixes that made registrable domains of names. By another one, some are asked for differently.
+    suffixes: Edition,
+    /// Source, exactness and day of the data.
+    notes: Vec<Note>,
 }
 
 /// What the file begins with.
@@ -56,7 +67,7 @@ struct Header {
 
 /// The first byte is none of a text.
 const MAGIC: [u8; 16] = *b"\x93certsift index\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 96;
 const ENTRY: usize = 14;
 const SLOT: usize = 4;
@@ -88,6 +99,8 @@ impl Index {
                 report.rows = index.len();
                 report.index_bytes = Some(index.map.len() as u64);
                 report.version = Some(Id128::first_half(&index.header.content));
+                let built_by = &index.shared.suffixes;
+                report.other_suffixes = (built_by.content != suffix::edition().content).then(|| built_by.name.clone());
                 (Some(index), report)
             }
             Err(error) => {
@@ -116,7 +129,7 @@ impl Index {
         let found = bucket.get(start..).unwrap_or_default().iter();
         let found = found.take_while(move |entry| entry[..wanted.len()] == wanted);
         found.filter_map(|[.., day_high, day_low, note_high, note_low]| {
-            let note = self.notes.get(usize::from(u16::from_be_bytes([*note_high, *note_low])))?;
+            let note = self.shared.notes.get(usize::from(u16::from_be_bytes([*note_high, *note_low])))?;
             Some(note.of(i32::from(u16::from_be_bytes([*day_high, *day_low]))))
         })
     }
@@ -134,8 +147,8 @@ impl Index {
         if crc32fast::hash(notes) != header.notes_crc {
             return Err(DAMAGED.to_owned());
         }
-        let notes = postcard::from_bytes(notes).map_err(|_| DAMAGED)?;
-        Ok(Self { map, notes, header })
+        let shared = postcard::from_bytes(notes).map_err(|_| DAMAGED)?;
+        Ok(Self { map, shared, header })
     }
 
     /// Whether the whole file is as it was built, by its SHA-256.

@@ -136,6 +136,56 @@ fn all_of_an_index_is_compared_with_what_was_built() {
     }
 }
 
+/// Writes an index with other shared parts or another version, whole in itself.
+fn rewrite(path: &Path, version: u32, change: impl FnOnce(&mut Shared)) {
+    let bytes = std::fs::read(path).unwrap();
+    let mut header = Header::read(bytes[..HEADER].try_into().unwrap()).unwrap();
+    let rest = bytes[header.notes_at().end..].to_vec();
+    let mut shared: Shared = postcard::from_bytes(&bytes[header.notes_at()]).unwrap();
+    change(&mut shared);
+    let notes = postcard::to_stdvec(&shared).unwrap();
+    (header.notes, header.notes_crc) = (notes.len() as u64, crc32fast::hash(&notes));
+    let mut head = header.write();
+    head[16..20].copy_from_slice(&version.to_le_bytes());
+    let crc = crc32fast::hash(&head[..HEADER - 4]);
+    head[HEADER - 4..].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(path, [&head[..], &notes, &rest].concat()).unwrap();
+}
+
+#[test]
+fn an_index_that_was_built_by_another_list_of_public_suffixes_says_so_and_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    build(&path, &lists(folder.path(), &[("a.csv", "a.com,2020-01-01\n")])).unwrap();
+    assert_eq!(open(&path).1.suffixes_differ(), None);
+    // The same content by another name is the same list.
+    rewrite(&path, VERSION, |shared| shared.suffixes.name = "yesterday".into());
+    assert_eq!(open(&path).1.suffixes_differ(), None);
+    rewrite(&path, VERSION, |shared| shared.suffixes.content = Id128::of(b"another"));
+    let (registrations, report) = open(&path);
+    let said = report.suffixes_differ().unwrap();
+    assert!(said.contains("edition yesterday") && said.contains(suffix::list_version()), "{said}");
+    assert_eq!(report.error, None);
+    assert!(registrations.find(Registrations::key("a.com"), 20_000).is_some());
+}
+
+#[test]
+fn an_index_of_another_version_is_to_be_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let lists = lists(folder.path(), &[("a.csv", "a.com,2020-01-01\n")]);
+    for version in [1, VERSION + 1] {
+        build(&path, &lists).unwrap();
+        rewrite(&path, version, |_| ());
+        let (registrations, report) = open(&path);
+        let error = report.error.unwrap();
+        assert!(error.contains(&format!("version {version}")) && error.contains("build it again"), "{error}");
+        assert!(registrations.is_empty() && verify(&path).is_err());
+    }
+    assert_eq!(build(&path, &lists).unwrap().entries, 1, "and takes the place of the old one");
+    assert_eq!(verify(&path), Ok(()));
+}
+
 #[test]
 fn what_a_kill_has_left_is_removed_and_what_is_being_built_is_not() {
     let folder = tempfile::tempdir().unwrap();

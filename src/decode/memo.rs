@@ -1,0 +1,170 @@
+//! What was worked out from a text before, for texts that come again and again: names of hosts, fingerprints, the
+//! certificates that servers show.
+//!
+//! One worker holds one of these while it reads a batch, so that nothing is locked. A text has one place, found by a
+//! quick hash; whatever is there is compared as a whole and replaced when it is another. So no text, however chosen, can
+//! cost more than its being worked out anew, and nothing here can change a result.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::names::name_ids;
+use super::scan::Layout;
+use super::zeek::ZeekKey;
+use crate::model::{Address, CertificateId, Id128, NameIds, Session};
+
+/// What one worker remembers.
+#[derive(Debug, Default)]
+pub(super) struct Memos {
+    names: Memo<Option<NameIds>>,
+    references: Memo<CertificateId>,
+    ja4: Memo<Option<Id128>>,
+    services: Memo<Id128>,
+    pub(super) zeek_keys: Layout<ZeekKey>,
+}
+
+/// Those that no worker holds: at most as many as there were ever workers at once.
+#[derive(Debug, Default)]
+pub(super) struct MemoPool(Mutex<Vec<Box<Memos>>>);
+
+impl MemoPool {
+    pub(super) fn take(&self) -> Box<Memos> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&self, memos: Box<Memos>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(memos);
+    }
+}
+
+impl Memos {
+    /// The identities of a server name.
+    pub(super) fn name_ids(&mut self, name: &str) -> Option<NameIds> {
+        *self.names.get(name.as_bytes(), || name_ids(name))
+    }
+
+    /// What a session calls a certificate, read by `read`.
+    pub(super) fn reference(&mut self, text: &str, read: impl FnOnce(&str) -> CertificateId) -> CertificateId {
+        *self.references.get(text.as_bytes(), || read(text))
+    }
+
+    /// The identity of a JA4, read by `read`.
+    pub(super) fn ja4(&mut self, text: &str, read: impl FnOnce(&str) -> Option<Id128>) -> Option<Id128> {
+        *self.ja4.get(text.as_bytes(), || read(text))
+    }
+
+    /// The identity of a service, worked out anew unless it is remembered.
+    pub(super) fn service(&mut self, server: Address, port: u16, name: Option<NameIds>) -> Id128 {
+        let mut key = [0; 34];
+        key[..16].copy_from_slice(&server.server_id().0);
+        key[16..18].copy_from_slice(&port.to_be_bytes());
+        key[18..].copy_from_slice(&name.map_or([0; 16], |name| name.name.0));
+        *self.services.get(&key, || Session::service_id(server, port, name))
+    }
+}
+
+/// Values by the text that they were worked out from.
+#[derive(Debug)]
+struct Memo<V> {
+    places: Vec<Place<V>>,
+    /// Where the value of a text goes that is too long to be kept.
+    passing: Option<V>,
+}
+
+#[derive(Debug)]
+struct Place<V> {
+    text: Vec<u8>,
+    value: Option<V>,
+}
+
+/// Texts that one memo keeps.
+const PLACES: usize = 4096;
+/// Longest text that is kept, in bytes: names of hosts have 253 at the most, fingerprints 64 digits.
+const MAX_TEXT: usize = 256;
+
+impl<V> Default for Memo<V> {
+    fn default() -> Self {
+        Self { places: Vec::new(), passing: None }
+    }
+}
+
+impl<V> Memo<V> {
+    /// The value of a text, worked out by `read` unless it is remembered.
+    fn get(&mut self, text: &[u8], read: impl FnOnce() -> V) -> &V {
+        if text.len() > MAX_TEXT {
+            return self.passing.insert(read());
+        }
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, || Place { text: Vec::new(), value: None });
+        }
+        let place = &mut self.places[hash(text) as usize % PLACES];
+        if place.text != text {
+            // Should reading panic, no value stands beside another text.
+            place.value = None;
+            place.text.clear();
+            place.text.extend_from_slice(text);
+        }
+        place.value.get_or_insert_with(read)
+    }
+}
+
+/// A quick hash of a text; that many texts may be found for one of its values does no harm here.
+fn hash(text: &[u8]) -> u64 {
+    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |state: u64, word: u64| {
+        let product = u128::from(state ^ word).wrapping_mul(u128::from(MULTIPLIER));
+        (product >> 64) as u64 ^ product as u64
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    let state = words.iter().fold(text.len() as u64, |state, &word| mix(state, u64::from_le_bytes(word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(mix(state, u64::from_le_bytes(last)), MULTIPLIER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_text_that_comes_again_is_not_worked_out_again() {
+        let mut memo = Memo::default();
+        let mut times = 0;
+        for _ in 0..3 {
+            let value = *memo.get(b"www.example.com", || {
+                times += 1;
+                times
+            });
+            assert_eq!(value, 1);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_kept() {
+        let mut memo = Memo::default();
+        let long = [b'x'; MAX_TEXT + 1];
+        assert_eq!(*memo.get(&long, || 1), 1);
+        assert_eq!(*memo.get(&long, || 2), 2);
+        assert!(memo.places.iter().all(|place| place.text.capacity() <= MAX_TEXT));
+    }
+
+    #[test]
+    fn a_panic_leaves_no_wrong_value() {
+        let mut memo = Memo::default();
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            memo.get(b"text", || -> u32 { panic!("reading failed") });
+        }));
+        assert!(failed.is_err());
+        assert_eq!(*memo.get(b"text", || 7), 7);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_has_its_own_value(texts in prop::collection::vec("[ab]{0,20}", 0..200)) {
+            let mut memo = Memo::default();
+            for text in texts {
+                prop_assert_eq!(memo.get(text.as_bytes(), || text.clone()), &text);
+            }
+        }
+    }
+}

@@ -1,0 +1,731 @@
+//! One pass over a JSON object, as far as its top level.
+//!
+//! A line is checked as a whole, by the grammar of RFC 8259 and exactly as strictly as the JSON library would: what it
+//! refuses is refused here, and what it takes is taken. Nothing is decoded, copied or allocated, and nesting takes no
+//! stack. Text is known to be UTF-8 already, so that only ASCII has to be looked at.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+
+use super::json;
+
+/// Nesting that is followed here; what lies deeper is left to the JSON library, which counts it in memory.
+const MAX_DEPTH: u32 = 128;
+
+/// A value as it stands in its text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Raw<'a> {
+    pub(super) text: &'a str,
+    /// It is a string in which nothing is escaped, or no string.
+    pub(super) is_plain: bool,
+}
+
+impl<'a> Raw<'a> {
+    /// The text of a string; `None` when it is no string or holds half a surrogate pair.
+    pub(super) fn string(self) -> Option<Cow<'a, str>> {
+        if self.is_plain {
+            return self.text.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed);
+        }
+        json::string(self.text)
+    }
+}
+
+/// Calls `each` with every key of an object and its raw value, in their order; gives the number of keys, and `None` when
+/// the text is not one JSON object, which may show only after some calls.
+///
+/// A key that holds half a surrogate pair is valid JSON all the same, and handed over as an empty one.
+pub fn walk_object<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Option<usize> {
+    walk_members(text, |at| Key::read(text, at), |key, raw| each(&key.text(text), raw.text))
+}
+
+/// The same where many objects have the same keys: `layout` remembers them, and what `meaning` says of each, which is
+/// handed over in the place of the key.
+pub(super) fn walk_alike<'a, M: Copy>(
+    text: &'a str,
+    layout: &mut Layout<M>,
+    meaning: impl Fn(&str) -> M,
+    each: impl FnMut(M, Raw<'a>),
+) -> Option<usize> {
+    layout.next = 0;
+    walk_members(text, |at| layout.read(text, at, &meaning), each)
+}
+
+/// Walks an object whose keys `key_at` reads, giving also where their values begin.
+#[inline]
+fn walk_members<'a, K>(
+    text: &'a str,
+    mut key_at: impl FnMut(usize) -> Option<(K, usize)>,
+    mut each: impl FnMut(K, Raw<'a>),
+) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = skip_space(bytes, 0);
+    if *bytes.get(at)? != b'{' {
+        return None;
+    }
+    at = skip_space(bytes, at + 1);
+    let mut keys = 0;
+    if *bytes.get(at)? == b'}' {
+        at += 1;
+    } else {
+        loop {
+            let (key, start) = key_at(at)?;
+            let (end, is_plain) = end_of_value(text, start)?;
+            each(key, Raw { text: text.get(start..end)?, is_plain });
+            keys += 1;
+            at = skip_space(bytes, end);
+            match *bytes.get(at)? {
+                b',' => at = skip_space(bytes, at + 1),
+                b'}' => break at += 1,
+                _ => return None,
+            }
+        }
+    }
+    (skip_space(bytes, at) == bytes.len()).then_some(keys)
+}
+
+/// Calls `each` with every raw element of an array; gives `None` when the text is not one JSON array, which may show only
+/// after some calls.
+pub(super) fn walk_array<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>)) -> Option<()> {
+    let bytes = text.as_bytes();
+    let mut at = skip_space(bytes, 0);
+    if *bytes.get(at)? != b'[' {
+        return None;
+    }
+    at = skip_space(bytes, at + 1);
+    if *bytes.get(at)? == b']' {
+        at += 1;
+    } else {
+        loop {
+            let (end, is_plain) = end_of_value(text, at)?;
+            each(Raw { text: text.get(at..end)?, is_plain });
+            at = skip_space(bytes, end);
+            match *bytes.get(at)? {
+                b',' => at = skip_space(bytes, at + 1),
+                b']' => break at += 1,
+                _ => return None,
+            }
+        }
+    }
+    (skip_space(bytes, at) == bytes.len()).then_some(())
+}
+
+/// Keys in the order in which objects had them, so that a key is compared with the one that is expected there and needs
+/// neither be searched for its end nor looked up.
+#[derive(Debug)]
+pub(super) struct Layout<M> {
+    keys: Vec<KnownKey<M>>,
+    /// The key that is expected next.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct KnownKey<M> {
+    /// `"name":`, in which nothing is escaped.
+    text: Box<[u8]>,
+    meaning: M,
+}
+
+/// Keys that a layout holds. Zeek's logs have half as many.
+const MAX_KEYS: usize = 64;
+/// Longest key that a layout holds, in bytes.
+const MAX_KEY: usize = 64;
+/// Keys that an object may leave out and still be found at once.
+const KEYS_LEFT_OUT: usize = 4;
+
+impl<M> Default for Layout<M> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), next: 0 }
+    }
+}
+
+impl<M: Copy> Layout<M> {
+    /// What the key at `at` means, and where its value begins.
+    #[inline]
+    fn read(&mut self, text: &str, at: usize, meaning: impl Fn(&str) -> M) -> Option<(M, usize)> {
+        let bytes = text.as_bytes();
+        let rest = bytes.get(at..)?;
+        let expected = self.keys.get(self.next..)?.iter().take(KEYS_LEFT_OUT);
+        for (skipped, known) in expected.enumerate() {
+            if rest.starts_with(&known.text) {
+                self.next += skipped + 1;
+                return Some((known.meaning, skip_space(bytes, at + known.text.len())));
+            }
+        }
+        self.read_unexpected(text, at, meaning)
+    }
+
+    fn read_unexpected(&mut self, text: &str, at: usize, meaning: impl Fn(&str) -> M) -> Option<(M, usize)> {
+        let (key, value_at) = Key::read(text, at)?;
+        let meaning = meaning(&key.text(text));
+        let quoted = text.as_bytes().get(at..key.name.end + 2)?;
+        if key.is_plain && quoted.ends_with(b":") && quoted.len() <= MAX_KEY {
+            self.next = match self.keys.iter().position(|known| *known.text == *quoted) {
+                Some(known) => known + 1,
+                None => {
+                    // Whatever filled it, what comes next shall be learnt.
+                    if self.keys.len() == MAX_KEYS {
+                        self.keys.clear();
+                        self.next = 0;
+                    }
+                    self.keys.insert(self.next, KnownKey { text: quoted.into(), meaning });
+                    self.next + 1
+                }
+            };
+        }
+        Some((meaning, value_at))
+    }
+}
+
+/// Whether text holds nothing that a JSON string would have to escape.
+pub(super) fn is_plain(text: &str) -> bool {
+    plain_length(text.as_bytes()) == text.len()
+}
+
+/// A key.
+struct Key {
+    /// Between the quotes.
+    name: Range<usize>,
+    is_plain: bool,
+}
+
+impl Key {
+    /// The key at `at`, and where its value begins.
+    #[inline]
+    fn read(text: &str, at: usize) -> Option<(Self, usize)> {
+        let bytes = text.as_bytes();
+        if *bytes.get(at)? != b'"' {
+            return None;
+        }
+        let (end, is_plain) = end_of_string(bytes, at + 1)?;
+        let colon = skip_space(bytes, end);
+        if *bytes.get(colon)? != b':' {
+            return None;
+        }
+        Some((Self { name: at + 1..end - 1, is_plain }, skip_space(bytes, colon + 1)))
+    }
+
+    fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.is_plain {
+            return Cow::Borrowed(text.get(self.name.clone()).unwrap_or_default());
+        }
+        text.get(self.name.start - 1..self.name.end + 1).and_then(json::string).unwrap_or_default()
+    }
+}
+
+#[inline]
+fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The end of the value that begins at `at`, and whether nothing in it is escaped.
+#[inline]
+fn end_of_value(text: &str, at: usize) -> Option<(usize, bool)> {
+    let bytes = text.as_bytes();
+    match *bytes.get(at)? {
+        b'"' => end_of_string(bytes, at + 1),
+        b'{' | b'[' => end_of_nested(text, at).map(|end| (end, true)),
+        _ => end_of_scalar(bytes, at).map(|end| (end, true)),
+    }
+}
+
+/// The end of a number, `true`, `false` or `null`.
+#[inline]
+fn end_of_scalar(bytes: &[u8], at: usize) -> Option<usize> {
+    let word = |word: &[u8]| bytes.get(at..)?.starts_with(word).then_some(at + word.len());
+    match *bytes.get(at)? {
+        b't' => word(b"true"),
+        b'f' => word(b"false"),
+        b'n' => word(b"null"),
+        b'-' | b'0'..=b'9' => end_of_number(bytes, at),
+        _ => None,
+    }
+}
+
+fn end_of_number(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let digits = |from: usize| {
+        let mut end = from;
+        while let Some(b'0'..=b'9') = bytes.get(end) {
+            end += 1;
+        }
+        (end > from).then_some(end)
+    };
+    at += usize::from(bytes[at] == b'-');
+    let whole = digits(at)?;
+    if bytes[at] == b'0' && whole > at + 1 {
+        return None;
+    }
+    at = whole;
+    if bytes.get(at) == Some(&b'.') {
+        at = digits(at + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        at = digits(at)?;
+    }
+    Some(at)
+}
+
+/// The end of an array or object, and of everything in it.
+fn end_of_nested(text: &str, start: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    // One bit for each level, the innermost lowest: whether it is an object.
+    let mut levels: u128 = 0;
+    let mut depth = 0;
+    let mut at = start;
+    loop {
+        // Here a value begins, or the array ends that has just begun.
+        at = match *bytes.get(at)? {
+            b'"' => end_of_string(bytes, at + 1)?.0,
+            open @ (b'{' | b'[') => {
+                if depth == MAX_DEPTH {
+                    return end_by_library(text, start);
+                }
+                let is_object = open == b'{';
+                let inner = skip_space(bytes, at + 1);
+                let is_empty = *bytes.get(inner)? == if is_object { b'}' } else { b']' };
+                if is_empty {
+                    inner + 1
+                } else {
+                    levels = levels << 1 | u128::from(is_object);
+                    depth += 1;
+                    at = if is_object { Key::read(text, inner)?.1 } else { inner };
+                    continue;
+                }
+            }
+            _ => end_of_scalar(bytes, at)?,
+        };
+        // Here a value has ended, and perhaps what it lies in.
+        loop {
+            if depth == 0 {
+                return Some(at);
+            }
+            let is_object = levels & 1 == 1;
+            at = skip_space(bytes, at);
+            match *bytes.get(at)? {
+                b',' => {
+                    at = skip_space(bytes, at + 1);
+                    if is_object {
+                        at = Key::read(text, at)?.1;
+                    }
+                    break;
+                }
+                b'}' if is_object => at += 1,
+                b']' if !is_object => at += 1,
+                _ => return None,
+            }
+            levels >>= 1;
+            depth -= 1;
+        }
+    }
+}
+
+#[cold]
+fn end_by_library(text: &str, start: usize) -> Option<usize> {
+    let mut values = serde_json::Deserializer::from_str(text.get(start..)?).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    Some(start + values.byte_offset())
+}
+
+/// The end of the string whose first character is at `at`, behind its quote, and whether nothing in it is escaped.
+#[inline]
+fn end_of_string(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    at += plain_length(bytes.get(at..)?);
+    if *bytes.get(at)? == b'"' {
+        return Some((at + 1, true));
+    }
+    end_of_escaped_string(bytes, at).map(|end| (end, false))
+}
+
+/// The same for what is left of a string from a character on that does not stand for itself.
+fn end_of_escaped_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => match *bytes.get(at + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
+                // Halves of surrogate pairs are no matter of the grammar.
+                b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => at += 6,
+                _ => return None,
+            },
+            _ => return None,
+        }
+        at += plain_length(bytes.get(at..)?);
+    }
+}
+
+const EACH_BYTE: u64 = u64::MAX / 0xff;
+const TOP_BITS: u64 = EACH_BYTE << 7;
+
+/// The number of bytes before the first that does not stand for itself in a string: a quote, a backslash, a control
+/// character.
+#[inline]
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks::<8>();
+    // Most strings end within a few words; certificates do not.
+    for (at, word) in words.iter().take(8).enumerate() {
+        let marks = marks(*word);
+        if marks != 0 {
+            return at * 8 + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    let at = words.len().min(8) * 8;
+    at + plain_length_of_rest(&bytes[at..])
+}
+
+fn plain_length_of_rest(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    // Without a way out of a block the compiler compares its bytes all at once.
+    while let Some(block) = bytes[at..].first_chunk::<64>() {
+        if block.iter().fold(false, |found, &byte| found | is_mark(byte)) {
+            break;
+        }
+        at += 64;
+    }
+    at + bytes[at..].iter().position(|&byte| is_mark(byte)).unwrap_or(bytes.len() - at)
+}
+
+#[inline]
+fn is_mark(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+}
+
+/// The top bit of each byte of a word for which [`is_mark`] holds. Above the lowest there may be others, since
+/// subtractions borrow.
+#[inline]
+fn marks(word: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(word);
+    // With this bit turned, quotes follow control characters: one comparison is for both.
+    let turned = word ^ (EACH_BYTE * 0x02);
+    let control_or_quote = turned.wrapping_sub(EACH_BYTE * 0x21);
+    let backslash = (word ^ (EACH_BYTE * u64::from(b'\\'))).wrapping_sub(EACH_BYTE);
+    // Neither test is true of a byte whose top bit is set.
+    (control_or_quote | backslash) & !word & TOP_BITS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::{Deserializer as _, MapAccess, Visitor};
+    use serde_json::value::RawValue;
+
+    type Pairs = Vec<(String, String)>;
+
+    fn walked(text: &str) -> Option<Pairs> {
+        let mut found = Vec::new();
+        let keys = walk_object(text, |key, raw| found.push((key.to_owned(), raw.to_owned())))?;
+        assert_eq!(keys, found.len());
+        Some(found)
+    }
+
+    /// The JSON library's own walk.
+    fn by_library(text: &str) -> Option<Pairs> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut found = Vec::new();
+                while let Some(key) = map.next_key::<&'de RawValue>()? {
+                    let value: &'de RawValue = map.next_value()?;
+                    let key = serde_json::from_str::<String>(key.get()).unwrap_or_default();
+                    found.push((key, value.get().to_owned()));
+                }
+                Ok(found)
+            }
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let found = deserializer.deserialize_map(Object).ok()?;
+        deserializer.end().ok()?;
+        Some(found)
+    }
+
+    fn elements(text: &str) -> Option<Vec<&str>> {
+        let mut found = Vec::new();
+        walk_array(text, |element| found.push(element.text)).map(|()| found)
+    }
+
+    fn elements_by_library(text: &str) -> Option<Vec<&str>> {
+        let found = serde_json::from_str::<Vec<&RawValue>>(text).ok()?;
+        Some(found.into_iter().map(RawValue::get).collect())
+    }
+
+    const SAMPLES: [&str; 3] = [
+        include_str!("../../sample_logs/zeek-json/json_streaming_ssl.log"),
+        include_str!("../../sample_logs/zeek-json/json_streaming_x509.log"),
+        include_str!("../../sample_logs/suricata/eve.json"),
+    ];
+
+    fn sample_lines() -> Vec<&'static str> {
+        SAMPLES.iter().flat_map(|text| text.lines()).collect()
+    }
+
+    /// Text that is nearly JSON: what its grammar is made of, in any order.
+    fn nearly_json() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\"a\"",
+            "\"\\u00e9\"",
+            "\"\\ud800\"",
+            "\"\\u12g4\"",
+            "\"\\x\"",
+            "\\",
+            "\"\u{e9}\u{1f512}\"",
+            "\"\u{1}\"",
+            "\"\u{7f}\"",
+            "\"\t\"",
+            " ",
+            "\t",
+            "\r",
+            "\n",
+            "\u{b}",
+            "\u{a0}",
+            "0",
+            "-",
+            "-0",
+            "01",
+            "1.5",
+            "1.",
+            ".5",
+            "1e9",
+            "1E+",
+            "1e-7",
+            "true",
+            "false",
+            "null",
+            "nul",
+            "truefalse",
+            "NaN",
+            "{}",
+            "[]",
+            "{\"b\":",
+            "\"c\":1,",
+            "[1,",
+            "\"long enough for several words at once, and more\"",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn real_lines_are_taken_as_the_library_takes_them() {
+        for line in sample_lines() {
+            let found = walked(line);
+            assert!(found.is_some(), "{line}");
+            assert_eq!(found, by_library(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_taken_or_refused_as_by_the_library() {
+        let deep = |depth: usize, inner: &str| format!("{{\"a\":{}{inner}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let objects = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let mut texts: Vec<String> = [
+            "",
+            " ",
+            "{",
+            "{}",
+            " {\t}\r\n",
+            "{ } x",
+            "{}{}",
+            "[]",
+            "1",
+            "\"a\"",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":1,,\"b\":2}",
+            "{\"a\":[1,]}",
+            "{\"a\":[,1]}",
+            "{\"a\":[1 2]}",
+            "{\"a\":{\"b\"}}",
+            "{\"a\":{\"b\":1,}}",
+            "{\"a\":[}",
+            "{\"a\":{]}",
+            "{\"a\":[1}}",
+            "{\"a\":{\"b\":1]}",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\":1e400}",
+            "{\"a\":-}",
+            "{\"a\":-01}",
+            "{\"a\":00}",
+            "{\"a\":0}",
+            "{\"a\":-0.0e-0}",
+            "{\"a\":1.e1}",
+            "{\"a\":+1}",
+            "{\"a\":1e}",
+            "{\"a\":tru}",
+            "{\"a\":true1}",
+            "{\"a\":nullnull}",
+            "{\"\":0}",
+            "{\"a\":1,\"a\":2}",
+            "{\"\\u0061\":1}",
+            "{\"\\ud800\":1}",
+            "{\"a\":\"\\ud800\"}",
+            "{\"a\":\"\\u00\"}",
+            "{\"a\":\"\\u00g0\"}",
+            "{\"a\":\"\\",
+            "{\"a\":\"\\\"}",
+            "{\"a\":\"\\\\\"}",
+            "{\"a\":\"\u{0}\"}",
+            "{\"a\":\"\u{1f}\"}",
+            "{\"a\":\"\u{7f}\"}",
+            "{\"a\u{1f}\":1}",
+            "{\"a\":\"\n\"}",
+            "\u{feff}{}",
+            "{\"a\" : [ 1 , { \"b\" : null } ] }",
+        ]
+        .map(str::to_owned)
+        .into();
+        for depth in [1, 126, 127, 128, 129, 130, 1000] {
+            texts.extend([deep(depth, "1"), deep(depth, ""), deep(depth, "[1,]"), deep(depth, "\"x"), objects(depth)]);
+            let unbalanced = deep(depth, "1");
+            texts.extend([
+                unbalanced.replacen(']', "", 1),
+                unbalanced.replacen(']', "]]", 1),
+                unbalanced.replacen(']', "}", 1),
+            ]);
+        }
+        for text in texts {
+            assert_eq!(walked(&text), by_library(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_costs_no_stack() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let deep = format!(r#"{{"a":{}1{}}}"#, open.repeat(100_000), close.repeat(100_000));
+            assert_eq!(walked(&deep).unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_string_ends_at_its_quote_wherever_that_is() {
+        for length in 0..300 {
+            for last in ["\"", "\\\"\"", "\u{1f}\"", ""] {
+                let text = format!("{{\"a\":\"{}{last}}}", "\u{e9}x ".repeat(length / 4) + &"y".repeat(length % 4));
+                assert_eq!(walked(&text), by_library(&text), "{text}");
+            }
+        }
+    }
+
+    /// The same through a layout, whose meanings are the keys themselves by number.
+    fn walked_alike(layout: &mut Layout<usize>, names: &std::cell::RefCell<Vec<String>>, text: &str) -> Option<Pairs> {
+        let number = |name: &str| {
+            let mut names = names.borrow_mut();
+            names.push(name.to_owned());
+            names.len() - 1
+        };
+        let mut found = Vec::new();
+        let keys = walk_alike(text, layout, number, |number, raw| {
+            found.push((names.borrow()[number].clone(), raw.text.to_owned()));
+        })?;
+        assert_eq!(keys, found.len());
+        Some(found)
+    }
+
+    #[test]
+    fn keys_that_are_expected_are_not_looked_up() {
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        for text in
+            [r#"{"a":1,"c":2}"#, r#"{"a":1,"b":3,"c":2}"#, r#"{"c":2}"#, r#"{"a": 1,"b":3}"#, r#"{"b":1,"c":2}"#]
+        {
+            assert_eq!(walked_alike(&mut layout, &names, text), by_library(text), "{text}");
+        }
+        assert_eq!(*names.borrow(), ["a", "c", "b"]);
+        // Keys that are written in another way are the same keys.
+        let odd = r#"{"\u0061":1,"b" :2,"c":3}"#;
+        assert_eq!(walked_alike(&mut layout, &names, odd), by_library(odd));
+    }
+
+    #[test]
+    fn a_layout_is_bounded_and_learns_anew() {
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        for number in 0..1000 {
+            let text = format!("{{\"k{number}\":1,\"{}\":2}}", "x".repeat(number));
+            assert_eq!(walked_alike(&mut layout, &names, &text), by_library(&text));
+            assert!(layout.keys.len() <= MAX_KEYS && layout.keys.iter().all(|known| known.text.len() <= MAX_KEY));
+        }
+        let usual = r#"{"a":1,"b":2}"#;
+        for _ in 0..2 {
+            names.borrow_mut().clear();
+            layout.keys.clear();
+            walked_alike(&mut layout, &names, usual);
+        }
+        assert_eq!(*names.borrow(), ["a", "b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_layout_remembers_changes_nothing(
+            texts in prop::collection::vec((prop::sample::select(sample_lines()), any::<prop::sample::Index>(), "[\"a:, {}]?"), 0..12),
+        ) {
+            let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+            for (line, at, put_in) in texts {
+                let mut text = line.to_owned();
+                let at = at.index(text.len());
+                if text.is_char_boundary(at) {
+                    text.insert_str(at, &put_in);
+                }
+                prop_assert_eq!(walked_alike(&mut layout, &names, &text), by_library(&text));
+            }
+        }
+
+        #[test]
+        fn text_that_is_nearly_json_is_judged_as_by_the_library(text in nearly_json(), inner in any::<bool>()) {
+            let text = if inner { format!("{{\"k\":{text}}}") } else { text };
+            prop_assert_eq!(walked(&text), by_library(&text));
+            prop_assert_eq!(elements(&text), elements_by_library(&text));
+            let array = format!("[{text}]");
+            prop_assert_eq!(elements(&array), elements_by_library(&array));
+        }
+
+        #[test]
+        fn a_changed_line_is_judged_as_by_the_library(
+            line in prop::sample::select(sample_lines()),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), 0usize..3, any::<u8>()), 1..4),
+        ) {
+            let mut bytes = line.as_bytes().to_vec();
+            for (at, kind, byte) in changes {
+                let at = at.index(bytes.len());
+                // Half of what is put in means something to the grammar.
+                let byte = if byte < 128 { b"\"\\{}[],:0-.eE tfn\x1f\t"[usize::from(byte) % 19] } else { byte };
+                match kind {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ => drop(bytes.remove(at)),
+                }
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            prop_assert_eq!(walked(&text), by_library(&text));
+        }
+
+        #[test]
+        fn plain_text_is_what_needs_no_escape(text in "[a-z\u{e9}\u{1f512}\\\\\"\u{0}-\u{20}\u{7f}]{0,90}") {
+            let escaped = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(is_plain(&text), escaped.len() == text.len() + 2);
+            let array = format!("[{escaped}, 1]");
+            walk_array(&array, |raw| if raw.text != "1" {
+                assert_eq!(raw.is_plain, is_plain(&text));
+                assert_eq!(raw.string().as_deref(), Some(text.as_str()));
+            }).unwrap();
+        }
+    }
+}
