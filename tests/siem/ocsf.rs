@@ -76,7 +76,10 @@ impl Schema {
                     self.check_value(&path, kind, value, record);
                 }
             }
-            if name.ends_with("_id") {
+            if path == "event.observables.type_id" {
+                let types = self.dictionary["types"]["attributes"].as_object().unwrap();
+                assert!(types.values().any(|kind| kind["observable"] == *value), "{path}: {record}");
+            } else if name.ends_with("_id") {
                 self.check_enumerated(&path, attribute, general, value, record);
             }
         }
@@ -118,7 +121,7 @@ impl Definition {
         let file = folder.join(format!("{name}.json"));
         let own = json(&file);
         let mut definition = match own["extends"].as_str() {
-            Some(parent) => Self::read(schema, &parent_folder(&file, folder, parent), parent),
+            Some(parent) => Self::read(schema, &parent_folder(&file, parent), parent),
             None => Self::default(),
         };
         for (name, attribute) in own["attributes"].as_object().unwrap() {
@@ -151,9 +154,9 @@ impl Definition {
 }
 
 /// Classes lie in folders by category, and what they extend may lie above.
-fn parent_folder(file: &Path, folder: &Path, parent: &str) -> PathBuf {
-    let beside = file.parent().unwrap();
-    if beside.join(format!("{parent}.json")).exists() { beside.to_path_buf() } else { folder.to_path_buf() }
+fn parent_folder(file: &Path, parent: &str) -> PathBuf {
+    let holds = |folder: &&Path| folder.join(format!("{parent}.json")).exists();
+    file.ancestors().skip(1).find(holds).unwrap().to_path_buf()
 }
 
 fn json(path: &Path) -> Value {

@@ -2,7 +2,7 @@
 //! their own.
 
 use super::facts::{Der, Endpoint};
-use super::tree::{Node, Tree};
+use super::tree::Tree;
 use super::{Joined, alternative_names};
 use crate::model::{AttributeKind, Certificate, Direction, DistinguishedName, Log};
 
@@ -46,7 +46,7 @@ fn event<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
         Log::ZeekX509 | Log::ZeekKnownCerts => ("event", &["file"], &["info"]),
         _ => ("event", &["network"], &["info"]),
     };
-    let module = if joined.log.name().starts_with("suricata") { "suricata" } else { "zeek" };
+    let module = if joined.is_zeek() { "zeek" } else { "suricata" };
     let said = &joined.facts.said;
     document.put("event.kind", Some(kind));
     document.put("event.category", Some(category.to_vec()));
@@ -55,6 +55,7 @@ fn event<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
     document.put("event.dataset", Some(joined.log.name()));
     document.put("event.id", Some(joined.id.as_str()));
     document.put("event.outcome", joined.facts.established.map(|done| if done { "success" } else { "failure" }));
+    document.put("event.created", joined.facts.written.map(|time| time.to_string()));
     document.put("event.reason", said.reason.as_deref());
     document.put("event.risk_score", said.score);
     document.put("event.severity", severity(&said.verdict));
@@ -109,7 +110,7 @@ fn connection<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
         _ => None,
     };
     document.put("network.protocol", protocol);
-    let id = if joined.log.name().starts_with("zeek") { "zeek.session_id" } else { "suricata.eve.flow_id" };
+    let id = if joined.is_zeek() { "zeek.session_id" } else { "suricata.eve.flow_id" };
     document.put(id, facts.connection.as_deref());
 }
 
@@ -131,16 +132,19 @@ fn session<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
     ] {
         side(document, name, certificate, der);
     }
-    let own = if joined.log.name().starts_with("zeek") { "zeek.ssl" } else { "suricata.eve.tls" };
-    for (field, value) in [
-        ("validation_status", &facts.validation_status),
-        ("last_alert", &facts.last_alert),
-        ("ja4", &facts.ja4),
-        ("ja4s", &facts.ja4s),
-    ] {
-        if let Some(value) = value {
-            document.put_original(format!("{own}.{field}").into(), Node::from(&**value));
-        }
+    let own = if joined.is_zeek() {
+        ["zeek.ssl.validation_status", "zeek.ssl.last_alert", "zeek.ssl.ja4", "zeek.ssl.ja4s"]
+    } else {
+        [
+            "suricata.eve.tls.validation_status",
+            "suricata.eve.tls.last_alert",
+            "suricata.eve.tls.ja4",
+            "suricata.eve.tls.ja4s",
+        ]
+    };
+    let values = [&facts.validation_status, &facts.last_alert, &facts.ja4, &facts.ja4s];
+    for (field, value) in own.into_iter().zip(values) {
+        document.put(field, value.as_deref());
     }
 }
 

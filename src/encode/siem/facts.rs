@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::members::Members;
 use super::tree::{Node, Tree};
-use crate::model::{Address, Body, Log, Record, Session};
+use crate::model::{Address, Body, CertificateRecord, EventTime, Log, Record, Session};
 
 /// What a line says, and what else it holds.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Facts<'a> {
     /// The sensor's id of the connection: Zeek's `uid`, Suricata's `flow_id`.
     pub(super) connection: Option<Cow<'a, str>>,
     pub(super) community_id: Option<Cow<'a, str>>,
+    /// When the sensor wrote the record.
+    pub(super) written: Option<EventTime>,
     pub(super) transport: Option<Transport>,
     pub(super) client: Endpoint,
     pub(super) server: Endpoint,
@@ -127,13 +129,23 @@ impl<'a> Facts<'a> {
         if record.time.is_some() {
             members.take("ts");
         }
+        self.written = members.time("_write_ts");
         self.connection = members.text("uid");
         self.community_id = members.text("community_id");
         if let Some(session) = session {
             self.read_zeek_session(&mut members, session);
         }
-        if record.log == Log::ZeekX509 && matches!(record.body, Body::Certificate(_)) {
+        if let Body::Certificate(CertificateRecord { certificate, .. }) = &record.body {
             self.exponent = members.parsed("certificate.exponent");
+            // Sites write times as they like: as numbers here, and there as text.
+            for (key, time) in [
+                ("certificate.not_valid_before", certificate.not_before),
+                ("certificate.not_valid_after", certificate.not_after),
+            ] {
+                if time.is_some() {
+                    members.take(key);
+                }
+            }
         }
         members.remain(zeek_name(record.log), &mut self.rest);
     }
@@ -258,10 +270,10 @@ impl Transport {
 }
 
 impl Version {
-    /// `TLSv12`, `DTLSv10`, `SSLv3`; what Zeek does not know, it writes as `unknown-` and a number.
+    /// `TLSv12`, `DTLSv10`, `SSLv3`, `TLSv13-draft23`; what Zeek does not know, it writes as `unknown-` and a number.
     fn of_zeek(text: &str) -> Option<Self> {
         let (protocol, number) = text.split_once('v')?;
-        let number = match number {
+        let number = match number.split('-').next()? {
             "2" => "2.0",
             "3" => "3.0",
             "10" => "1.0",

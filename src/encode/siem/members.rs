@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::tree::{Node, Tree};
+use crate::model::EventTime;
 
 /// What an object holds; of a repeated key, the last value.
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +41,14 @@ impl<'a> Members<'a> {
         Some(value)
     }
 
+    /// A time, in any of the forms that sensors write.
+    pub(super) fn time(&mut self, key: &'static str) -> Option<EventTime> {
+        let text = self.0.get(&Key(Cow::Borrowed(key)))?.get().trim_matches('"');
+        let time = EventTime::parse_iso8601(text).or_else(|| EventTime::parse_epoch(text))?;
+        self.take(key);
+        Some(time)
+    }
+
     /// True or false.
     pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
         self.typed(key)
@@ -64,7 +73,7 @@ impl<'a> Members<'a> {
             original.put_original(key, Node::Raw(raw));
         }
         if !original.is_empty() {
-            tree.put_original(within.into(), Node::Object(original));
+            tree.merge(within, original);
         }
     }
 

@@ -98,10 +98,12 @@ impl<'a> Joined<'a> {
 
     /// Zeek or Suricata, and who makes it.
     fn product(&self) -> (&'static str, &'static str) {
-        match self.log {
-            Log::SuricataTls | Log::SuricataQuic | Log::SuricataAlert | Log::SuricataOther => ("Suricata", "OISF"),
-            _ => ("Zeek", "Zeek"),
-        }
+        if self.is_zeek() { ("Zeek", "Zeek") } else { ("Suricata", "OISF") }
+    }
+
+    fn is_zeek(&self) -> bool {
+        let suricata = [Log::SuricataTls, Log::SuricataQuic, Log::SuricataAlert, Log::SuricataOther];
+        !suricata.contains(&self.log)
     }
 }
 

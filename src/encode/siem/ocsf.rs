@@ -2,7 +2,7 @@
 //! certificate by itself, and what certsift does not enrich, has no class and is a Base Event.
 
 use super::facts::{Endpoint, Facts};
-use super::tree::{Node, Tree};
+use super::tree::Tree;
 use super::{Joined, alternative_names};
 use crate::model::{Certificate, Direction, DistinguishedName, Log, SelfSigned};
 
@@ -46,11 +46,10 @@ pub(super) fn document<'a>(joined: &'a Joined<'a>, rest: Tree<'a>) -> Tree<'a> {
     if !rest.is_empty() {
         event.merge("unmapped", rest);
     }
-    let own = if joined.log.name().starts_with("zeek") { "unmapped.zeek.ssl" } else { "unmapped.suricata.eve.tls" };
-    for (field, value) in [("curve", &facts.curve), ("last_alert", &facts.last_alert)] {
-        if let Some(value) = value {
-            event.put_original(format!("{own}.{field}").into(), Node::from(&**value));
-        }
+    for (field, value) in
+        [("unmapped.zeek.ssl.curve", &facts.curve), ("unmapped.zeek.ssl.last_alert", &facts.last_alert)]
+    {
+        event.put(field, value.as_deref());
     }
     event
 }
@@ -74,6 +73,7 @@ fn metadata<'a>(event: &mut Tree<'a>, joined: &'a Joined<'a>, is_session: bool) 
     event.put("metadata.uid", Some(joined.id.as_str()));
     event.put("metadata.log_name", Some(joined.log.name()));
     event.put("metadata.log_provider", joined.sensor);
+    event.put("metadata.logged_time", joined.facts.written.map(|time| time.0.div_euclid(1_000_000)));
     if is_session {
         event.put("metadata.profiles", Some(vec!["security_control"]));
     }
