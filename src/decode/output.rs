@@ -60,7 +60,7 @@ impl<'a> Output<'a> {
     }
 
     /// The source that the batch comes from.
-    pub(super) fn source(&self) -> &SourceInfo {
+    pub(super) fn source(&self) -> &'a SourceInfo {
         self.source
     }
 
