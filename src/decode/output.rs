@@ -47,13 +47,20 @@ impl<'a> Output<'a> {
         self.base_len = text.len();
     }
 
+    /// Makes room for the records of a text: as many as it has lines, unless these are absurdly short.
+    pub(super) fn reserve_records(&mut self, text: &str) {
+        const SHORT_LINE: usize = 128;
+        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
+        self.records.reserve(lines.min(text.len() / SHORT_LINE + 1));
+    }
+
     /// Makes room for text that is added.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.added.reserve(bytes);
     }
 
     /// The source that the batch comes from.
-    pub(super) fn source(&self) -> &SourceInfo {
+    pub(super) fn source(&self) -> &'a SourceInfo {
         self.source
     }
 
