@@ -53,7 +53,7 @@ struct Arguments {
     /// Sessions in a set of Zeek logs; there are a fifth as many certificates, and three tenths as many events of EVE
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     records: u64,
-    /// The most records and distinct certificates of the part `flat`, in powers of ten
+    /// The most sessions of the part `flat` are this power of ten; of certificates, a tenth as many
     #[arg(long, value_name = "N", default_value_t = 7)]
     most: u32,
     /// Rounds, in each of which everybody gets a turn; tables show medians

@@ -65,7 +65,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn look(feeds: &Feeds, name: &str) -> usize {
-    let session = SessionNames { name: Some(name), server: Address::parse("192.0.2.1"), certificate: None };
+    let session =
+        SessionNames { name: Some(name), may_be_listed: true, server: Address::parse("192.0.2.1"), certificate: None };
     feeds.of_session(&session).len()
 }
 

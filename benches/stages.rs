@@ -234,7 +234,7 @@ fn look_up(judged: &[Judged], knowledge: &Knowledge) {
                 known.into_iter().for_each(&mut evaluate);
                 let name = session.server_name.map(|span| span.of(&judged.batch.text));
                 let certificate = known.map(|known| &*known.certificate);
-                let names = SessionNames { name, server: session.server, certificate };
+                let names = SessionNames { name, may_be_listed: true, server: session.server, certificate };
                 black_box(knowledge.feeds.of_session(&names));
             }
             _ => {}

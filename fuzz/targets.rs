@@ -127,7 +127,8 @@ pub fn feeds(data: &[u8]) {
         assert!(report.used_total() <= cells, "{report:?}");
     }
     let name = "www.evil.example";
-    let session = SessionNames { name: Some(name), server: Address::parse("192.0.2.1"), certificate: None };
+    let session =
+        SessionNames { name: Some(name), may_be_listed: true, server: Address::parse("192.0.2.1"), certificate: None };
     assert!(feeds.of_session(&session).len() <= 32);
     let certificate = certificate_from_der(data, Some("CN=www.evil.example"), Some("CN=Evil"));
     assert!(certificate.is_none_or(|certificate| feeds.of_certificate(&certificate).len() <= 32));

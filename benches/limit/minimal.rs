@@ -63,7 +63,7 @@ pub(super) fn run(work: &Work) -> anyhow::Result<u64> {
     let mut table = Table::default();
     for path in &work.table {
         let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-        for row in text.split(|&byte| byte == b'\n') {
+        for row in text.split(|&byte| byte == b'\n').filter(|row| !row.is_empty()) {
             // Issuers have commas, and therefore quotes around them.
             let end = if row.first() == Some(&b'"') { b'"' } else { b',' };
             let row = row.strip_prefix(b"\"").unwrap_or(row);

@@ -403,7 +403,7 @@ mod tests {
 
         /// The feeds that list a name.
         fn listed(&self, name: &str) -> Vec<String> {
-            let names = SessionNames { name: Some(name), server: None, certificate: None };
+            let names = SessionNames { name: Some(name), may_be_listed: true, server: None, certificate: None };
             self.knowledge.feeds.of_session(&names).iter().map(|found| found.feed.to_string()).collect()
         }
 

@@ -102,17 +102,29 @@ fn self_signed(parsed: &X509Certificate<'_>) -> SelfSigned {
 
 /// Whether the signature library accepts this pair of key and algorithm at all.
 fn is_checkable(parsed: &X509Certificate<'_>) -> bool {
+    is_checkable_by(parsed, parsed.public_key())
+}
+
+/// Whether the signature library accepts a certificate's signature algorithm together with a key. Of any other pair a good
+/// signature seems wrong.
+pub(crate) fn is_checkable_by(parsed: &X509Certificate<'_>, key: &SubjectPublicKeyInfo<'_>) -> bool {
+    /// Larger exponents are refused.
+    const EXPONENTS: std::ops::Range<u64> = 3..1 << 33;
+    const UNCOMPRESSED: u8 = 4;
     let algorithm = parsed.signature_algorithm.algorithm.to_id_string();
     let name = signature_algorithm_name(&algorithm);
-    match parsed.public_key().parsed() {
+    match key.parsed() {
         Ok(PublicKey::RSA(key)) => {
             let least = if name == "sha1WithRSAEncryption" { 1024 } else { 2048 };
             let rsa = ["sha1WithRSAEncryption", "sha256WithRSAEncryption", "sha384WithRSAEncryption"].contains(&name)
                 || name == "sha512WithRSAEncryption";
-            rsa && (least..=8192).contains(&key.key_size())
+            let has_exponent = key.try_exponent().is_ok_and(|exponent| EXPONENTS.contains(&exponent));
+            rsa && has_exponent && (least..=8192).contains(&key.key_size())
         }
         Ok(PublicKey::EC(point)) => {
-            ["ecdsa-with-SHA256", "ecdsa-with-SHA384"].contains(&name) && matches!(point.key_size(), 256 | 384)
+            ["ecdsa-with-SHA256", "ecdsa-with-SHA384"].contains(&name)
+                && point.data().first() == Some(&UNCOMPRESSED)
+                && matches!(point.key_size(), 256 | 384)
         }
         _ => name == "ED25519",
     }
@@ -263,6 +275,34 @@ mod tests {
         let key = certificate.key.unwrap();
         assert_eq!((&*key.algorithm, key.bits, key.curve.as_deref()), ("ecdsa", Some(256), Some("prime256v1")));
         assert_eq!(certificate.signature_algorithm.as_deref(), Some("ecdsa-with-SHA256"));
+    }
+
+    /// Self-signed by OpenSSL, whose verdict on both is `OK`: RSA with the exponent 2⁴⁰ + 15, and a compressed point of P-256.
+    const UNCHECKED: [&str; 2] = [
+        "MIICojCCAYoCFHZkkclaMH5JcTSVI25yCfrS/0dwMA0GCSqGSIb3DQEBCwUAMAwxCjAIBgNVBAMMAWgwHhcNMjYxMTMwMTU1NjU4WhcN\
+        MzYxMTI3MTU1NjU4WjAMMQowCAYDVQQDDAFoMIIBJTANBgkqhkiG9w0BAQEFAAOCARIAMIIBDQKCAQEA1f6G2bxgU7kGBwlg9UZizl23\
+        cnOkAm6fpIWdu9Dvq5e/z+uoV58jqpS8IwgLSB9m7WtQhRC1b7n+ujhFUhP2coaPDBG1PmAhoahqOcrW8xXBCtx3Vrj8YyuLMXch3SIS\
+        ylvIwmSn0jEY8aLvnr4pwHEIF+jQ/3E2eKuW6KKVsFl8Uju4EkadlHy8dbIkW64sB/upMbdA/V6wocu2Gh9dsQDxDj9bLGqV/yRySQAG\
+        kjrySvg34wejZWVjD6DfumNGWu6etSddEiKavNtVdAN0uJZ8XnEgPoNcjNp4nHYGCTHSyVZEuKCS42xH7wqXChe5TtoE72fxS1uCpJ1d\
+        Ht4kowIGAQAAAAAPMA0GCSqGSIb3DQEBCwUAA4IBAQBcolWAvCORNXuvZp1Ci6O1u3E63YDFbC1MePwZSZz72HmHmy5N8xzQCxA5l727\
+        pQtc7rCKOSopdXaYuB9xsnzI+B+7npCVdA/DhIAQ8XQq31EDbTXjhdN8ri/jwXMinzWP1+F+jfNj51VJpP9/crlCzkkAYzy8VBhamBY0\
+        Ps6BM0JeCBe0/dIwmXezq8ZcOXQ23lYMVgR5wo8FPLsd/+CCuLYW9Dwl4uJPZLGisDqtU71ajMP5sCux6YrGFu+/OAdovnaoDyDAjRiU\
+        8XpiobPvuml81lz/ywkTgdiFG4jh1pQohUemVp31EVF8cFlntZb4mGhvgKCjs6N1brta2eIR",
+        "MIIBCDCBrwIUa24ntjskJa1kNFxmut6nAsQ1/n0wCgYIKoZIzj0EAwIwFzEVMBMGA1UEAwwMaG9zdC5leGFtcGxlMB4XDTI2MTEzMDE1\
+        NTgxN1oXDTM2MTEyNzE1NTgxN1owFzEVMBMGA1UEAwwMaG9zdC5leGFtcGxlMDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACsY7pX4yl\
+        WBhtIQ1Eqsw4RwPFInrZA7AVGlxth9Cde0IwCgYIKoZIzj0EAwIDSAAwRQIhAM8Otq2eaE0HdO3J72apzYVXvpb+PeJXXC4yp1Mt8FM2\
+        AiAB346ku+KQ9NNA4OfJyVR6zeql4PZwkyMJIa5dIh8ARQ==",
+    ];
+
+    #[test]
+    fn a_self_signature_that_cannot_be_checked_is_not_taken_for_somebody_elses() {
+        for text in UNCHECKED {
+            let der = base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+            assert_eq!(certificate_from_der(&der, None, None).unwrap().self_signed, Some(SelfSigned::SameName));
+        }
+        let mut broken = self_signed_der();
+        *broken.last_mut().unwrap() ^= 1;
+        assert_eq!(certificate_from_der(&broken, None, None).unwrap().self_signed, Some(SelfSigned::No));
     }
 
     /// The promises of three logs in a public CA's certificate for viglink.com of 2023-02-14, of which OpenSSL prints the

@@ -3,6 +3,7 @@
 //! Field names and forms are those of Suricata's `output-json-tls.c`, versions 5 to 8.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,7 +15,7 @@ use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
 use super::json;
 use super::output::Output;
-use super::scan::{walk_array, walk_object};
+use super::scan::{walk_array, walk_array_until, walk_object};
 use crate::model::{
     Address, Body, Certificate, CertificateSource, DistinguishedName, EventTime, Fault, FaultField, Faults, Id128, Log,
     Problem, Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion,
@@ -211,6 +212,11 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
     let server_port = server_end.port.and_then(|raw| {
         raw.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
     });
+    let context = output.context;
+    let presented = leaf
+        .as_ref()
+        .and(tls.chain)
+        .and_then(|raw| output.memos.chain(raw, || context.chains.read(raw, der_of_base64)));
     let name = server_name.as_deref().and_then(|name| output.memos.name_ids(name));
     let service = server.zip(server_port).map(|(server, port)| output.memos.service(server, port, name));
     Session {
@@ -229,7 +235,7 @@ fn session(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, log: Log, 
         leaf_unparsed_hint: UnparsedHint::default(),
         flow: event.flow_id.map(|id| Id128::of_parts(&[b"flow", &output.source().stream.0, id.as_bytes()])),
         validation_status: None,
-        presented: leaf.as_ref().and(tls.chain).and_then(|raw| output.context.chains.read(raw, der_of_base64)),
+        presented,
         leaf,
         client_leaf,
         service,
@@ -277,31 +283,60 @@ fn address(endpoint: Endpoint<'_>, fault: FaultField, faults: &mut Faults) -> Op
 
 /// The certificate that the object tells of: from DER where it is logged, else from the strings; `None` without either.
 fn certificate(output: &mut Output<'_>, tls: &Tls<'_>, faults: &mut Faults) -> Option<Arc<Certificate>> {
-    let encoded = tls.certificate.and_then(json::string).or_else(|| first_of_chain(tls.chain?));
+    let encoded = tls.certificate.filter(|raw| is_string(raw)).or_else(|| first_of_chain(tls.chain?));
     if encoded.is_none() && tls.subject.is_none() && tls.fingerprint.is_none() && tls.serial.is_none() {
         return None;
     }
-    let raw = |raw: Option<&str>| raw.unwrap_or("").as_bytes().to_vec();
-    let strings = [tls.subject, tls.issuer, tls.alternative_names, tls.serial, tls.fingerprint];
-    let mut parts: Vec<Vec<u8>> = strings.into_iter().map(raw).collect();
-    parts.extend([raw(tls.not_before), raw(tls.not_after)]);
-    parts.push(encoded.as_deref().unwrap_or("").as_bytes().to_vec());
-    let parts: Vec<&[u8]> = std::iter::once(b"eve".as_slice()).chain(parts.iter().map(Vec::as_slice)).collect();
-    let key = Id128::of_parts(&parts);
+    let parts = [
+        tls.subject,
+        tls.issuer,
+        tls.alternative_names,
+        tls.serial,
+        tls.not_before,
+        tls.not_after,
+        tls.fingerprint,
+        encoded,
+    ]
+    .map(Option::unwrap_or_default);
     let context = output.context;
-    let certificate = context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref())))?;
+    let certificate = output.memos.certificate(&parts, || {
+        let encoded = encoded.and_then(json::string);
+        let [subject, issuer, alternative_names, serial, not_before, not_after, fingerprint, _] =
+            parts.map(str::as_bytes);
+        let key = Id128::of_parts(&[
+            b"eve",
+            subject,
+            issuer,
+            alternative_names,
+            serial,
+            fingerprint,
+            not_before,
+            not_after,
+            encoded.as_deref().unwrap_or_default().as_bytes(),
+        ]);
+        context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref())))
+    })?;
     if encoded.is_some() && certificate.source != CertificateSource::Der {
         faults.push(Fault::new(FaultField::Der, Problem::Unreadable));
     }
     Some(certificate)
 }
 
-fn first_of_chain(raw: &str) -> Option<Cow<'_, str>> {
+/// Whether a raw value is a string that can be read.
+fn is_string(raw: &str) -> bool {
+    let unescaped = memchr::memchr(b'\\', raw.as_bytes()).is_none();
+    raw.starts_with('"') && (unescaped || json::string(raw).is_some())
+}
+
+/// The first string of a chain, raw.
+fn first_of_chain(raw: &str) -> Option<&str> {
     let mut first = None;
-    walk_array(raw, |element| {
-        if first.is_none() {
-            first = element.string();
+    walk_array_until(raw, |element| {
+        if element.string().is_none() {
+            return ControlFlow::Continue(());
         }
+        first = Some(element.text);
+        ControlFlow::Break(())
     });
     first
 }

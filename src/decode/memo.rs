@@ -5,33 +5,37 @@
 //! quick hash; whatever is there is compared as a whole and replaced when it is another. So no text, however chosen, can
 //! cost more than its being worked out anew, and nothing here can change a result.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::names::name_ids;
 use super::scan::Layout;
 use super::zeek::ZeekKey;
-use crate::model::{Address, CertificateId, Id128, NameIds, Session};
+use crate::model::{Address, Certificate, CertificateId, Id128, NameIds, PresentedChain, Session};
 
 /// What one worker remembers.
 #[derive(Debug, Default)]
 pub(super) struct Memos {
-    names: Memo<Option<NameIds>>,
-    references: Memo<CertificateId>,
-    ja4: Memo<Option<Id128>>,
-    services: Memo<Id128>,
+    names: Names<Option<NameIds>>,
+    references: Names<CertificateId>,
+    ja4: Names<Option<Id128>>,
+    services: Names<Id128>,
+    certificates: Certificates<Option<Arc<Certificate>>>,
+    chains: Chains<Option<Arc<PresentedChain>>>,
+    /// Room for a text that is made of several.
+    joined: Vec<u8>,
     pub(super) zeek_keys: Layout<ZeekKey>,
 }
 
 /// Those that no worker holds: at most as many as there were ever workers at once.
 #[derive(Debug, Default)]
-pub(super) struct MemoPool(Mutex<Vec<Box<Memos>>>);
+pub(super) struct MemoPool(Mutex<Vec<Memos>>);
 
 impl MemoPool {
-    pub(super) fn take(&self) -> Box<Memos> {
+    pub(super) fn take(&self) -> Memos {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&self, memos: Box<Memos>) {
+    pub(super) fn give_back(&self, memos: Memos) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(memos);
     }
 }
@@ -52,6 +56,33 @@ impl Memos {
         *self.ja4.get(text.as_bytes(), || read(text))
     }
 
+    /// The certificate of which these texts were logged, read by `read`.
+    pub(super) fn certificate(
+        &mut self,
+        parts: &[&str],
+        read: impl FnOnce() -> Option<Arc<Certificate>>,
+    ) -> Option<Arc<Certificate>> {
+        self.joined.clear();
+        // What is too long is not kept, here neither.
+        if parts.iter().map(|part| part.len()).sum::<usize>() > MAX_CERTIFICATE {
+            return read();
+        }
+        for part in parts {
+            self.joined.extend_from_slice(&part.len().to_le_bytes());
+            self.joined.extend_from_slice(part.as_bytes());
+        }
+        self.certificates.get(&self.joined, read).clone()
+    }
+
+    /// The chain that is logged as this text, read by `read`.
+    pub(super) fn chain(
+        &mut self,
+        raw: &str,
+        read: impl FnOnce() -> Option<Arc<PresentedChain>>,
+    ) -> Option<Arc<PresentedChain>> {
+        self.chains.get(raw.as_bytes(), read).clone()
+    }
+
     /// The identity of a service, worked out anew unless it is remembered.
     pub(super) fn service(&mut self, server: Address, port: u16, name: Option<NameIds>) -> Id128 {
         let mut key = [0; 34];
@@ -62,11 +93,11 @@ impl Memos {
     }
 }
 
-/// Values by the text that they were worked out from.
+/// Values by the text that they were worked out from, which has at most `MAX` bytes: a longer one is not kept.
 #[derive(Debug)]
-struct Memo<V> {
+struct Memo<V, const PLACES: usize, const MAX: usize> {
     places: Vec<Place<V>>,
-    /// Where the value of a text goes that is too long to be kept.
+    /// Where the value of a text goes that is too long.
     passing: Option<V>,
 }
 
@@ -76,21 +107,23 @@ struct Place<V> {
     value: Option<V>,
 }
 
-/// Texts that one memo keeps.
-const PLACES: usize = 4096;
-/// Longest text that is kept, in bytes: names of hosts have 253 at the most, fingerprints 64 digits.
-const MAX_TEXT: usize = 256;
+/// Names of hosts have 253 bytes at the most, fingerprints 64 digits.
+type Names<V> = Memo<V, 4096, 256>;
+const MAX_CERTIFICATE: usize = 8 * 1024;
+/// Certificates in base64 mostly have 1 to 2 kB. What a server sends with its own are two or three more.
+type Certificates<V> = Memo<V, 1024, MAX_CERTIFICATE>;
+type Chains<V> = Memo<V, 512, { 16 * 1024 }>;
 
-impl<V> Default for Memo<V> {
+impl<V, const PLACES: usize, const MAX: usize> Default for Memo<V, PLACES, MAX> {
     fn default() -> Self {
         Self { places: Vec::new(), passing: None }
     }
 }
 
-impl<V> Memo<V> {
+impl<V, const PLACES: usize, const MAX: usize> Memo<V, PLACES, MAX> {
     /// The value of a text, worked out by `read` unless it is remembered.
     fn get(&mut self, text: &[u8], read: impl FnOnce() -> V) -> &V {
-        if text.len() > MAX_TEXT {
+        if text.len() > MAX {
             return self.passing.insert(read());
         }
         if self.places.is_empty() {
@@ -107,15 +140,24 @@ impl<V> Memo<V> {
     }
 }
 
-/// A quick hash of a text; that many texts may be found for one of its values does no harm here.
+/// A quick hash of a text, of a long one of its ends; that many texts may be found for one value does no harm here.
 fn hash(text: &[u8]) -> u64 {
+    const END: usize = 128;
+    let length = text.len() as u64;
+    if text.len() <= 2 * END {
+        return mix_all(length, text);
+    }
+    mix_all(mix_all(length, &text[..END]), &text[text.len() - END..])
+}
+
+fn mix_all(state: u64, bytes: &[u8]) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |state: u64, word: u64| {
         let product = u128::from(state ^ word).wrapping_mul(u128::from(MULTIPLIER));
         (product >> 64) as u64 ^ product as u64
     };
-    let (words, rest) = text.as_chunks::<8>();
-    let state = words.iter().fold(text.len() as u64, |state, &word| mix(state, u64::from_le_bytes(word)));
+    let (words, rest) = bytes.as_chunks::<8>();
+    let state = words.iter().fold(state, |state, &word| mix(state, u64::from_le_bytes(word)));
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     mix(mix(state, u64::from_le_bytes(last)), MULTIPLIER)
@@ -124,11 +166,12 @@ fn hash(text: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::CertificateSource;
     use proptest::prelude::*;
 
     #[test]
     fn a_text_that_comes_again_is_not_worked_out_again() {
-        let mut memo = Memo::default();
+        let mut memo = Names::default();
         let mut times = 0;
         for _ in 0..3 {
             let value = *memo.get(b"www.example.com", || {
@@ -141,16 +184,28 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_not_kept() {
-        let mut memo = Memo::default();
-        let long = [b'x'; MAX_TEXT + 1];
+        let mut memo = Names::default();
+        let long = [b'x'; 257];
         assert_eq!(*memo.get(&long, || 1), 1);
         assert_eq!(*memo.get(&long, || 2), 2);
-        assert!(memo.places.iter().all(|place| place.text.capacity() <= MAX_TEXT));
+        assert!(memo.places.iter().all(|place| place.text.capacity() <= 256));
+    }
+
+    #[test]
+    fn parts_of_a_certificate_do_not_run_together() {
+        let mut memos = Memos::default();
+        let certificate = || Some(Arc::new(Certificate::unknown(CertificateSource::LogStrings)));
+        assert!(memos.certificate(&["ab", "c"], certificate).is_some());
+        assert!(memos.certificate(&["a", "bc"], || None).is_none());
+        assert!(memos.certificate(&["ab", "c"], || None).is_some());
+        let long = "x".repeat(MAX_CERTIFICATE + 1);
+        assert!(memos.certificate(&[&long], certificate).is_some());
+        assert!(memos.certificate(&[&long], || None).is_none());
     }
 
     #[test]
     fn a_panic_leaves_no_wrong_value() {
-        let mut memo = Memo::default();
+        let mut memo = Names::default();
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             memo.get(b"text", || -> u32 { panic!("reading failed") });
         }));
@@ -160,8 +215,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_has_its_own_value(texts in prop::collection::vec("[ab]{0,20}", 0..200)) {
-            let mut memo = Memo::default();
+        fn every_text_has_its_own_value(texts in prop::collection::vec("[ab]{0,20}|[a]{130}[ab]{1,3}[b]{130}", 0..200)) {
+            let mut memo = Memo::<String, 16, 264>::default();
             for text in texts {
                 prop_assert_eq!(memo.get(text.as_bytes(), || text.clone()), &text);
             }

@@ -27,6 +27,7 @@ use crate::model::{Batch, SourceInfo};
 
 pub use cache::CertificateCache;
 pub use chains::ChainCache;
+pub(crate) use der::is_checkable_by;
 pub use der::{attributes_of, certificate_from_der};
 pub use detect::{Detected, Format, detect};
 pub use names::{name_ids, registrable};

@@ -20,7 +20,7 @@ pub(super) struct Output<'a> {
     records: Vec<Record>,
     references: Vec<CertificateId>,
     unknown_log: Log,
-    pub(super) memos: Box<Memos>,
+    pub(super) memos: Memos,
 }
 
 /// Certificate references kept of one session. The longest chain seen in public data has 14.
@@ -53,7 +53,7 @@ impl<'a> Output<'a> {
     }
 
     /// The source that the batch comes from.
-    pub(super) fn source(&self) -> &SourceInfo {
+    pub(super) fn source(&self) -> &'a SourceInfo {
         self.source
     }
 

@@ -5,7 +5,7 @@
 //! stack. Text is known to be UTF-8 already, so that only ASCII has to be looked at.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use serde::de::IgnoredAny;
 
@@ -88,6 +88,14 @@ fn walk_members<'a, K>(
 /// Calls `each` with every raw element of an array; gives `None` when the text is not one JSON array, which may show only
 /// after some calls.
 pub(super) fn walk_array<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>)) -> Option<()> {
+    walk_array_until(text, |raw| {
+        each(raw);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The same until `each` has seen enough: what follows is not looked at then.
+pub(super) fn walk_array_until<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>) -> ControlFlow<()>) -> Option<()> {
     let bytes = text.as_bytes();
     let mut at = skip_space(bytes, 0);
     if *bytes.get(at)? != b'[' {
@@ -99,7 +107,9 @@ pub(super) fn walk_array<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>)) -> Op
     } else {
         loop {
             let (end, is_plain) = end_of_value(text, at)?;
-            each(Raw { text: text.get(at..end)?, is_plain });
+            if each(Raw { text: text.get(at..end)?, is_plain }).is_break() {
+                return Some(());
+            }
             at = skip_space(bytes, end);
             match *bytes.get(at)? {
                 b',' => at = skip_space(bytes, at + 1),
@@ -356,6 +366,21 @@ fn end_of_escaped_string(bytes: &[u8], mut at: usize) -> Option<usize> {
         }
         at += plain_length(bytes.get(at..)?);
     }
+}
+
+/// Where a byte is first found that is likely to be near.
+#[inline]
+pub(super) fn find_near(byte: u8, bytes: &[u8]) -> Option<usize> {
+    let (words, _) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().take(3).enumerate() {
+        let turned = u64::from_le_bytes(*word) ^ (EACH_BYTE * u64::from(byte));
+        let marks = turned.wrapping_sub(EACH_BYTE) & !turned & TOP_BITS;
+        if marks != 0 {
+            return Some(at * 8 + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = words.len().min(3) * 8;
+    memchr::memchr(byte, &bytes[at..]).map(|found| at + found)
 }
 
 const EACH_BYTE: u64 = u64::MAX / 0xff;
@@ -715,6 +740,14 @@ mod tests {
             }
             let text = String::from_utf8_lossy(&bytes);
             prop_assert_eq!(walked(&text), by_library(&text));
+        }
+
+        #[test]
+        fn what_is_near_is_found(bytes in prop::collection::vec(prop::sample::select(vec![0u8, 9, 8, 10, 0x7f, 0x89, 0xff]), 0..60), near in 0usize..60) {
+            let bytes = [vec![b'x'; near], bytes].concat();
+            for byte in [0, 9, 0x89, 0xff] {
+                prop_assert_eq!(find_near(byte, &bytes), bytes.iter().position(|&other| other == byte));
+            }
         }
 
         #[test]

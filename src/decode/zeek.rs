@@ -573,13 +573,18 @@ fn certificate_record(
     ];
     check_certificate_fields(fields, clock_form, faults);
     // The same text means another moment to a sensor in another zone.
-    let zone = output.source().time_zone.as_ref().map_or("", |zone| zone.name());
-    let mut key = vec![b"zeek".as_slice(), zone.as_bytes()];
-    key.extend(KEY_FIELDS.map(|field| fields.get(field).map_or("", Cell::raw).as_bytes()));
-    key.push(if clock_form == ClockForm::Millis { b"ms" } else { b"s" });
-    let key = Id128::of_parts(&key);
-    let context = output.context;
-    let certificate = context.certificates.get_or_read(key, || Some(certificate(fields, output.source(), clock_form)));
+    let (context, source) = (output.context, output.source());
+    let mut parts = [""; KEY_FIELDS.len() + 3];
+    parts[0] = "zeek";
+    parts[1] = source.time_zone.as_ref().map_or("", |zone| zone.name());
+    for (part, field) in parts[2..].iter_mut().zip(KEY_FIELDS) {
+        *part = fields.get(field).map_or("", Cell::raw);
+    }
+    parts[KEY_FIELDS.len() + 2] = if clock_form == ClockForm::Millis { "ms" } else { "s" };
+    let certificate = output.memos.certificate(&parts, || {
+        let key = Id128::of_parts(&parts.map(str::as_bytes));
+        context.certificates.get_or_read(key, || Some(certificate(fields, source, clock_form)))
+    });
     let Some(certificate) = certificate else { return Body::PassThrough };
     if fields.is_set(ZeekField::Der) && certificate.source != CertificateSource::Der {
         faults.push(Fault::new(FaultField::Der, Problem::Unreadable));

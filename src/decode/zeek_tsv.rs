@@ -261,7 +261,7 @@ pub(super) fn decode_line<'a>(
 
 fn split_cell<'a>(rest: &'a str, separator: &[u8]) -> (&'a str, Option<&'a str>) {
     let at = match separator {
-        [single] => memchr::memchr(*single, rest.as_bytes()),
+        [single] => scan::find_near(*single, rest.as_bytes()),
         several => memchr::memmem::find(rest.as_bytes(), several),
     };
     match at {
@@ -287,7 +287,7 @@ fn split_each<'a>(cell: &'a str, separator: &str, mut each: impl FnMut(&'a str))
 fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> bool {
     match kind {
         Kind::Text => {
-            json::push_string(json, &header.text(cell));
+            push_text(json, if *cell == *header.empty_marker { "" } else { cell });
             true
         }
         Kind::Number => push_number(json, cell),
@@ -309,7 +309,7 @@ fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> 
                         Kind::Numbers => push_number(json, element),
                         Kind::Booleans => push_boolean(json, element),
                         _ => {
-                            json::push_string(json, &unescape(element));
+                            push_text(json, element);
                             true
                         }
                     };
@@ -321,13 +321,24 @@ fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> 
     }
 }
 
+/// Writes a text that still has Zeek's escapes; most have none, and nothing that JSON would escape.
+fn push_text(json: &mut String, cell: &str) {
+    if scan::is_plain(cell) {
+        json.push('"');
+        json.push_str(cell);
+        json.push('"');
+    } else {
+        json::push_string(json, &unescape(cell));
+    }
+}
+
 /// Writes a number with the text as it stood.
 fn push_number(json: &mut String, cell: &str) -> bool {
     if json::is_number(cell) {
         json.push_str(cell);
         return true;
     }
-    json::push_string(json, &unescape(cell));
+    push_text(json, cell);
     false
 }
 
@@ -336,7 +347,7 @@ fn push_boolean(json: &mut String, cell: &str) -> bool {
         "T" => json.push_str("true"),
         "F" => json.push_str("false"),
         other => {
-            json::push_string(json, &unescape(other));
+            push_text(json, other);
             return false;
         }
     }

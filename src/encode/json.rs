@@ -40,30 +40,6 @@ impl Json<'_> {
     fn number<T: Serialize>(&mut self, value: T) -> fmt::Result {
         value.serialize(&mut serde_json::Serializer::new(&mut *self.out)).map_err(|_| fmt::Error)
     }
-
-    /// Writes a number of thousandths as the shortest text of a real number.
-    fn decimal(&mut self, thousandths: i64) -> fmt::Result {
-        if thousandths < 0 {
-            self.out.push(b'-');
-        }
-        let thousandths = thousandths.unsigned_abs();
-        self.number(thousandths / 1000)?;
-        let digits = [thousandths / 100 % 10, thousandths / 10 % 10, thousandths % 10].map(|digit| b'0' + digit as u8);
-        let length = digits.iter().rposition(|digit| *digit != b'0').map_or(1, |last| last + 1);
-        self.out.push(b'.');
-        self.out.extend_from_slice(&digits[..length]);
-        Ok(())
-    }
-}
-
-/// A real number in thousandths, where it is what a text of so many digits is read as. Weights and ages are, and to write
-/// those takes less than to look for the shortest text of just any number.
-fn thousandths(value: f64) -> Option<i64> {
-    // Few enough for every number of thousandths to be told from the next.
-    const MAX: f64 = 1e9;
-    let thousandths = (value * 1000.0).round();
-    let is_exact = value.abs() < MAX && thousandths / 1000.0 == value && !(value == 0.0 && value.is_sign_negative());
-    is_exact.then_some(thousandths as i64)
 }
 
 impl Members<'_, '_> {
@@ -193,10 +169,7 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
     }
 
     fn serialize_f64(self, value: f64) -> fmt::Result {
-        match thousandths(value) {
-            Some(thousandths) => self.decimal(thousandths),
-            None => self.number(value),
-        }
+        self.number(value)
     }
 
     fn serialize_char(self, value: char) -> fmt::Result {

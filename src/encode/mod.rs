@@ -152,7 +152,7 @@ impl Counts {
 }
 
 /// Encodes records.
-pub fn encode(records: &[Judged], knowledge: &Knowledge, settings: &EncodeSettings) -> Encoded {
+pub fn encode<'a>(records: &'a [Judged], knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Encoded {
     let mut encoded = Encoded { lines: Vec::with_capacity(expected_bytes(records)), ..Encoded::default() };
     let mut workplace = Workplace::new(knowledge, settings);
     for near in records.chunks(FETCHED) {
@@ -161,6 +161,9 @@ pub fn encode(records: &[Judged], knowledge: &Knowledge, settings: &EncodeSettin
             let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
             encode_record(judged, record, &mut workplace, &mut encoded);
         }
+    }
+    for (sensor, sessions) in workplace.without_sha1.0 {
+        encoded.counts.add_without_sha1(sensor, sessions);
     }
     let Counts { written, absent, verdicts, .. } = &mut encoded.counts;
     (*written, *absent, *verdicts) = (workplace.written.sum(), workplace.absent.sum(), workplace.verdicts.sum());
@@ -198,6 +201,7 @@ struct Workplace<'a> {
     written: Tally<Log>,
     absent: Tally<AbsentReason>,
     verdicts: Tally<Verdict>,
+    without_sha1: Tally<&'a str>,
 }
 
 /// Counts by a few kinds, for which a look at each is less than a search in a map.
@@ -205,15 +209,15 @@ struct Tally<K>(Vec<(K, u64)>);
 
 impl<'a> Workplace<'a> {
     fn new(knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Self {
-        let (written, absent, verdicts) = (Tally(Vec::new()), Tally(Vec::new()), Tally(Vec::new()));
         Self {
             knowledge,
             settings,
             not_evaluated: Vec::new(),
             names: RecentNames::default(),
-            written,
-            absent,
-            verdicts,
+            written: Tally(Vec::new()),
+            absent: Tally(Vec::new()),
+            verdicts: Tally(Vec::new()),
+            without_sha1: Tally(Vec::new()),
         }
     }
 }
@@ -238,7 +242,7 @@ fn expected_bytes(records: &[Judged]) -> usize {
     records.iter().map(|judged| line(judged) as usize + OBJECT).sum()
 }
 
-fn encode_record(judged: &Judged, record: &Record, workplace: &mut Workplace<'_>, encoded: &mut Encoded) {
+fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workplace<'a>, encoded: &mut Encoded) {
     let (knowledge, settings) = (workplace.knowledge, workplace.settings);
     let line = record.line.of(&judged.batch.text);
     match (&record.body, &judged.context) {
@@ -281,7 +285,7 @@ fn encode_record(judged: &Judged, record: &Record, workplace: &mut Workplace<'_>
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, workplace, context, verdict);
                         if lacks_sha1(context, knowledge) {
-                            counts.add_without_sha1(judged.batch.source.sensor.as_deref().unwrap_or_default(), 1);
+                            workplace.without_sha1.count(judged.batch.source.sensor.as_deref().unwrap_or_default());
                         }
                         alert = key.map(|key| Alert { key, clock: context.clock });
                     }
@@ -344,6 +348,7 @@ fn write_session(
     let analysis = known.map(|known| analysis_of(known, knowledge));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
     let name = name_of(knowledge, session, server_name, names);
+    let (name, may_be_listed) = name.map_or((None, true), |known| (Some(&*known.analysis), known.is_listed));
     let registrations = registrations_of(knowledge, session, server_name, analysis, context);
     if let Some(now) = settings.ask_at {
         unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
@@ -351,7 +356,7 @@ fn write_session(
     let transparency =
         transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context);
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
-    let feeds = feeds_of(knowledge, session, server_name, certificate, context.at);
+    let feeds = feeds_of(knowledge, session, (server_name, may_be_listed), certificate, context.at);
     let validation_status = session.validation_status.map(|span| span.of(&judged.batch.text));
     let chain = chain_of(knowledge, session, server_name, validation_status, certificate, context);
     let client = context.client_certificate.as_ref();

@@ -2,9 +2,9 @@
 
 use crate::correlate::{Leaf, SessionContext};
 use crate::knowledge::Knowledge;
-use crate::knowledge::names::{NameAnalysis, RecentNames};
+use crate::knowledge::names::{RecentName, RecentNames};
 use crate::knowledge::trust::{Chain, ChainStatus, of_sensor};
-use crate::model::{Certificate, Session};
+use crate::model::{Certificate, Session, host_name};
 
 use super::CertificateAnalysis;
 
@@ -14,9 +14,12 @@ pub fn name_of<'a>(
     session: &Session,
     server_name: Option<&str>,
     recent: &'a mut RecentNames,
-) -> Option<&'a NameAnalysis> {
+) -> Option<&'a RecentName> {
     let (ids, name) = session.name.zip(server_name)?;
-    recent.of_id(&knowledge.names, ids.name, name)
+    recent.of_id(ids.name, name, || RecentName {
+        analysis: knowledge.names.of_id(ids.name, name),
+        is_listed: knowledge.feeds.list_name(&host_name(name)),
+    })
 }
 
 /// Whether the server's certificate leads to a root at the record's time: by certsift where DER is logged and can be judged,

@@ -96,11 +96,11 @@ fn prefix_length(found: &FeedMatch) -> u8 {
     }
 }
 
-/// The rows that a session meets and that hold at its time.
+/// The rows that a session meets and that hold at its time. Beside the name stands whether any row may list it.
 pub fn feeds_of(
     knowledge: &Knowledge,
     session: &Session,
-    server_name: Option<&str>,
+    (server_name, may_be_listed): (Option<&str>, bool),
     certificate: Option<(&Certificate, &CertificateAnalysis)>,
     at: EventTime,
 ) -> Vec<FeedMatch> {
@@ -110,6 +110,7 @@ pub fn feeds_of(
     let folded = server_name.map(host_name);
     let names = SessionNames {
         name: folded.as_deref().filter(|name| !name.is_empty()),
+        may_be_listed,
         server: session.server,
         certificate: certificate.map(|(certificate, _)| certificate),
     };

@@ -38,12 +38,12 @@ struct Network {
 impl Address {
     /// Reads IPv4 or IPv6 text, compressed or fully expanded, in brackets or not, with a zone or not.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-        let text = text.split_once('%').map_or(text, |(address, _)| address);
-        match dotted(text.as_bytes()) {
-            Some(octets) => Some(Self::from(IpAddr::from(octets))),
-            None => text.parse::<IpAddr>().ok().map(Self::from),
+        if let Some(octets) = dotted(text.as_bytes()) {
+            return Some(Self::from(IpAddr::from(octets)));
         }
+        let text = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        let text = text.split('%').next().unwrap_or(text);
+        text.parse::<IpAddr>().ok().map(Self::from)
     }
 
     /// The address as an observer of history: IPv6 clients count by their /64, since hosts change the rest at will.
@@ -85,18 +85,28 @@ impl Address {
 /// IPv4 in its usual form, which is that of most addresses.
 fn dotted(text: &[u8]) -> Option<[u8; 4]> {
     let mut octets = [0; 4];
-    let mut rest = text;
-    for (index, octet) in octets.iter_mut().enumerate() {
-        let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, after) = rest.split_at_checked(length).filter(|_| (1..=3).contains(&length))?;
-        if length > 1 && digits[0] == b'0' {
-            return None;
+    let mut index = 0;
+    let (mut value, mut digits) = (0, 0);
+    for &byte in text {
+        match byte {
+            // No octet begins with a zero but the zero itself.
+            b'0'..=b'9' if digits == 0 || value != 0 => {
+                value = value * 10 + u32::from(byte - b'0');
+                digits += 1;
+                if value > 255 {
+                    return None;
+                }
+            }
+            b'.' if digits > 0 && index < 3 => {
+                octets[index] = value as u8;
+                index += 1;
+                (value, digits) = (0, 0);
+            }
+            _ => return None,
         }
-        let value = digits.iter().fold(0, |value, digit| value * 10 + u16::from(digit - b'0'));
-        *octet = u8::try_from(value).ok()?;
-        rest = if index < 3 { after.strip_prefix(b".")? } else { after };
     }
-    rest.is_empty().then_some(octets)
+    octets[3] = value as u8;
+    (index == 3 && digits > 0).then_some(octets)
 }
 
 impl From<IpAddr> for Address {

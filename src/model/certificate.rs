@@ -223,12 +223,11 @@ impl Certificate {
         let is_same = |one: &str, other: &str| {
             one.eq_ignore_ascii_case(other) || !other.is_ascii() && is_international() && one == host_name(other)
         };
+        // What a wildcard may stand before.
+        let rest = asked.split_once('.').filter(|(label, rest)| !label.is_empty() && rest.contains('.'));
         let stands_for = |pattern: &str| match (address, pattern.strip_prefix("*.")) {
             (Some(address), _) => address_of(pattern) == Some(address),
-            (None, Some(parent)) => {
-                let rest = asked.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, rest)| rest);
-                rest.is_some_and(|rest| rest.contains('.') && is_same(rest, parent))
-            }
+            (None, Some(parent)) => rest.is_some_and(|(_, rest)| is_same(rest, parent)),
             (None, None) => is_same(&asked, pattern.strip_suffix('.').unwrap_or(pattern)),
         };
         match &self.san {

@@ -17,6 +17,8 @@ use crate::model::{Address, AttributeKind, Certificate, Ja3, host_name};
 pub struct SessionNames<'a> {
     /// The name that the client asked for, in lower case and without a final dot.
     pub name: Option<&'a str>,
+    /// Whether a row may [list](Feeds::list_name) it: those are not looked for where it is known that none does.
+    pub may_be_listed: bool,
     /// The server's address.
     pub server: Option<Address>,
     /// The certificate, for rules that look at the name as well.
@@ -89,12 +91,21 @@ impl Feeds {
         self.matches(hits)
     }
 
+    /// Whether a row lists a name or one above it. The name is in lower case and without a final dot.
+    pub fn list_name(&self, name: &str) -> bool {
+        let mut hits = Vec::new();
+        if !self.names.is_empty() && !name.is_empty() {
+            self.name(name, name_key(name), "server_name", &mut hits);
+        }
+        !hits.is_empty()
+    }
+
     /// The rows that the name and the server of a session meet, the most telling first.
     pub fn of_session(&self, session: &SessionNames<'_>) -> Vec<FeedMatch> {
         let mut hits = Vec::new();
         let mut rules = Vec::new();
         if let Some(name) = session.name {
-            if !self.names.is_empty() {
+            if session.may_be_listed && !self.names.is_empty() {
                 self.name(name, name_key(name), "server_name", &mut hits);
             }
             rules = self.rules.of_session(name, session.certificate);

@@ -60,7 +60,15 @@ fn by_serial(serial: &str, issuer: &str) -> Certificate {
 
 fn session(feeds: &Feeds, name: &str, server: &str) -> Vec<FeedMatch> {
     let name = Some(name).filter(|name| !name.is_empty());
-    feeds.of_session(&SessionNames { name, server: Address::parse(server), certificate: None })
+    let names = SessionNames { name, may_be_listed: true, server: Address::parse(server), certificate: None };
+    let found = feeds.of_session(&names);
+    let may_be_listed = name.is_some_and(|name| feeds.list_name(name));
+    assert_eq!(
+        feeds.of_session(&SessionNames { may_be_listed, ..names }),
+        found,
+        "of no name that is listed none is said"
+    );
+    found
 }
 
 fn kinds(matches: &[FeedMatch]) -> Vec<(MatchKind, Standing)> {

@@ -29,7 +29,20 @@ pub struct Names {
 }
 
 /// Names that one worker has asked about lately: found without a lock, and without a counter that others count at as well.
-pub struct RecentNames([Option<(Id128, Arc<NameAnalysis>)>; RECENT]);
+/// They must not outlive the knowledge that they were asked of.
+pub struct RecentNames {
+    slots: [Option<(Id128, RecentName)>; RECENT],
+    /// The last one that is too long to be told from others by its identity.
+    long: Option<RecentName>,
+}
+
+/// What a worker has at hand of a name.
+pub struct RecentName {
+    /// What can be said of it.
+    pub analysis: Arc<NameAnalysis>,
+    /// Whether a row of a feed lists it, or a name above it.
+    pub is_listed: bool,
+}
 
 /// What can be said of a name.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -113,20 +126,24 @@ impl Names {
 }
 
 impl RecentNames {
-    /// What can be said of a name whose identity in lower case is known. The names that are asked must be the same each time.
-    pub fn of_id(&mut self, names: &Names, id: Id128, name: &str) -> Option<&NameAnalysis> {
-        // The shard is chosen by the first byte.
-        let slot = self.0.get_mut(usize::from(id.0[1]) % RECENT)?;
-        if slot.as_ref().is_none_or(|(known, _)| *known != id) {
-            *slot = Some((id, names.of_id(id, name)));
+    /// What is at hand of a name whose identity in lower case is known; `ask` is called where that is nothing.
+    pub fn of_id(&mut self, id: Id128, name: &str, ask: impl FnOnce() -> RecentName) -> Option<&RecentName> {
+        if name.len() > MAX_NAME {
+            self.long = Some(ask());
+            return self.long.as_ref();
         }
-        slot.as_ref().map(|(_, analysis)| &**analysis)
+        // The first byte chooses the shard of what all share.
+        let slot = self.slots.get_mut(usize::from(id.0[1]) % RECENT)?;
+        if slot.as_ref().is_none_or(|(known, _)| *known != id) {
+            *slot = Some((id, ask()));
+        }
+        slot.as_ref().map(|(_, known)| known)
     }
 }
 
 impl Default for RecentNames {
     fn default() -> Self {
-        Self([const { None }; RECENT])
+        Self { slots: [const { None }; RECENT], long: None }
     }
 }
 
@@ -145,4 +162,27 @@ fn owner_domain(name: &str) -> Option<&str> {
 fn last_labels(name: &str, count: usize) -> &str {
     let dots = name.rmatch_indices('.').nth(count.saturating_sub(1));
     dots.and_then(|(at, _)| name.get(at + 1..)).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_at_hand_is_the_one_that_is_asked_for() {
+        let mut recent = RecentNames::default();
+        let id = |first: u8, slot: u8| Id128(std::array::from_fn(|at| [first, slot].get(at).copied().unwrap_or(0)));
+        let mut is_listed = |id: Id128, name: &str, answer: bool| {
+            let ask = || RecentName { analysis: Arc::default(), is_listed: answer };
+            recent.of_id(id, name, ask).unwrap().is_listed
+        };
+        assert!(is_listed(id(1, 7), "a.example", true));
+        assert!(is_listed(id(1, 7), "a.example", false), "it is at hand");
+        assert!(!is_listed(id(2, 7), "b.example", false), "the place is another's");
+        assert!(is_listed(id(1, 7), "a.example", true), "and its own again");
+        // Of names this long only the beginning makes the identity.
+        let long = "a".repeat(MAX_NAME + 1);
+        assert!(!is_listed(id(3, 7), &long, false));
+        assert!(is_listed(id(3, 7), &long, true));
+    }
 }

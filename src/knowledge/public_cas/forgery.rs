@@ -66,11 +66,11 @@ impl PublicCas {
         let Ok(day) = i32::try_from(day) else { return Ok(None) };
         let forgery = match self.find(issuer) {
             Some(ca) => forged(&ca, day, certificate.authority_key_id.as_deref()),
-            None => self.near_names().near(issuer, Near::ByPunctuation).map(Forgery::NearName),
+            None => self.near_names().near(issuer, Near::Punctuation).map(Forgery::NearName),
         };
         match forgery {
             Some(Forgery::NearName(_)) if day > self.newest_day() => {
-                let nobodys = self.near_names().near(issuer, Near::ByAnEdit).ok_or(TableTooOld)?;
+                let nobodys = self.near_names().near(issuer, Near::Edit).ok_or(TableTooOld)?;
                 Ok(Some(Forgery::NearName(nobodys)))
             }
             Some(_) if day > self.newest_day() => Err(TableTooOld),
@@ -152,7 +152,7 @@ impl NearNames {
                 let of_common = likeness(&common, known_common);
                 let of_organization = likeness(&organization, known_organization);
                 let furthest = of_common.max(of_organization);
-                (Likeness::Near(Near::ByLooks)..=Likeness::Near(most)).contains(&furthest)
+                (Likeness::Near(Near::Looks)..=Likeness::Near(most)).contains(&furthest)
             })
         };
         let number = candidates.filter(is_near).min()?;
@@ -172,11 +172,11 @@ enum Likeness {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Near {
     /// One word looks the same.
-    ByLooks,
+    Looks,
     /// One word is one edit away.
-    ByAnEdit,
+    Edit,
     /// Blanks and punctuation differ.
-    ByPunctuation,
+    Punctuation,
 }
 
 /// How two texts in lower case are alike, word by word.
@@ -189,7 +189,7 @@ fn likeness(one: &str, other: &str) -> Likeness {
     loop {
         match (left.next(), right.next()) {
             // What differs in blanks and punctuation alone reads the same.
-            (None, None) => return Likeness::Near(differing.unwrap_or(Near::ByPunctuation)),
+            (None, None) => return Likeness::Near(differing.unwrap_or(Near::Punctuation)),
             (Some(a), Some(b)) if a == b => {}
             (Some(a), Some(b)) => match near_word(a, b).filter(|_| differing.is_none()) {
                 Some(near) => differing = Some(near),
@@ -206,11 +206,11 @@ fn near_word(one: &str, other: &str) -> Option<Near> {
         return None;
     }
     if skeleton(one) == skeleton(other) {
-        return Some(Near::ByLooks);
+        return Some(Near::Looks);
     }
     let limit = rapidfuzz::distance::osa::Args::default().score_cutoff(1);
     let is_one_edit = rapidfuzz::distance::osa::distance_with_args(one.chars(), other.chars(), &limit).is_some();
-    (is_one_edit && digits(one) == digits(other)).then_some(Near::ByAnEdit)
+    (is_one_edit && digits(one) == digits(other)).then_some(Near::Edit)
 }
 
 fn digits(word: &str) -> String {
@@ -320,7 +320,7 @@ mod tests {
         let all: Vec<_> = cas.all().map(|ca| (began(&ca), ca.name)).collect();
         let is_taken = |(day, name): &&(Option<i32>, &str)| {
             let issuer = DistinguishedName::from_rfc2253(name);
-            let near = |names: &NearNames| names.near(&issuer, Near::ByAnEdit).is_some();
+            let near = |names: &NearNames| names.near(&issuer, Near::Edit).is_some();
             let earlier = all.iter().filter(|(other, _)| other < day).map(|(_, name)| *name);
             near(cas.near_names()) && near(&NearNames::new(earlier))
         };

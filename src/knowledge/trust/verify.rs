@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
-use x509_parser::oid_registry::OID_PKCS1_RSASSAPSS;
 use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate, X509Error};
-use x509_parser::public_key::PublicKey;
 
 use super::{Chain, ChainJudge, ChainReason, ChainStatus, Known, Span, TrustStore};
+use crate::decode::is_checkable_by;
 use crate::model::{Certificate, PresentedChain, SelfSigned};
 
 /// Certificates that are tried between a leaf and a root.
@@ -161,17 +160,14 @@ fn unknown_issuer(certificate: &Certificate) -> (ChainStatus, Option<ChainReason
 /// Whether a certificate names its issuer's key, candidates have that key, and its signature is by none of theirs.
 fn is_not_by_named_key(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
     let Ok((_, leaf)) = X509Certificate::from_der(der) else { return false };
-    // With a salt of another length than the library checks, a good signature seems wrong.
-    if leaf.signature_algorithm.algorithm == OID_PKCS1_RSASSAPSS {
-        return false;
-    }
     let wanted = leaf.extensions().iter().find_map(|extension| match extension.parsed_extension() {
         ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
         _ => None,
     });
     let Some(wanted) = wanted else { return false };
     let mut is_known = false;
-    for candidate in candidates {
+    // One that is its own issuer names its own key.
+    for candidate in candidates.iter().map(|candidate| &**candidate).chain([der]) {
         let Ok((_, candidate)) = X509Certificate::from_der(candidate) else { continue };
         let has_key = candidate.subject().as_raw() == leaf.issuer().as_raw()
             && candidate.extensions().iter().any(|extension| match extension.parsed_extension() {
@@ -180,7 +176,9 @@ fn is_not_by_named_key(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
             });
         if has_key {
             match leaf.verify_signature(Some(candidate.public_key())) {
-                Err(X509Error::SignatureVerificationError) if is_checkable(&candidate) => is_known = true,
+                Err(X509Error::SignatureVerificationError) if is_checkable_by(&leaf, candidate.public_key()) => {
+                    is_known = true;
+                }
                 _ => return false,
             }
         }
@@ -188,26 +186,18 @@ fn is_not_by_named_key(der: &[u8], candidates: &[CertificateDer<'_>]) -> bool {
     is_known
 }
 
-/// Whether the key of a CA is one that signatures can be checked with: of small ones they only seem wrong.
-fn is_checkable(ca: &X509Certificate<'_>) -> bool {
-    match ca.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) => (2048..=8192).contains(&key.key_size()),
-        Ok(PublicKey::EC(_)) => true,
-        _ => false,
-    }
-}
-
 /// What the server showed beside the leaf.
 fn shown<'a>(leaf: &[u8], presented: &'a [Box<[u8]>]) -> Vec<CertificateDer<'a>> {
-    let mut shown: Vec<(Option<Box<[u8]>>, &[u8])> = Vec::new();
+    let (mut shown, mut names) = (Vec::<CertificateDer<'a>>::new(), Vec::new());
     for der in presented.iter().take(MAX_CANDIDATES).map(|der| &**der) {
         let name = subject_of(der);
-        let of_that_name = shown.iter().filter(|(other, _)| name.is_some() && *other == name).count();
-        if der != leaf && of_that_name < MAX_OF_ONE_NAME && shown.iter().all(|(_, known)| *known != der) {
-            shown.push((name, der));
+        let of_that_name = names.iter().filter(|other| name.is_some() && **other == name).count();
+        if der != leaf && of_that_name < MAX_OF_ONE_NAME && shown.iter().all(|known| **known != *der) {
+            shown.push(CertificateDer::from(der));
+            names.push(name);
         }
     }
-    shown.into_iter().map(|(_, der)| CertificateDer::from(der)).collect()
+    shown
 }
 
 /// The subject of a certificate, as encoded.
@@ -368,6 +358,10 @@ mod tests {
         let store = store(&[&root], &[&root]);
         let broken = (ChainStatus::Untrusted, Some(ChainReason::BadSignature));
         assert_eq!(status(&store, &forged, &[], DURING), broken);
+        // One that names its own key.
+        let mut own = ca("host.example", [2026, 2027], None).der;
+        *own.last_mut().unwrap() ^= 1;
+        assert_eq!(status(&store, &own, &[], DURING), broken);
         // A CA of the same name and another key.
         let other = leaf([2026, 2027], &ca("Root", [2020, 2040], None));
         assert_eq!(status(&store, &other, &[], DURING).1, Some(ChainReason::UnknownIssuer));
