@@ -28,14 +28,14 @@ pub(super) struct Memos {
 
 /// Those that no worker holds: at most as many as there were ever workers at once.
 #[derive(Debug, Default)]
-pub(super) struct MemoPool(Mutex<Vec<Box<Memos>>>);
+pub(super) struct MemoPool(Mutex<Vec<Memos>>);
 
 impl MemoPool {
-    pub(super) fn take(&self) -> Box<Memos> {
+    pub(super) fn take(&self) -> Memos {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&self, memos: Box<Memos>) {
+    pub(super) fn give_back(&self, memos: Memos) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(memos);
     }
 }

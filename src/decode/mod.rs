@@ -103,7 +103,6 @@ pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) 
 }
 
 fn decode_lines(output: &mut Output<'_>, text: &str, offset: u64, format: &Format) {
-    output.reserve_records(text);
     let mut fields = ZeekFields::new(format.header());
     let mut start = 0;
     while start < text.len() {

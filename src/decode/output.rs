@@ -20,7 +20,7 @@ pub(super) struct Output<'a> {
     records: Vec<Record>,
     references: Vec<CertificateId>,
     unknown_log: Log,
-    pub(super) memos: Box<Memos>,
+    pub(super) memos: Memos,
 }
 
 /// Certificate references kept of one session. The longest chain seen in public data has 14.
@@ -45,13 +45,6 @@ impl<'a> Output<'a> {
     pub(super) fn set_base(&mut self, text: &str) {
         self.base_start = text.as_ptr() as usize;
         self.base_len = text.len();
-    }
-
-    /// Makes room for the records of a text: as many as it has lines, unless these are absurdly short.
-    pub(super) fn reserve_records(&mut self, text: &str) {
-        const SHORT_LINE: usize = 128;
-        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
-        self.records.reserve(lines.min(text.len() / SHORT_LINE + 1));
     }
 
     /// Makes room for text that is added.
