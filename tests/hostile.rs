@@ -417,20 +417,3 @@ fn fields_of_the_wrong_type_cost_themselves_only() {
         outcome.assert_counts(0, fields.len() + 1, 0);
     }
 }
-
-#[test]
-fn cells_are_read_by_the_header_of_their_own_log() {
-    let world = World::new();
-    let names = ["ts", "id", "certificate.subject", "certificate.issuer", "san.dns"];
-    let types = ["time", "string", "string", "string", "vector[string]"];
-    let row = "1773022447.1\tF1\tCN=a\tCN=b\ta.example;b.example\n";
-    let log = header("x509", &names, &types) + row;
-    let paths = [
-        world.file("x509.00:00:00-01:00:00.log", &log),
-        world.file("x509.01:00:00-02:00:00.log", log.replace("#set_separator\t,", "#set_separator\t;")),
-    ];
-    let outcome = world.replay_with(&paths, &["--detail", "full"]);
-    let mut names: Vec<_> = [0, 1].map(|line| outcome.object(line)["certificate"]["san"]["dns"].to_string()).into();
-    names.sort();
-    assert_eq!(names, [r#"["a.example","b.example"]"#, r#"["a.example;b.example"]"#]);
-}
