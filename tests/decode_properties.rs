@@ -365,3 +365,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn cells_are_read_by_the_header_of_their_own_log() {
+    let context = DecodeContext::default();
+    let read = |separator: &str| {
+        let header = TSV_X509.replace("#set_separator\t,", &format!("#set_separator\t{separator}"));
+        let row = "1773022447.1\tF1\t3\t01\tCN=a\tCN=b\t-\t-\t2048\ta.example;b.example\t-\tF\tT\n";
+        let bytes = (header + row).into_bytes();
+        let Detected::Format(format) = detect(&bytes, "x509.log") else { panic!("no x509.log") };
+        let (stream, path) = (StreamKey([1; 32]), "x509.log".into());
+        let source = Arc::new(SourceInfo { stream, path, sensor: None, time_zone: None });
+        let batch = decode(&context, &source, RawBatch { bytes, offset: 0, format, oversize: None });
+        batch.records.iter().find_map(|record| match &record.body {
+            Body::Certificate(found) => found.certificate.san.as_ref().map(|san| san.dns.len()),
+            _ => None,
+        })
+    };
+    assert_eq!([read(","), read(";"), read(",")], [Some(1), Some(2), Some(1)]);
+}

@@ -306,6 +306,14 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// What sets are cut by, and what stands for an empty set and for nothing; of JSON nothing.
+    fn markers(self) -> [&'a str; 3] {
+        match self {
+            Self::Json(_) => [""; 3],
+            Self::Tsv(_, header) => header.markers(),
+        }
+    }
+
     fn is_iso(self) -> bool {
         self.raw().as_bytes().contains(&b'T')
     }
@@ -572,15 +580,17 @@ fn certificate_record(
         ZeekField::Der,
     ];
     check_certificate_fields(fields, clock_form, faults);
-    // The same text means another moment to a sensor in another zone.
+    // The same text means another moment to a sensor in another zone, and another list where sets are cut elsewhere.
     let (context, source) = (output.context, output.source());
-    let mut parts = [""; KEY_FIELDS.len() + 3];
+    let markers = KEY_FIELDS.iter().find_map(|&field| fields.get(field)).map_or([""; 3], Cell::markers);
+    let mut parts = [""; KEY_FIELDS.len() + 6];
     parts[0] = "zeek";
     parts[1] = source.time_zone.as_ref().map_or("", |zone| zone.name());
-    for (part, field) in parts[2..].iter_mut().zip(KEY_FIELDS) {
+    parts[2] = if clock_form == ClockForm::Millis { "ms" } else { "s" };
+    parts[3..6].copy_from_slice(&markers);
+    for (part, field) in parts[6..].iter_mut().zip(KEY_FIELDS) {
         *part = fields.get(field).map_or("", Cell::raw);
     }
-    parts[KEY_FIELDS.len() + 2] = if clock_form == ClockForm::Millis { "ms" } else { "s" };
     let certificate = output.memos.certificate(&parts, || {
         let key = Id128::of_parts(&parts.map(str::as_bytes));
         context.certificates.get_or_read(key, || Some(certificate(fields, source, clock_form)))

@@ -50,6 +50,11 @@ enum Kind {
 }
 
 impl TsvHeader {
+    /// What a cell is read by: the separator of sets, and what stands for an empty one and for nothing.
+    pub(super) fn markers(&self) -> [&str; 3] {
+        [&self.set_separator, &self.empty_marker, &self.unset_marker]
+    }
+
     /// Reads the header at the head of a file; `None` when its lines are not all there.
     pub(super) fn parse_head(head: &[u8], name: &str) -> Option<Self> {
         let mut end = 0;

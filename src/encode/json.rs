@@ -302,6 +302,8 @@ impl SerializeStruct for Members<'_, '_> {
     type Ok = ();
     type Error = fmt::Error;
 
+    // The key is known where this is called: written there, it is a few stores.
+    #[inline]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> fmt::Result {
         if key == WRITTEN {
             return self.copy(value);
