@@ -1,7 +1,11 @@
 //! Records in the schemas of SIEMs are what those schemas ask for, over whole corpora and for both sensors. The published
 //! schemas are found in the folder `schemas` beside the corpus.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, and says so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and says so; one that is skipped says so too"
+)]
 
 #[path = "siem/ecs.rs"]
 mod ecs;
@@ -12,7 +16,7 @@ mod support;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use support::{corpus, records, replay};
+use support::{corpus, records, replay, repository};
 
 const SETS: [&str; 5] = ["zeek-3.0-json", "zeek-3.0-tsv", "zeek-6.2-json", "zeek-6.2-tsv", "suricata-8.0"];
 
@@ -33,34 +37,99 @@ fn all(format: &str, set: &str) -> Vec<Value> {
     output
 }
 
+/// Checks every record of every set, and that nothing is of one type here and of another there.
+fn check_all(format: &str, check: impl Fn(&Value)) {
+    let mut types = ecs::Types::default();
+    for set in SETS {
+        for record in all(format, set) {
+            check(&record);
+            types.note(&record);
+        }
+    }
+    assert_eq!(types.conflicts(), Vec::<String>::new(), "{format}");
+}
+
 #[test]
 fn every_record_is_as_elastic_common_schema_asks() {
     let Some(folder) = published("ecs") else { return };
     let schema = ecs::Schema::read(&folder);
-    for set in SETS {
-        all("ecs", set).iter().for_each(|record| schema.check(record));
-    }
+    check_all("ecs", |record| schema.check(record));
 }
 
 #[test]
 fn every_record_is_as_ocsf_asks() {
     let Some(folder) = published("ocsf") else { return };
     let schema = ocsf::Schema::read(&folder);
-    for set in SETS {
-        all("ocsf", set).iter().for_each(|record| schema.check(record));
+    check_all("ocsf", |record| schema.check(record));
+}
+
+/// The sample logs in a schema.
+fn sample(format: &str) -> Vec<u8> {
+    let config = repository("sample_logs/certsift.toml");
+    replay(&[repository("sample_logs")], &["--config", config.to_str().unwrap(), "--format", format])
+}
+
+#[test]
+fn the_samples_are_the_golden_ones() {
+    for format in ["ecs", "ocsf"] {
+        let golden = repository(&format!("tests/golden/sample_logs.{format}.ndjson"));
+        let output = String::from_utf8(sample(format)).unwrap();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &output).unwrap();
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap();
+        for (number, (line, expected)) in output.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(line, expected, "{format}, line {}; UPDATE_GOLDEN=1 writes it anew", number + 1);
+        }
+        assert_eq!(output.lines().count(), expected.lines().count());
+    }
+}
+
+/// Names of fields below an object, with the types of their values.
+fn shape(value: &Value) -> Vec<String> {
+    let mut types = ecs::Types::default();
+    types.note(value);
+    types.names()
+}
+
+#[test]
+fn like_sessions_of_both_sensors_have_the_same_fields() {
+    let output = records(&sample("ecs"));
+    let session = |id: &str| {
+        let is_it = |record: &&Value| record["zeek"]["session_id"] == id || record["suricata"]["eve"]["flow_id"] == id;
+        output.iter().find(is_it).unwrap_or_else(|| panic!("no session {id}"))
+    };
+    // One attack tool's certificate, and one look-alike, each as both sensors log it.
+    for (zeek, eve) in [("CLezDSi89avb4QO0Z0", "4781368155032"), ("CfyOVoDZEd5IyxetBd", "562764678890102")] {
+        let (zeek, eve) = (session(zeek), session(eve));
+        for part in ["source", "destination", "client", "server", "network", "threat", "event", "related"] {
+            let missing = |fields: Vec<String>| {
+                let only_one =
+                    |name: &String| ["outcome", "community_id", "created"].iter().any(|sensor| name.contains(sensor));
+                fields.into_iter().filter(|name| !only_one(name)).collect::<Vec<_>>()
+            };
+            assert_eq!(missing(shape(&zeek[part])), missing(shape(&eve[part])), "{part}");
+        }
+        let names = |record: &Value| shape(&record["tls"]["server"]["x509"]["subject"]);
+        assert_eq!(names(zeek), names(eve));
     }
 }
 
 #[test]
-fn nothing_is_one_type_here_and_another_there() {
-    if corpus("types of fields").is_none() {
-        return;
-    }
-    for format in ["ecs", "ocsf"] {
-        let mut types = ecs::Types::default();
-        for set in SETS {
-            all(format, set).iter().for_each(|record| types.note(record));
+fn nothing_of_a_record_is_lost() {
+    // Every value of a record as it came stands in it somewhere, except where its form is another one.
+    let plain = records(&sample("raw"));
+    let text = String::from_utf8(sample("ecs")).unwrap();
+    assert_eq!(plain.len(), text.lines().count());
+    for (record, line) in plain.iter().zip(text.lines()) {
+        let fields = record.as_object().unwrap().iter().filter(|(name, _)| *name != "certsift");
+        for (name, value) in fields.filter_map(|(name, value)| Some((name, value.as_str()?))) {
+            let is_time = ["ts", "timestamp", "_write_ts"].contains(&name.as_str()) || name.contains("not_valid");
+            let is_form = ["version", "next_protocol", "proto", "certificate.exponent"].contains(&name.as_str())
+                || name.ends_with("_h")
+                || name.ends_with("_ip");
+            let written = serde_json::to_string(value).unwrap();
+            assert!(is_time || is_form || line.contains(&written), "{name} {value} is not in {line}");
         }
-        assert_eq!(types.conflicts(), Vec::<String>::new(), "{format}");
     }
 }

@@ -20,7 +20,7 @@ use super::stopping::Stopping;
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, detect};
-use crate::encode::Counts;
+use crate::encode::{Counts, EncodeSettings};
 use crate::history::History;
 use crate::knowledge::{Answers, Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
@@ -311,7 +311,9 @@ impl Running {
         let knowledge = self.registries.knowledge();
         let version = knowledge.version;
         self.correlator.set_knowledge(&knowledge);
-        self.workers.renew(knowledge, config.encode_settings());
+        // One output is in one schema.
+        let settings = EncodeSettings { format: self.config.output.format, ..config.encode_settings() };
+        self.workers.renew(knowledge, settings);
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();
         // What needs a restart stays as it is: the output, the join and the history.

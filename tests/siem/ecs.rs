@@ -86,6 +86,10 @@ impl Types {
         conflicts.map(|(path, kinds)| format!("{path}: {kinds:?}")).collect()
     }
 
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(path, kinds)| format!("{path}: {kinds:?}")).collect()
+    }
+
     fn note_at(&mut self, path: &str, value: &Value) {
         let kind = match value {
             Value::Null => return,

@@ -104,12 +104,7 @@ fn connection<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
         Direction::Transit => "external",
     });
     document.put("network.direction", direction);
-    let protocol = match joined.log {
-        Log::ZeekSsl | Log::SuricataTls => Some("tls"),
-        Log::SuricataQuic => Some("quic"),
-        _ => None,
-    };
-    document.put("network.protocol", protocol);
+    document.put("network.protocol", facts.protocol);
     let id = if joined.is_zeek() { "zeek.session_id" } else { "suricata.eve.flow_id" };
     document.put(id, facts.connection.as_deref());
 }

@@ -18,6 +18,8 @@ pub(super) struct Facts<'a> {
     pub(super) community_id: Option<Cow<'a, str>>,
     /// When the sensor wrote the record.
     pub(super) written: Option<EventTime>,
+    /// What the session speaks: `tls` or `quic`.
+    pub(super) protocol: Option<&'static str>,
     pub(super) transport: Option<Transport>,
     pub(super) client: Endpoint,
     pub(super) server: Endpoint,
@@ -151,6 +153,7 @@ impl<'a> Facts<'a> {
     }
 
     fn read_zeek_session(&mut self, members: &mut Members<'a>, session: &Session) {
+        self.protocol = Some("tls");
         let mut nested = members.object("id").unwrap_or_default();
         let mut port = |flat: &'static str, inner: &'static str| members.parsed(flat).or_else(|| nested.parsed(inner));
         let (client_port, server_port) = (port("id.orig_p", "orig_p"), port("id.resp_p", "resp_p"));
@@ -229,6 +232,7 @@ impl<'a> Facts<'a> {
     }
 
     fn read_eve_tls(&mut self, mut tls: Members<'a>, within: &'a str, is_quic: bool) {
+        self.protocol = Some(if is_quic { "quic" } else { "tls" });
         self.server_name = tls.text("sni");
         let version = tls.text("version");
         self.version = version.as_deref().filter(|_| !is_quic).and_then(Version::of_suricata);
