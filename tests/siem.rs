@@ -133,3 +133,16 @@ fn nothing_of_a_record_is_lost() {
         }
     }
 }
+
+#[test]
+fn a_line_that_cannot_be_taken_apart_leaves_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = r#"{"_path":"ssl","ts":1773022447.1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"198.51.100.2","established":true,"\ud800":1}"#;
+    let path = folder.path().join("ssl.log");
+    std::fs::write(&path, line).unwrap();
+    for (format, field) in [("ecs", "/event/original"), ("ocsf", "/raw_data")] {
+        let output = records(&replay(std::slice::from_ref(&path), &["--format", format]));
+        let original = output[0].pointer(field).and_then(Value::as_str).unwrap();
+        assert!(original.starts_with(line.trim_end_matches('}')), "{format}: {original}");
+    }
+}

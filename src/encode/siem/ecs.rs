@@ -56,6 +56,7 @@ fn event<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
     document.put("event.id", Some(joined.id.as_str()));
     document.put("event.outcome", joined.facts.established.map(|done| if done { "success" } else { "failure" }));
     document.put("event.created", joined.facts.written.map(|time| time.to_string()));
+    document.put("event.original", joined.facts.original);
     document.put("event.reason", said.reason.as_deref());
     document.put("event.risk_score", said.score);
     document.put("event.severity", severity(&said.verdict));

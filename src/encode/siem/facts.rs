@@ -44,6 +44,8 @@ pub(super) struct Facts<'a> {
     pub(super) rule: Rule<'a>,
     /// What has no place elsewhere, under the sensor's name.
     pub(super) rest: Tree<'a>,
+    /// The line, where it cannot be taken apart.
+    pub(super) original: Option<&'a str>,
     /// What certsift says, as it is written in the line.
     pub(super) certsift: Option<&'a RawValue>,
     pub(super) said: Said<'a>,

@@ -49,11 +49,8 @@ struct Joined<'a> {
 pub(super) fn rewrite(lines: &mut Vec<u8>, start: usize, judged: &Judged, record: &Record, format: Format) -> usize {
     let line = lines.split_off(start);
     let line = String::from_utf8_lossy(&line);
-    // Nobody asks for what is no object: such lines are dead letters.
-    let Some(mut facts) = Facts::of(&line, record) else {
-        lines.extend_from_slice(line.as_bytes());
-        return start;
-    };
+    // What is no object is a dead letter; but names may hold half a surrogate pair, which is JSON and no text.
+    let mut facts = Facts::of(&line, record).unwrap_or_else(|| Facts { original: Some(&line), ..Facts::default() });
     let rest = std::mem::take(&mut facts.rest);
     let joined = Joined::of(judged, record, facts);
     let document = match format {
@@ -107,7 +104,7 @@ impl<'a> Joined<'a> {
     }
 }
 
-/// Certificates by their names in lower case, without an empty part.
+/// The alternative names of a certificate, each with its kind.
 fn alternative_names(certificate: &Certificate) -> impl Iterator<Item = (&'static str, &str)> {
     let san = certificate.san.iter();
     san.flat_map(|san| {

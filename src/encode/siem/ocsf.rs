@@ -17,6 +17,7 @@ pub(super) fn document<'a>(joined: &'a Joined<'a>, rest: Tree<'a>) -> Tree<'a> {
     class(&mut event, is_session);
     metadata(&mut event, joined, is_session);
     event.put("time", joined.time.map(|time| time.0.div_euclid(1_000_000)));
+    event.put("raw_data", facts.original);
     event.put("message", facts.said.reason.as_deref());
     let (severity, level) = severity(&facts.said.verdict);
     event.put("severity_id", Some(severity));
