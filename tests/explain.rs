@@ -133,6 +133,22 @@ fn what_is_explained_is_what_replay_writes() {
 }
 
 #[test]
+fn the_schema_of_the_output_changes_no_explanation() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = sample_line("suricata/eve.json", &["4781368155032"]);
+    std::fs::write(folder.path().join("eve.json"), &line).unwrap();
+    let explained = |format: &str| {
+        let config = folder.path().join("certsift.toml");
+        std::fs::write(&config, format!("[output]\nformat = \"{format}\"\n")).unwrap();
+        json(&call(folder.path(), &["eve.json", "--json", "-c", config.to_str().unwrap()], b""))
+    };
+    let raw = explained("raw");
+    assert_ne!(raw[0]["certsift"]["verdict"], Value::Null);
+    assert_eq!(explained("ecs"), raw);
+    assert_eq!(explained("ocsf"), raw);
+}
+
+#[test]
 fn standard_input_is_read_without_a_file_and_with_a_dash() {
     let folder = tempfile::tempdir().unwrap();
     let file = of_file("x509.log", COBALT_STRIKE.as_bytes(), &[]);

@@ -1,7 +1,9 @@
-//! A judged record becomes a line of output: the line that came in with the `certsift` object before its last brace.
+//! A judged record becomes a line of output: the line that came in with the `certsift` object before its last brace, or
+//! what `siem` makes of that.
 //!
-//! In: judged records in their order. Out: NDJSON, and dead letters apart. Promise: a pure function; a line that came as
-//! JSON keeps its bytes, a record is never lost, and the object always has the shape that `schemas/` publishes.
+//! In: judged records in their order. Out: NDJSON, and dead letters apart. Promise: a pure function; unless another schema
+//! is asked for, a line that came as JSON keeps its bytes; a record is never lost, and the object always has the shape that
+//! `schemas/` publishes.
 
 mod alert;
 mod certificate;

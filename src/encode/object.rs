@@ -530,8 +530,8 @@ impl<T: Display> fmt::Debug for Text<T> {
 }
 
 /// The distinct values in their order of appearance.
-fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut found: Vec<&str> = Vec::new();
+pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut found = Vec::new();
     for value in values {
         if !found.contains(&value) {
             found.push(value);

@@ -58,8 +58,8 @@ pub(super) struct Unaccounted {
 }
 
 const ID_LEN: usize = 32;
-/// What precedes the id in a line that certsift enriched.
-const BEFORE_ID: &[u8] = b"\"certsift\":{\"schema\":1,\"id\":\"";
+/// What precedes the id in a line that certsift enriched, whatever the object is called in the schema of the output.
+const BEFORE_ID: &[u8] = b"\":{\"schema\":1,\"id\":\"";
 /// Lines that are looked at after a loss of power, which cannot have left more than some seconds of them.
 const MAX_UNACCOUNTED: usize = 1_000_000;
 
@@ -312,4 +312,23 @@ fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn id_of(line: &[u8]) -> Option<[u8; ID_LEN]> {
     let at = memchr::memmem::rfind(line, BEFORE_ID)? + BEFORE_ID.len();
     line.get(at..at + ID_LEN)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_line_is_found_in_every_schema() {
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let ids = |name: &str| {
+            let lines = std::fs::read(golden.join(name)).unwrap();
+            lines_of(&lines).map(id_of).collect::<Vec<_>>()
+        };
+        let raw = ids("sample_logs.ndjson");
+        assert!(raw.iter().flatten().count() > 300);
+        for name in ["sample_logs.ecs.ndjson", "sample_logs.ocsf.ndjson"] {
+            assert_eq!(ids(name), raw, "{name}");
+        }
+    }
 }

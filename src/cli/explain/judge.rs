@@ -12,7 +12,7 @@ use super::lines::Found;
 use crate::cli::summary::now;
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Context, Correlator, Judged, KeyTracker, first_key};
-use crate::encode::{Detail, EncodeSettings, encode};
+use crate::encode::{Detail, EncodeSettings, Format, encode};
 use crate::history::History;
 use crate::knowledge::Knowledge;
 use crate::model::{
@@ -179,7 +179,7 @@ fn correlate(found: &[Found], config: &Config) -> Vec<Judged> {
 
 /// The object as `replay` writes it, without what only a whole file and a history can say.
 fn object_of(judged: &Judged, config: &Config, knowledge: &Knowledge) -> Option<Value> {
-    let settings = EncodeSettings { detail: Detail::Full, ..config.encode_settings() };
+    let settings = EncodeSettings { format: Format::Raw, detail: Detail::Full, ..config.encode_settings() };
     let encoded = encode(std::slice::from_ref(judged), knowledge, &settings);
     let mut line: Value = serde_json::from_slice(&encoded.lines).ok()?;
     let mut object = line.get_mut("certsift")?.take();

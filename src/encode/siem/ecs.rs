@@ -4,6 +4,7 @@
 use super::facts::{Der, Endpoint};
 use super::tree::Tree;
 use super::{Joined, alternative_names};
+use crate::encode::object::distinct;
 use crate::model::{AttributeKind, Certificate, Direction, DistinguishedName, Log};
 
 /// The version of the schema.
@@ -239,19 +240,9 @@ fn related<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
         hashes.extend(fingerprint.as_deref().map(ToOwned::to_owned));
     }
     let ips = [facts.client.ip, facts.server.ip].into_iter().flatten().map(|ip| ip.to_string());
-    document.put("related.hash", Some(distinct(hashes)));
+    document.put("related.hash", Some(distinct(hashes.into_iter())));
     document.put("related.ip", Some(distinct(ips)));
     document.put("related.hosts", facts.server_name.as_deref().map(|name| vec![name]));
-}
-
-fn distinct(values: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut distinct: Vec<String> = Vec::new();
-    for value in values {
-        if !distinct.contains(&value) {
-            distinct.push(value);
-        }
-    }
-    distinct
 }
 
 /// Techniques, and sub-techniques with those that they belong to.
@@ -260,7 +251,7 @@ fn techniques<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
     if said.is_empty() {
         return;
     }
-    let main = said.iter().map(|id| id.split('.').next().unwrap_or(id).to_owned());
+    let main = said.iter().map(|id| id.split('.').next().unwrap_or(id));
     let sub: Vec<&str> = said.iter().filter(|id| id.contains('.')).map(|id| &**id).collect();
     document.put("threat.framework", Some("MITRE ATT&CK"));
     document.put("threat.technique.id", Some(distinct(main)));

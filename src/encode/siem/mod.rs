@@ -12,6 +12,8 @@ mod members;
 mod ocsf;
 mod tree;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde::Serialize as _;
 
 use crate::correlate::{Context, Judged};
@@ -49,22 +51,32 @@ struct Joined<'a> {
 pub(super) fn rewrite(lines: &mut Vec<u8>, start: usize, judged: &Judged, record: &Record, format: Format) -> usize {
     let line = lines.split_off(start);
     let line = String::from_utf8_lossy(&line);
+    // Whatever a record holds, it costs that record's schema and not the process.
+    let rewritten = catch_unwind(AssertUnwindSafe(|| document(&line, judged, record, format)));
+    let Ok((document, object)) = rewritten else {
+        lines.extend_from_slice(line.as_bytes());
+        return start;
+    };
+    lines.extend_from_slice(&document);
+    start + object
+}
+
+/// The document of a line, and where its `certsift` object begins in it.
+fn document(line: &str, judged: &Judged, record: &Record, format: Format) -> (Vec<u8>, usize) {
     // What is no object is a dead letter; but names may hold half a surrogate pair, which is JSON and no text.
-    let mut facts = Facts::of(&line, record).unwrap_or_else(|| Facts { original: Some(&line), ..Facts::default() });
+    let mut facts = Facts::of(line, record).unwrap_or_else(|| Facts { original: Some(line), ..Facts::default() });
     let rest = std::mem::take(&mut facts.rest);
     let joined = Joined::of(judged, record, facts);
-    let document = match format {
+    let tree = match format {
         Format::Raw => rest,
         Format::Ecs => ecs::document(&joined, rest),
         Format::Ocsf => ocsf::document(&joined, rest),
     };
+    let mut document = Vec::with_capacity(2 * line.len());
     // Writing to memory does not fail, and no value can be refused.
-    let _ = document.serialize(&mut serde_json::Serializer::new(&mut *lines));
-    let object = joined.facts.certsift.and_then(|object| {
-        let text = object.get().as_bytes();
-        memchr::memmem::find(&lines[start..], text)
-    });
-    start + object.unwrap_or_default()
+    let _ = tree.serialize(&mut serde_json::Serializer::new(&mut document));
+    let object = joined.facts.certsift.and_then(|object| memchr::memmem::find(&document, object.get().as_bytes()));
+    (document, object.unwrap_or_default())
 }
 
 impl<'a> Joined<'a> {
