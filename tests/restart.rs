@@ -85,7 +85,7 @@ fn a_state_of_a_newer_version_is_refused_and_not_touched() {
 }
 
 /// Sessions that take seconds, also where the machine is fast.
-const BACKLOG: usize = 600_000;
+const BACKLOG: u32 = 600_000;
 
 #[test]
 fn a_second_sigterm_ends_at_once_and_a_restart_neither_loses_nor_doubles() {
@@ -102,7 +102,7 @@ fn a_second_sigterm_ends_at_once_and_a_restart_neither_loses_nor_doubles() {
     world.signal("-TERM");
     let status = end_within(world.child.as_mut().unwrap(), Duration::from_secs(2));
     assert_eq!(status.and_then(|status| status.code()), Some(143), "{status:?}; {}", world.said());
-    assert!(lines(&world.path("out.ndjson")) < BACKLOG, "the backlog was too small for this test");
+    assert!(lines(&world.path("out.ndjson")) < BACKLOG as usize, "the backlog was too small for this test");
     world.start();
     let started = Instant::now();
     while lines(&world.path("out.ndjson")) <= traffic.sessions as usize {
