@@ -536,7 +536,7 @@ impl FingerprintEntry {
     /// What is known of it, by the observers since a day.
     pub(super) fn seen(&self, from_day: i32) -> FingerprintSeen {
         let certificates = self.certificates.count_since(from_day);
-        let latest = self.certificates.observers().first().filter(|_| certificates == 1);
+        let latest = self.certificates.observers().next().filter(|_| certificates == 1);
         FingerprintSeen {
             first: self.times.first,
             last_seen: self.times.last_seen,
