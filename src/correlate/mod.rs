@@ -371,7 +371,6 @@ impl Correlator {
             leaf,
             client_certificate,
             direction,
-            observed: observation.certificate,
             network: observation.network,
             seen: Seen::default(),
             former: None,

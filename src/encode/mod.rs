@@ -182,7 +182,7 @@ fn fetch(judged: &Judged) {
         let seen = &context.seen;
         let parts = [
             context.leaf.known().is_some(),
-            context.observed.is_some(),
+            context.former.is_some(),
             context.shared_client,
             seen.issuer.is_some(),
             seen.certificate.is_some(),

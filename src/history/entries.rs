@@ -72,7 +72,7 @@ pub struct CertificateEntry {
     /// Registrable domains.
     pub names: Recent,
     /// The last time that it came to a network where it had not been, long after it was first seen.
-    pub moved: Option<Box<Moved>>,
+    pub moved: Option<Arc<Moved>>,
 }
 
 /// A public key.
@@ -477,7 +477,7 @@ impl CertificateEntry {
             servers: self.servers.count_since(from_day),
             networks: self.networks.count_since(from_day),
             names: self.names.count_since(from_day),
-            moved: self.moved.as_deref().copied(),
+            moved: self.moved.clone(),
         }
     }
 }

@@ -453,7 +453,7 @@ impl Session<'_> {
                 if let Some(to) = self.observation.network.filter(|_| new_server && new_network && is_old && !recalled)
                 {
                     self.resized.set(true);
-                    entry.moved = Some(Box::new(Moved { at: self.observation.at, to, networks: networks.into() }));
+                    entry.moved = Some(Arc::new(Moved { at: self.observation.at, to, networks: networks.into() }));
                 }
                 self.note(&mut entry.names, self.observation.domain);
                 let several = entry.clients.is_several();
