@@ -7,6 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -251,7 +252,10 @@ fn every_metric_is_in_the_readme_and_what_dashboards_and_alerts_name_exists() {
     assert!(missing.is_empty(), "the table of metrics lacks {missing:?}");
     let words = |text: &str| {
         let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        names.filter(|word| word.starts_with("certsift_")).map(str::to_owned).collect::<BTreeSet<_>>()
+        names
+            .filter(|word| word.strip_prefix("certsift_").is_some_and(|rest| !rest.is_empty()))
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
     };
     let exists = |word: &str| {
         let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part));
@@ -352,6 +356,29 @@ fn the_log_is_json_where_that_is_wanted() {
     let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().all(|line| line["level"].is_string() && line["message"].is_string()), "{said}");
     assert!(lines.last().unwrap()["message"].as_str().unwrap().contains("bad.csv"), "{said}");
+}
+
+#[test]
+fn systemd_is_told_of_the_start_the_life_and_the_end() {
+    let mut world = World::new();
+    let socket = UnixDatagram::bind(world.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let child = world.command().env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000").spawn();
+    world.child = Some(child.unwrap());
+    let hear = || {
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    assert_eq!(hear(), "READY=1");
+    let mut heard: Vec<String> = (0..6).map(|_| hear()).collect();
+    assert!(heard.iter().filter(|word| *word == "WATCHDOG=1").count() >= 4, "{heard:?}");
+    assert!(heard.iter().any(|word| word.starts_with("STATUS=following")), "{heard:?}");
+    world.signal("-TERM");
+    while heard.last().is_none_or(|word| word != "STOPPING=1") {
+        heard.push(hear());
+    }
+    assert!(world.child.take().unwrap().wait().unwrap().success());
 }
 
 #[test]

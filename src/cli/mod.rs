@@ -5,6 +5,7 @@ mod check;
 mod exit;
 mod explain;
 mod feeds;
+mod manual;
 mod replay;
 mod run;
 mod state;
@@ -43,6 +44,10 @@ enum Command {
     Check(check::Arguments),
     /// Make indexes of long lists
     Feeds(feeds::Arguments),
+    /// Print the script that completes commands and options in a shell
+    Completions(manual::CompletionsArguments),
+    /// Print the manual page
+    Man(manual::ManArguments),
 }
 
 /// Options that `replay` and `run` have.
@@ -76,6 +81,8 @@ pub fn main() -> ExitCode {
         Command::State(arguments) => state::state(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Feeds(arguments) => feeds::feeds(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         let error = error.to_string();
