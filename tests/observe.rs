@@ -261,8 +261,18 @@ fn every_metric_is_in_the_readme_and_what_dashboards_and_alerts_name_exists() {
         let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part));
         metrics.kinds.contains_key(word) || histogram.is_some_and(|name| metrics.kinds.contains_key(name))
     };
-    let unknown: Vec<_> = words(&readme).into_iter().filter(|word| !exists(word)).collect();
-    assert!(unknown.is_empty(), "README.md names {unknown:?}");
+    for file in ["README.md", "packaging/grafana/certsift.json", "packaging/prometheus/certsift.rules.yml"] {
+        let named = words(&std::fs::read_to_string(repository(file)).unwrap());
+        assert!(named.len() > 10, "{file} names only {named:?}");
+        let unknown: Vec<_> = named.into_iter().filter(|word| !exists(word)).collect();
+        assert!(unknown.is_empty(), "{file} names {unknown:?}");
+    }
+    // All that is counted can be seen.
+    let dashboard = words(&std::fs::read_to_string(repository("packaging/grafana/certsift.json")).unwrap());
+    let shown = |name: &String| dashboard.iter().any(|word| word.starts_with(name.as_str()));
+    let ours = metrics.kinds.keys().filter(|name| name.starts_with("certsift_"));
+    let missing: Vec<_> = ours.filter(|name| !shown(name)).collect();
+    assert!(missing.is_empty(), "the dashboard lacks {missing:?}");
 }
 
 #[test]
@@ -397,4 +407,7 @@ fn promtool_finds_nothing_to_complain_of() {
     let output = promtool.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
+    let rules = repository("packaging/prometheus/certsift.rules.yml");
+    let output = Command::new("promtool").args(["check", "rules"]).arg(rules).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
