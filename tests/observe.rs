@@ -11,8 +11,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::repository;
 use support::sidecar::{PATIENCE, World, ssl, x509};
+use support::{certsift, repository};
 
 /// A sidecar that answers on a port of its own.
 struct Observed {
@@ -366,6 +366,49 @@ fn the_log_is_json_where_that_is_wanted() {
     let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().all(|line| line["level"].is_string() && line["message"].is_string()), "{said}");
     assert!(lines.last().unwrap()["message"].as_str().unwrap().contains("bad.csv"), "{said}");
+}
+
+#[test]
+fn status_asks_the_process_and_else_looks_at_the_state() {
+    let mut observed = Observed::start("");
+    observed.world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    observed.wait_until("a commit", |metrics| {
+        metrics.value("certsift_last_commit_timestamp_seconds", &[]) > 0.0
+            && metrics.value("certsift_records_written_total", &[("log", "zeek.ssl")]) == 1.0
+            && metrics.of_input("certsift_input_lag_bytes", "ssl.log") == Some(0.0)
+    });
+    let status = |folder: &std::path::Path, more: &[&str]| {
+        let output = certsift(folder, &[&["status", "--config", "asked.toml"], more].concat());
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    // The port was chosen by the system.
+    let config = std::fs::read_to_string(observed.world.path("certsift.toml")).unwrap();
+    std::fs::write(observed.world.path("asked.toml"), config.replace("127.0.0.1:0", &observed.address.to_string()))
+        .unwrap();
+    let folder = observed.world.folder.path().to_owned();
+    let (code, text) = status(&folder, &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.starts_with("certsift 0.1.0 runs, and is well\n"), "{text}");
+    let line = text.lines().find(|line| line.contains("logs/ssl.log")).unwrap();
+    assert!(line.contains("0 bytes") && line.ends_with("2025-10-09T08:53:21Z"), "{text}");
+    assert!(text.contains("records       zeek.ssl 1\n") && text.contains("absent        not_found 1\n"), "{text}");
+    let (_, json) = status(&folder, &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["healthy"], &json["inputs"][0]["lag_bytes"]), (&true.into(), &0.into()), "{json}");
+    // Without an address the lock of the state tells.
+    std::fs::write(observed.world.path("asked.toml"), config.replace("listen = \"127.0.0.1:0\"\n", "")).unwrap();
+    let (code, text) = status(&folder, &[]);
+    assert!(code == 1 && text.starts_with("certsift runs\n") && text.contains("cannot be looked at"), "{text}");
+    observed.world.stop();
+    std::fs::write(observed.world.path("asked.toml"), config.replace("127.0.0.1:0", &observed.address.to_string()))
+        .unwrap();
+    let (code, text) = status(&folder, &[]);
+    assert!(code == 1 && text.starts_with("certsift does not run\n") && text.contains("nobody answers"), "{text}");
+    let line = text.lines().find(|line| line.contains("logs/ssl.log")).unwrap();
+    assert!(line.contains("byte ") && line.ends_with("2025-10-09T08:53:21Z"), "{text}");
+    let (code, json) = status(&folder, &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["running"], &json["healthy"]), (1, &false.into(), &serde_json::Value::Null), "{json}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod manual;
 mod replay;
 mod run;
 mod state;
+mod status;
 mod summary;
 mod terminal;
 
@@ -42,6 +43,8 @@ enum Command {
     State(state::Arguments),
     /// Say what a configuration would read, match and write, without doing it
     Check(check::Arguments),
+    /// Say how a sidecar is doing
+    Status(status::Arguments),
     /// Make indexes of long lists
     Feeds(feeds::Arguments),
     /// Print the script that completes commands and options in a shell
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::State(arguments) => state::state(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Feeds(arguments) => feeds::feeds(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
     };

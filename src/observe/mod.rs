@@ -4,6 +4,7 @@
 //! on a port of this machine, and datagrams to systemd. Promise: no stage waits for whoever asks; whoever asks is bounded
 //! in number, size and time; and what is said here and in the log comes from one place.
 
+pub mod client;
 mod exposition;
 mod health;
 mod metrics;
