@@ -19,6 +19,7 @@ pub mod enrich;
 pub mod history;
 pub mod knowledge;
 pub mod model;
+pub mod observe;
 pub mod pipeline;
 pub mod rdap;
 pub mod sink;

@@ -10,6 +10,7 @@ mod settings;
 mod trust_files;
 mod value;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,6 +45,28 @@ pub struct Config {
     pub knowledge: KnowledgePaths,
     /// Whether and how registries are asked.
     pub rdap: RdapSettings,
+    /// Where `run` says how it goes.
+    pub observe: ObserveConfig,
+}
+
+/// Where `run` says how it goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObserveConfig {
+    /// Where metrics and health are told; nowhere without one.
+    pub listen: Option<SocketAddr>,
+    /// The form of the log.
+    pub log_format: LogFormat,
+}
+
+/// The form of the log on standard error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object on each line.
+    Json,
 }
 
 /// Logs of one sensor.
@@ -174,6 +197,16 @@ impl Config {
     /// What is wrong, with its line.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
         let raw: raw::RawConfig = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        if let Some(value::Listen(address)) = raw.observe.listen
+            && !address.ip().is_loopback()
+            && !raw.observe.allow_remote
+        {
+            return Err(format!(
+                "observe.listen: {address} can be reached from other machines, and whoever asks is told everything; \
+                 write `127.0.0.1:{}`, or set allow_remote = true beside it",
+                address.port()
+            ));
+        }
         Ok(raw.resolve(folder))
     }
 
@@ -309,6 +342,10 @@ impl raw::RawConfig {
                 pause: self.rdap.rate.0,
                 timeout: self.rdap.timeout.0,
             },
+            observe: ObserveConfig {
+                listen: self.observe.listen.map(|listen| listen.0),
+                log_format: self.observe.log_format,
+            },
         }
     }
 }
@@ -335,6 +372,8 @@ mod tests {
             ("[network]\nlocal = [\"10.0.0.0/99\"]\n", "10.0.0.0/99"),
             ("[[input]]\npaths = []\ntime_zone = \"Middle/Earth\"\n", "Middle/Earth"),
             ("[rdap]\nrate = \"0/s\"\n", "0/s"),
+            ("[observe]\nlisten = \"9469\"\n", "127.0.0.1:9469"),
+            ("[observe]\nlog_format = \"xml\"\n", "xml"),
             ("[rdap]\nservers = { com = \"rdap.example\" }\n", "rdap.example"),
             ("[rdap]\nexcept = [\"a b\"]\n", "a b"),
             ("[knowledge]\nregistered = [{ path = \"x\", date = \"soon\" }]\n", "window_days"),
@@ -365,6 +404,23 @@ mod tests {
         for time in ["99ms", "0s", "601s", "1d"] {
             let message = Config::parse(&format!("[rdap]\ntimeout = \"{time}\"\n"), Path::new("")).unwrap_err();
             assert!(message.contains("from 100 ms to 10 minutes"), "{message}");
+        }
+    }
+
+    #[test]
+    fn other_machines_are_answered_only_where_that_is_said() {
+        let of = |text: &str| {
+            Config::parse(&format!("[observe]\n{text}\n"), Path::new("")).map(|config| config.observe.listen)
+        };
+        assert_eq!(Config::default().observe.listen, None);
+        for local in ["127.0.0.1:9469", "127.9.9.9:1", "[::1]:9469"] {
+            assert_eq!(of(&format!("listen = \"{local}\"")), Ok(Some(local.parse().unwrap())));
+        }
+        for remote in ["0.0.0.0:9469", "[::]:9469", "192.0.2.1:9469"] {
+            let error = of(&format!("listen = \"{remote}\"")).unwrap_err();
+            assert!(error.contains("allow_remote = true"), "{error}");
+            let allowed = of(&format!("listen = \"{remote}\"\nallow_remote = true"));
+            assert_eq!(allowed, Ok(Some(remote.parse().unwrap())));
         }
     }
 

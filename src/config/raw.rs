@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::value::{ByteSize, Day, DnsZone, Interval, NetworkList, Rate, RdapServer, Timeout, ZoneName};
+use super::LogFormat;
+use super::value::{ByteSize, Day, DnsZone, Interval, Listen, NetworkList, Rate, RdapServer, Timeout, ZoneName};
 use crate::encode::{Detail, Format, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -22,6 +23,7 @@ pub(super) struct RawConfig {
     pub(super) rdap: RawRdap,
     pub(super) trust: RawTrust,
     pub(super) history: RawHistory,
+    pub(super) observe: RawObserve,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -116,6 +118,14 @@ pub(super) struct RawRegisteredList {
     pub(super) path: String,
     pub(super) window_days: Option<u16>,
     pub(super) date: Option<Day>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawObserve {
+    pub(super) listen: Option<Listen>,
+    pub(super) allow_remote: bool,
+    pub(super) log_format: LogFormat,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

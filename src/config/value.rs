@@ -1,5 +1,6 @@
 //! Values with a form of their own.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -39,6 +40,10 @@ pub(super) struct Rate(pub(super) Duration);
 /// A domain or a suffix.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct DnsZone(pub(super) Zone);
+
+/// An address and a port of this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Listen(pub(super) SocketAddr);
 
 /// The address of a server of RDAP.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,6 +153,14 @@ impl<'a> Deserialize<'a> for DnsZone {
 impl<'a> Deserialize<'a> for RdapServer {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         ServerUrl::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Listen {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |_| D::Error::custom(format!("`{text}` is no address with a port; write `127.0.0.1:9469`"));
+        text.parse().map(Self).map_err(wrong)
     }
 }
 

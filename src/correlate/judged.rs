@@ -113,6 +113,23 @@ impl Leaf {
 }
 
 impl AbsentReason {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Tls13, Self::Resumed, Self::Quic, Self::Incomplete, Self::Unparsed, Self::NotLogged, Self::NotFound];
+
+    /// Its name as it stands in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls13 => "tls13",
+            Self::Resumed => "resumed",
+            Self::Quic => "quic",
+            Self::Incomplete => "incomplete",
+            Self::Unparsed => "unparsed",
+            Self::NotLogged => "not_logged",
+            Self::NotFound => "not_found",
+        }
+    }
+
     /// Why a session shows no certificate at all.
     pub(super) fn of(session: &Session) -> Self {
         match session.version {

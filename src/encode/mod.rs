@@ -138,11 +138,12 @@ impl Counts {
     }
 
     /// Sensors are named by what is read: no more of them are told apart than this.
+    pub const MAX_SOURCES: usize = 256;
+
     fn add_without_sha1(&mut self, source: &str, sessions: u64) {
-        const MAX_SOURCES: usize = 256;
         if let Some(count) = self.without_sha1.get_mut(source) {
             *count += sessions;
-        } else if self.without_sha1.len() < MAX_SOURCES {
+        } else if self.without_sha1.len() < Self::MAX_SOURCES {
             self.without_sha1.insert(source.to_owned(), sessions);
         }
     }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::archives::Looks;
+use super::gauges::Gauges;
 use super::ledger::{Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
 use super::reload::{ReadAgain, Reloaded, Reloader, Why};
@@ -24,6 +25,7 @@ use crate::encode::{Counts, EncodeSettings};
 use crate::history::History;
 use crate::knowledge::{Answers, Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
+use crate::observe::Metrics;
 use crate::rdap::{AskedCounts, Asking, Servers};
 use crate::sink::{is_rotated_name, is_same_file};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
@@ -52,6 +54,8 @@ pub struct Run {
     pub read_again: ReadAgain,
     /// Servers of registries, where they are to be asked.
     pub rdap: Option<Servers>,
+    /// Where it is told how things go.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a run did.
@@ -89,16 +93,16 @@ const PATIENCE_MILLIS: u64 = 60_000;
 const MAX_ENDED: usize = 4096;
 
 /// A followed file.
-struct Followed {
-    source: Arc<SourceInfo>,
+pub(super) struct Followed {
+    pub(super) source: Arc<SourceInfo>,
     splitter: Splitter,
-    keys: KeyTracker,
+    pub(super) keys: KeyTracker,
     /// No line has shown a format yet.
     undecided: bool,
     /// Records before this byte are done with.
     applied: u64,
     /// Where the last item ended that is wholly done with, and which a point for resuming is known of.
-    completed: u64,
+    pub(super) completed: u64,
 }
 
 /// Lines of one item while workers decode them.
@@ -137,6 +141,7 @@ pub(super) struct Running {
     commits: Commits,
     started: Instant,
     stopping: Stopping,
+    gauges: Gauges,
 }
 
 /// What registries answered, and the thread that asks them.
@@ -179,10 +184,10 @@ impl Run {
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
         correlator.set_knowledge(&self.knowledge);
         let mut stopping = Stopping::new(Arc::clone(&self.stop));
-        let patience = stopping.patience();
+        let patience = stopping.patience(self.metrics.waiting());
         let output = self.config.output.path.clone();
         let written = output.into_iter().chain([self.dead_letters.clone()]).collect();
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::new(Arc::clone(&self.metrics)));
         let (ledger, Known { positions, newest }) = Ledger::open(
             &self.config.output,
             self.dead_letters,
@@ -231,11 +236,15 @@ impl Run {
             },
             started: Instant::now(),
             stopping,
+            gauges: Gauges::new(self.metrics),
         };
         running.correlator.set_patient(true);
+        running.gauges.metrics().set_commit_interval(running.config.commit_interval);
+        running.gauges.ready();
         running.breathe();
         let caught_up = if first_start { running.backfill() } else { running.catch_up(true) };
         let followed = caught_up.and_then(|()| running.follow(&self.reload, &reloader));
+        running.gauges.stopping();
         let Running { encoder, sink, correlator, stopping, registries, .. } = running;
         drop(encoder);
         let asked = registries.asking.as_ref().map(|asking| asking.queue().counts());
@@ -257,6 +266,9 @@ impl Running {
         let mut next_look = Instant::now() + ARCHIVE_INTERVAL;
         loop {
             let stopping = self.stopping.look();
+            if stopping {
+                self.gauges.stopping();
+            }
             if reload.swap(false, Ordering::Relaxed) {
                 // The output is opened by its name again.
                 self.commit(true)?;
@@ -286,6 +298,7 @@ impl Running {
             }
             self.note_committed();
             self.commit_when_due()?;
+            self.say_how_it_goes();
             if stopping && idle {
                 return self.finish();
             }
@@ -319,6 +332,7 @@ impl Running {
         // What needs a restart stays as it is: the output, the join and the history.
         self.config.inputs = config.inputs;
         self.config.commit_interval = config.commit_interval;
+        self.gauges.metrics().set_commit_interval(config.commit_interval);
         match why {
             Why::Asked => tracing::info!(
                 %version,
@@ -408,6 +422,14 @@ impl Running {
         self.tail.poll(0);
         self.stopping.look();
         self.note_committed();
+        self.say_how_it_goes();
+    }
+
+    fn say_how_it_goes(&mut self) {
+        let asking = self.registries.asking.as_ref();
+        let asked = || asking.map(|asking| asking.queue().counts());
+        self.gauges.count(&self.correlator, self.encoder.backlog(), asked);
+        self.gauges.look(&self.tail, &self.followed, &self.positions);
     }
 
     /// Commits when that is due; says whether it is time to stop.
@@ -535,11 +557,12 @@ impl Running {
             return Ok(());
         }
         self.commits.any = true;
-        let (tail, stopping) = (&mut self.tail, &mut self.stopping);
+        let (tail, stopping, gauges) = (&mut self.tail, &mut self.stopping, &mut self.gauges);
         self.encoder.flush_step(step, || {
             // Nothing is read, but what is there is found and held open.
             tail.poll(0);
             stopping.look();
+            gauges.look(tail, &self.followed, &self.positions);
         })
     }
 
@@ -588,10 +611,11 @@ impl Running {
         self.registries.store(&mut changes);
         let done = std::mem::take(&mut self.commits.done);
         self.commits.in_flight.push_back((self.commits.number, done));
-        let (tail, stopping) = (&mut self.tail, &mut self.stopping);
+        let (tail, stopping, gauges) = (&mut self.tail, &mut self.stopping, &mut self.gauges);
         self.encoder.commit(changes, reopen, || {
             tail.poll(0);
             stopping.look();
+            gauges.look(tail, &self.followed, &self.positions);
         })
     }
 

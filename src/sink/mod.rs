@@ -106,6 +106,7 @@ impl Output {
             match &mut self.lines {
                 Target::File(file) => file.append(lines, &self.patience)?,
                 Target::Stdout(stdout) => {
+                    let _writing = self.patience.writing(Path::new("-"));
                     let written = stdout.write_all(lines).and_then(|()| stdout.flush());
                     written.map_err(|source| SinkError { path: PathBuf::from("-"), source })?;
                 }
