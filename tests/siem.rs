@@ -12,6 +12,8 @@ mod ecs;
 #[path = "siem/ocsf.rs"]
 mod ocsf;
 mod support;
+#[path = "siem/table.rs"]
+mod table;
 
 use std::path::PathBuf;
 
@@ -37,15 +39,23 @@ fn all(format: &str, set: &str) -> Vec<Value> {
     output
 }
 
-/// Checks every record of every set, and that nothing is of one type here and of another there.
+/// Namespaces of products, which Elastic Common Schema leaves to them.
+const OWN: [&str; 3] = ["certsift", "zeek", "suricata"];
+
+/// Checks every record of every set, that nothing is of one type here and of another there, and that our own table tells
+/// of just what leaves.
 fn check_all(format: &str, check: impl Fn(&Value)) {
     let mut types = ecs::Types::default();
+    let mut table = table::Table::read(format);
+    records(&sample(format)).iter().for_each(|record| table.check(record, &OWN));
     for set in SETS {
         for record in all(format, set) {
             check(&record);
+            table.check(&record, &OWN);
             types.note(&record);
         }
     }
+    assert_eq!(table.unused(), Vec::<&String>::new(), "{format}: said to be written");
     assert_eq!(types.conflicts(), Vec::<String>::new(), "{format}");
 }
 
@@ -53,6 +63,12 @@ fn check_all(format: &str, check: impl Fn(&Value)) {
 fn every_record_is_as_elastic_common_schema_asks() {
     let Some(folder) = published("ecs") else { return };
     let schema = ecs::Schema::read(&folder);
+    for (field, row) in table::Table::read("ecs").rows() {
+        let required = ["@timestamp", "ecs.version"].contains(&field.as_str());
+        let (kind, is_list, level) = schema.field(field).unwrap_or_else(|| panic!("{field} is no field"));
+        assert_eq!((row.kind.as_str(), row.is_list), (kind, is_list), "{field}");
+        assert_eq!(row.requirement, if required { "required" } else { level }, "{field}");
+    }
     check_all("ecs", |record| schema.check(record));
 }
 
@@ -60,7 +76,19 @@ fn every_record_is_as_elastic_common_schema_asks() {
 fn every_record_is_as_ocsf_asks() {
     let Some(folder) = published("ocsf") else { return };
     let schema = ocsf::Schema::read(&folder);
+    for (field, row) in table::Table::read("ocsf").rows() {
+        let (kind, is_list, requirement) = schema.attribute(field).unwrap_or_else(|| panic!("{field} is no attribute"));
+        assert_eq!((&row.kind, row.is_list, &row.requirement), (&kind, is_list, &requirement), "{field}");
+    }
     check_all("ocsf", |record| schema.check(record));
+}
+
+#[test]
+fn the_tables_tell_of_every_field_of_the_samples() {
+    for format in ["ecs", "ocsf"] {
+        let mut table = table::Table::read(format);
+        records(&sample(format)).iter().for_each(|record| table.check(record, &OWN));
+    }
 }
 
 /// The sample logs in a schema.
