@@ -9,6 +9,9 @@
 
 #[path = "siem/ecs.rs"]
 mod ecs;
+#[path = "setup/mapping.rs"]
+#[allow(dead_code, reason = "the tests of setup use the rest")]
+mod mapping;
 #[path = "siem/ocsf.rs"]
 mod ocsf;
 mod support;
@@ -69,7 +72,13 @@ fn every_record_is_as_elastic_common_schema_asks() {
         assert_eq!((row.kind.as_str(), row.is_list), (kind, is_list), "{field}");
         assert_eq!(row.requirement, if required { "required" } else { level }, "{field}");
     }
-    check_all("ecs", |record| schema.check(record));
+    // And Elasticsearch and OpenSearch take it.
+    let (elastic, opensearch) = (mapping::Mapping::printed(&[]), mapping::Mapping::printed(&["--opensearch"]));
+    check_all("ecs", |record| {
+        schema.check(record);
+        elastic.check(record, |_| false);
+        opensearch.check(record, |path| path.starts_with("zeek.") || path.starts_with("suricata."));
+    });
 }
 
 #[test]

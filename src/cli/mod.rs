@@ -7,6 +7,7 @@ mod explain;
 mod feeds;
 mod replay;
 mod run;
+mod setup;
 mod state;
 mod summary;
 mod terminal;
@@ -41,6 +42,8 @@ enum Command {
     Check(check::Arguments),
     /// Make indexes of long lists
     Feeds(feeds::Arguments),
+    /// Print what SIEMs need to take the output: templates, mappings, rules
+    Setup(setup::Arguments),
 }
 
 /// Options that `replay` and `run` have.
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::State(arguments) => state::state(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Feeds(arguments) => feeds::feeds(&arguments),
+        Command::Setup(arguments) => setup::setup(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("certsift: {}", printable(&error.to_string()));
