@@ -21,7 +21,7 @@ impl Mapping {
     /// Checks that a document is taken, and that all of it is mapped but for what is below `unmapped`.
     pub(crate) fn check(&self, document: &Value, unmapped: impl Fn(&str) -> bool) {
         assert_eq!(self.0["dynamic"], false);
-        take_members(&self.0, document, "", &unmapped);
+        take_members(&self.0, document, None, &unmapped);
     }
 
     /// Every field with its type.
@@ -46,39 +46,52 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn take_members(mapping: &Value, object: &Value, path: &str, unmapped: &impl Fn(&str) -> bool) {
-    let members = object.as_object().unwrap_or_else(|| panic!("{path} is mapped as an object: {object}"));
-    for (name, value) in members {
-        // A name with dots is a path.
-        let mut at = mapping;
-        let mut path = path.to_owned();
-        for part in name.split('.') {
-            path = join(&path, part);
-            at = &at["properties"][part];
+/// A field and what it is in; put together only where it is told.
+struct Place<'a> {
+    outer: Option<&'a Self>,
+    name: &'a str,
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.outer {
+            Some(outer) => write!(f, "{outer}.{}", self.name),
+            None => f.write_str(self.name),
         }
-        if at.is_null() {
-            // Objects do as what they are in, unless they say something else.
-            assert!(mapping["dynamic"].is_null() || mapping["dynamic"] == false, "{path} would be mapped anew");
-            assert!(unmapped(&path), "{path} is not mapped");
-            continue;
-        }
-        take(at, value, &path, unmapped);
     }
 }
 
-fn take(mapping: &Value, value: &Value, path: &str, unmapped: &impl Fn(&str) -> bool) {
+fn take_members(mapping: &Value, object: &Value, outer: Option<&Place<'_>>, unmapped: &impl Fn(&str) -> bool) {
+    for (name, value) in object.as_object().unwrap() {
+        let place = Place { outer, name };
+        // A name with dots is a path.
+        let at = name.split('.').try_fold(mapping, |at, part| at.get("properties")?.get(part));
+        match at {
+            Some(at) => take(at, value, &place, unmapped),
+            None => {
+                // Objects do as what they are in, unless they say something else.
+                let dynamic = &mapping["dynamic"];
+                assert!(dynamic.is_null() || *dynamic == false, "{place} would be mapped anew");
+                assert!(unmapped(&place.to_string()), "{place} is not mapped");
+            }
+        }
+    }
+}
+
+fn take(mapping: &Value, value: &Value, place: &Place<'_>, unmapped: &impl Fn(&str) -> bool) {
     if let Value::Array(values) = value {
-        values.iter().for_each(|value| take(mapping, value, path, unmapped));
+        values.iter().for_each(|value| take(mapping, value, place, unmapped));
         return;
     }
-    if mapping["properties"].is_object() {
-        return take_members(mapping, value, path, unmapped);
+    if mapping.get("properties").is_some() {
+        assert!(value.is_object(), "{place} is mapped as an object: {value}");
+        return take_members(mapping, value, Some(place), unmapped);
     }
     let text = value.as_str();
     let fits = match mapping["type"].as_str().unwrap() {
         "keyword" => {
             let is_bounded = mapping["ignore_above"].as_u64().is_some_and(|bound| bound <= 8191);
-            assert!(is_bounded || mapping["index"] == false, "{path}: a long value would cost the document");
+            assert!(is_bounded || mapping["index"] == false, "{place}: a long value would cost the document");
             !value.is_object()
         }
         "date" => {
@@ -96,9 +109,9 @@ fn take(mapping: &Value, value: &Value, path: &str, unmapped: &impl Fn(&str) -> 
                 && mapping["ignore_above"].as_u64().unwrap() <= 8191
                 && value.is_object()
         }
-        other => panic!("{path} is {other}"),
+        other => panic!("{place} is {other}"),
     };
-    assert!(fits, "{path} is mapped as {}: {value}", mapping["type"]);
+    assert!(fits, "{place} is mapped as {}: {value}", mapping["type"]);
 }
 
 fn depth(value: &Value) -> u64 {

@@ -10,6 +10,8 @@ use super::support::repository;
 /// What a table says of its fields.
 pub(super) struct Table {
     rows: BTreeMap<String, Row>,
+    /// What fields are in.
+    outer: BTreeSet<String>,
     /// Fields that some record had.
     seen: BTreeSet<String>,
 }
@@ -41,7 +43,10 @@ impl Table {
             };
             (field.to_owned(), row)
         });
-        Self { rows: rows.collect(), seen: BTreeSet::new() }
+        let rows: BTreeMap<String, Row> = rows.collect();
+        let dots = |field: &String| field.match_indices('.').map(|(at, _)| field[..at].to_owned()).collect::<Vec<_>>();
+        let outer = rows.keys().flat_map(dots).collect();
+        Self { rows, outer, seen: BTreeSet::new() }
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = (&String, &Row)> {
@@ -80,8 +85,7 @@ impl Table {
             // What may hold anything.
             _ if matches!(kind, Some("object" | "json_t")) => {}
             Value::Object(members) => {
-                let is_outer = self.rows.keys().any(|row| row.starts_with(&format!("{path}.")));
-                assert!(is_outer, "{path} is an object");
+                assert!(self.outer.contains(path), "{path} is an object");
                 for (name, value) in members {
                     self.check_field(&format!("{path}.{name}"), value, found);
                 }
