@@ -8,6 +8,7 @@ mod feeds;
 mod manual;
 mod replay;
 mod run;
+mod setup;
 mod state;
 mod status;
 mod summary;
@@ -47,6 +48,8 @@ enum Command {
     Status(status::Arguments),
     /// Make indexes of long lists
     Feeds(feeds::Arguments),
+    /// Print what SIEMs need to take the output: templates, mappings, rules
+    Setup(setup::Arguments),
     /// Print the script that completes commands and options in a shell
     Completions(manual::CompletionsArguments),
     /// Print the manual page
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::State(arguments) => state::state(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Feeds(arguments) => feeds::feeds(&arguments),
+        Command::Setup(arguments) => setup::setup(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),
