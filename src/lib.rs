@@ -21,6 +21,7 @@ pub mod knowledge;
 pub mod model;
 pub mod pipeline;
 pub mod rdap;
+mod retry_after;
 pub mod sink;
 pub mod source;
 pub mod state;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::stages::PipelineError;
 use crate::crash;
+use crate::encode::{ID_LEN, id_in};
 use crate::model::Id128;
 use crate::sink::{AppendFile, FileMark, Patience, SinkError};
 use crate::state::{Entry, JournalStart, Written};
@@ -57,9 +58,6 @@ pub(super) struct Unaccounted {
     lines: HashMap<Id128, u32>,
 }
 
-const ID_LEN: usize = 32;
-/// What precedes the id in a line that certsift enriched, whatever the object is called in the schema of the output.
-const BEFORE_ID: &[u8] = b"\":{\"schema\":1,\"id\":\"";
 /// Lines that are looked at after a loss of power, which cannot have left more than some seconds of them.
 const MAX_UNACCOUNTED: usize = 1_000_000;
 
@@ -271,7 +269,7 @@ impl Unaccounted {
     }
 
     fn add(&mut self, line: &[u8]) {
-        match id_of(line) {
+        match id_in(line) {
             Some(id) => {
                 self.ids.insert(id);
             }
@@ -286,7 +284,7 @@ impl Unaccounted {
         }
         let mut kept = Vec::with_capacity(lines.len());
         for line in lines_of(lines) {
-            let known = match id_of(line) {
+            let known = match id_in(line) {
                 Some(id) => self.ids.remove(&id),
                 None => match self.lines.get_mut(&Id128::of(line)) {
                     Some(count) if *count > 0 => {
@@ -307,28 +305,4 @@ impl Unaccounted {
 /// The lines of a text, each with its end.
 fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|byte| *byte == b'\n')
-}
-
-fn id_of(line: &[u8]) -> Option<[u8; ID_LEN]> {
-    let at = memchr::memmem::rfind(line, BEFORE_ID)? + BEFORE_ID.len();
-    line.get(at..at + ID_LEN)?.try_into().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_of_a_line_is_found_in_every_schema() {
-        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-        let ids = |name: &str| {
-            let lines = std::fs::read(golden.join(name)).unwrap();
-            lines_of(&lines).map(id_of).collect::<Vec<_>>()
-        };
-        let raw = ids("sample_logs.ndjson");
-        assert!(raw.iter().flatten().count() > 300);
-        for name in ["sample_logs.ecs.ndjson", "sample_logs.ocsf.ndjson"] {
-            assert_eq!(ids(name), raw, "{name}");
-        }
-    }
 }
