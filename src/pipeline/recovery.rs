@@ -48,6 +48,8 @@ enum Previous {
     File(AppendFile),
     /// There is none any more, or it has no length: only the last lines may be missing.
     Gone,
+    /// A server: it may have got any of the lines, or none.
+    Server,
 }
 
 /// Lines in the output that no journal knows: a loss of power took the journal and left them. They are not written again.
@@ -65,10 +67,11 @@ impl Redo {
     pub(super) fn begin(
         written: Written,
         dead_letter_path: PathBuf,
+        is_server: bool,
         patience: &Patience,
     ) -> Result<Self, PipelineError> {
         Ok(Self {
-            output: Previous::find(written.output.as_ref())?,
+            output: if is_server { Previous::Server } else { Previous::find(written.output.as_ref())? },
             end: length_of(written.output.as_ref()),
             output_mark: written.output,
             dead_letters: None,
@@ -89,6 +92,7 @@ impl Redo {
                 self.end = entry.output_at + entry.lines.len() as u64;
             }
             Previous::Gone => self.last.clone_from(&entry.lines),
+            Previous::Server => {}
         }
         if !entry.dead_letters.is_empty() {
             let file = match &mut self.dead_letters {
@@ -106,7 +110,8 @@ impl Redo {
 
     /// Goes on with the next journal, whose lines may belong into other files.
     pub(super) fn go_on(&mut self, start: &JournalStart) -> Result<(), PipelineError> {
-        if !is_one_file(self.output_mark.as_ref(), start.output.as_ref()) {
+        let is_server = matches!(self.output, Previous::Server);
+        if !is_server && !is_one_file(self.output_mark.as_ref(), start.output.as_ref()) {
             self.output = Previous::find(start.output.as_ref())?;
             self.end = length_of(start.output.as_ref());
             self.output_mark.clone_from(&start.output);

@@ -343,6 +343,9 @@ impl SinkThread {
 impl Sink {
     fn write_all(mut self, messages: &Receiver<Message>, progress: &Progress) -> Result<Finished, PipelineError> {
         let mut counts = Counts::default();
+        if let Self::Ledger(ledger) = &mut self {
+            ledger.send_again()?;
+        }
         for message in messages {
             match message {
                 Message::Chunk(ticket, step) => {
@@ -382,8 +385,9 @@ impl Sink {
                 }
             }
         }
-        if let Self::Ledger(ledger) = &mut self {
-            ledger.finish()?;
+        match &mut self {
+            Self::Ledger(ledger) => ledger.finish()?,
+            Self::Plain(output, ..) => output.finish()?,
         }
         let (dead_letter_path, evicted) = match &self {
             Self::Plain(output, alerts, _) => (output.dead_letter_path(), alerts.evicted()),
