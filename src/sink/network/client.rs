@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use ureq::http::{HeaderMap, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
 use super::fault::{Fault, FaultKind, shown};
+use super::secret::Credentials;
 use crate::knowledge::pem;
 use crate::retry_after::parse_retry_after;
 
@@ -137,18 +138,25 @@ impl Client {
         &self,
         url: &str,
         content_type: &'static str,
-        headers: &[(HeaderName, HeaderValue)],
+        credentials: &Credentials,
+        headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply, Fault> {
         let mut request = self.0.post(url).header(header::CONTENT_TYPE, content_type);
+        if let Some(value) = credentials.header() {
+            request = request.header(header::AUTHORIZATION, value);
+        }
         for (name, value) in headers {
-            request = request.header(name, value);
+            request = request.header(*name, *value);
         }
         let mut response = request.send(body).map_err(|error| fault_of(&error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         match response.body_mut().with_config().limit(MAX_REPLY).read_to_vec() {
-            Ok(body) => Ok(Reply { status, retry_after, body }),
+            Ok(mut body) => {
+                credentials.hide(&mut body);
+                Ok(Reply { status, retry_after, body })
+            }
             Err(Error::BodyExceedsLimit(_)) => Err(Fault::new(FaultKind::Broken, "the reply does not end")),
             Err(error) => Err(fault_of(&error)),
         }

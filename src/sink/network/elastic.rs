@@ -9,13 +9,12 @@ use std::sync::atomic::Ordering;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use ureq::http::{HeaderName, HeaderValue, header};
 
 use super::batch::Batch;
 use super::client::{Client, Endpoint, HttpSettings, Reply};
 use super::fault::{Fault, FaultKind, shown};
 use super::queue::NetworkCounts;
-use super::secret::{self, SecretSource};
+use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Fate, Outcome};
 use crate::encode::id_in;
 use crate::model::Id128;
@@ -54,7 +53,7 @@ pub(super) struct Elastic {
     next: usize,
     index: IndexName,
     login: Login,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    credentials: Credentials,
     body: Vec<u8>,
 }
 
@@ -131,22 +130,18 @@ impl Login {
         }
     }
 
-    fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-        let value = match self {
-            Self::None => return Ok(Vec::new()),
-            Self::ApiKey(source) => {
-                let key = source.read()?;
-                // The two parts, as they come from the server, or both in base64, as they come from it as well.
-                match key.text().contains(':') {
-                    true => format!("ApiKey {}", STANDARD.encode(key.text())),
-                    false => format!("ApiKey {}", key.text()),
-                }
-            }
+    fn credentials(&self) -> Result<Credentials, String> {
+        match self {
+            Self::None => Ok(Credentials::default()),
+            // The two parts, as they come from the server, or both in base64, as they come from it as well.
+            Self::ApiKey(source) => Credentials::read(source, "ApiKey", |key| match key.contains(':') {
+                true => STANDARD.encode(key),
+                false => key.to_owned(),
+            }),
             Self::Password(user, source) => {
-                format!("Basic {}", STANDARD.encode(format!("{user}:{}", source.read()?.text())))
+                Credentials::read(source, "Basic", |password| STANDARD.encode(format!("{user}:{password}")))
             }
-        };
-        Ok(vec![(header::AUTHORIZATION, secret::header(&value)?)])
+        }
     }
 }
 
@@ -158,7 +153,7 @@ impl Elastic {
             endpoints: settings.http.urls.clone(),
             next: number,
             index: settings.index.clone(),
-            headers: settings.login.headers()?,
+            credentials: settings.login.credentials()?,
             login: settings.login.clone(),
             body: Vec::new(),
         })
@@ -190,7 +185,7 @@ impl Courier for Elastic {
         let url = format!("{endpoint}/{}/_bulk?{FILTER}", self.index);
         counts.requests.fetch_add(1, Ordering::Relaxed);
         counts.bytes.fetch_add(self.body.len() as u64, Ordering::Relaxed);
-        let outcome = match self.client.post(&url, "application/x-ndjson", &self.headers, &self.body) {
+        let outcome = match self.client.post(&url, "application/x-ndjson", &self.credentials, &[], &self.body) {
             Ok(reply) => outcome_of(&reply, batch.len()),
             Err(fault) => Outcome::Failed(fault),
         };
@@ -203,9 +198,9 @@ impl Courier for Elastic {
 
     fn refresh(&mut self) -> bool {
         // What cannot be read now is said when it is refused the next time.
-        let Ok(headers) = self.login.headers() else { return false };
-        let is_other = headers != self.headers;
-        self.headers = headers;
+        let Ok(credentials) = self.login.credentials() else { return false };
+        let is_other = credentials != self.credentials;
+        self.credentials = credentials;
         is_other
     }
 }

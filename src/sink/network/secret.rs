@@ -19,7 +19,15 @@ pub enum SecretSource {
 
 /// A secret, which nothing prints.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(String);
+struct Secret(String);
+
+/// A secret as servers want it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Credentials {
+    header: Option<HeaderValue>,
+    /// What must not be shown.
+    secrets: Vec<Secret>,
+}
 
 /// Longest secret; tokens have some hundred characters.
 const MAX_SECRET: u64 = 8 * 1024;
@@ -29,7 +37,7 @@ impl SecretSource {
     ///
     /// # Errors
     /// It cannot be read, or is none. What is said of it does not hold it.
-    pub(super) fn read(&self) -> Result<Secret, String> {
+    fn read(&self) -> Result<Secret, String> {
         let text = match self {
             Self::File(path) => read_file(path).map_err(|why| format!("{}: {why}", path.display()))?,
             Self::Environment(name) => {
@@ -62,24 +70,39 @@ impl fmt::Display for SecretSource {
     }
 }
 
-impl Secret {
-    pub(super) fn text(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a secret")
     }
 }
 
-/// A header's value that is not to be printed either.
-pub(super) fn header(text: &str) -> Result<HeaderValue, String> {
-    // What is wrong with the text would be said with the text.
-    let mut value = HeaderValue::from_str(text).map_err(|_| "the secret cannot stand in a header".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
+impl Credentials {
+    /// What shows who certsift is: `scheme`, and the secret as `encode` writes it.
+    ///
+    /// # Errors
+    /// The secret cannot be read, or cannot stand in a header.
+    pub(super) fn read(source: &SecretSource, scheme: &str, encode: impl Fn(&str) -> String) -> Result<Self, String> {
+        let secret = source.read()?;
+        let encoded = encode(&secret.0);
+        // What is wrong with the text would be said with the text.
+        let mut value = HeaderValue::from_str(&format!("{scheme} {encoded}"))
+            .map_err(|_| format!("{source}: the secret cannot stand in a header"))?;
+        value.set_sensitive(true);
+        Ok(Self { header: Some(value), secrets: vec![Secret(encoded), secret] })
+    }
+
+    pub(super) fn header(&self) -> Option<&HeaderValue> {
+        self.header.as_ref()
+    }
+
+    /// Takes the secret out of what a server says: some repeat what they were told.
+    pub(super) fn hide(&self, said: &mut Vec<u8>) {
+        for Secret(secret) in &self.secrets {
+            while let Some(at) = memchr::memmem::find(said, secret.as_bytes()) {
+                said.drain(at..at + secret.len());
+            }
+        }
+    }
 }
 
 fn read_file(path: &Path) -> Result<String, String> {
@@ -108,9 +131,12 @@ mod tests {
         let source = SecretSource::File(path.clone());
         for (text, expected) in [("tell-nobody\n", "tell-nobody"), ("  a b \r\n", "a b")] {
             std::fs::write(&path, text).unwrap();
-            let secret = source.read().unwrap();
-            assert_eq!(secret.text(), expected);
-            assert!(!format!("{secret:?} {:?}", header(secret.text())).contains(expected), "{secret:?}");
+            let credentials = Credentials::read(&source, "Token", |secret| format!("<{secret}>")).unwrap();
+            assert_eq!(credentials.header().unwrap(), &format!("Token <{expected}>"));
+            assert!(!format!("{credentials:?}").contains(expected), "{credentials:?}");
+            let mut said = format!("not <{expected}> nor {expected}, {expected}!").into_bytes();
+            credentials.hide(&mut said);
+            assert_eq!(said, b"not  nor , !");
         }
         for text in ["", " \n", "tell\nnobody", "tell\u{7f}nobody", "t\u{e9}ll", &"x".repeat(9000)] {
             std::fs::write(&path, text).unwrap();

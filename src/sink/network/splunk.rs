@@ -12,13 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use ureq::http::{HeaderName, HeaderValue, header};
 
 use super::batch::Batch;
 use super::client::{Client, HttpSettings, Reply};
 use super::fault::{Fault, FaultKind, shown};
 use super::queue::{NetworkCounts, Queue};
-use super::secret::{self, SecretSource};
+use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Guard, Outcome};
 use crate::model::EventTime;
 
@@ -64,8 +63,8 @@ struct Collector {
     client: Client,
     url: String,
     token: SecretSource,
+    credentials: Credentials,
     channel: String,
-    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Deserialize)]
@@ -115,22 +114,15 @@ const MAX_ASK_PAUSE: Duration = Duration::from_secs(2);
 impl Collector {
     fn new(settings: &SplunkSettings, channel: &str) -> Result<Self, String> {
         let url = settings.http.urls.first().map(ToString::to_string).unwrap_or_default();
-        let (client, token) = (Client::new(settings.http.tls()?, settings.http.timeout), settings.token.clone());
-        let channel = channel.to_owned();
-        let mut collector = Self { client, url, token, channel, headers: Vec::new() };
-        collector.headers = collector.read_headers()?;
-        Ok(collector)
-    }
-
-    fn read_headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-        let token = secret::header(&format!("Splunk {}", self.token.read()?.text()))?;
-        let channel = HeaderValue::from_str(&self.channel).map_err(|error| error.to_string())?;
-        Ok(vec![(header::AUTHORIZATION, token), (HeaderName::from_static("x-splunk-request-channel"), channel)])
+        let client = Client::new(settings.http.tls()?, settings.http.timeout);
+        let (token, credentials) = (settings.token.clone(), credentials(&settings.token)?);
+        Ok(Self { client, url, token, credentials, channel: channel.to_owned() })
     }
 
     fn post(&self, path: &str, body: &[u8]) -> Result<Reply, Fault> {
         let url = format!("{}/services/collector/{path}", self.url);
-        self.client.post(&url, "application/json", &self.headers, body)
+        let channel = [("x-splunk-request-channel", &*self.channel)];
+        self.client.post(&url, "application/json", &self.credentials, &channel, body)
     }
 
     /// Asks which numbers are acknowledged.
@@ -152,11 +144,15 @@ impl Collector {
 
     fn refresh(&mut self) -> bool {
         // What cannot be read now is said when it is refused the next time.
-        let Ok(headers) = self.read_headers() else { return false };
-        let is_other = headers != self.headers;
-        self.headers = headers;
+        let Ok(credentials) = credentials(&self.token) else { return false };
+        let is_other = credentials != self.credentials;
+        self.credentials = credentials;
         is_other
     }
+}
+
+fn credentials(token: &SecretSource) -> Result<Credentials, String> {
+    Credentials::read(token, "Splunk", str::to_owned)
 }
 
 impl Splunk {
