@@ -37,6 +37,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// How sessions find their certificates.
     pub join: JoinSettings,
+    /// Bytes of certificates that are kept in memory.
+    pub certificate_memory: u64,
     /// How far history looks back, and when it begins to judge.
     pub history: HistorySettings,
     /// Where the state is kept.
@@ -178,6 +180,8 @@ pub enum ConfigError {
 
 /// With less memory than this, history would not even remember what one busy hour shows.
 const MIN_HISTORY_MEMORY: u64 = 1 << 20;
+/// With less memory than this, certificates of sessions that follow each other would push each other out.
+const MIN_CERTIFICATE_MEMORY: u64 = 1 << 20;
 /// Commits that follow each other faster cost more than they save.
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
 /// Days for which an issuer, a name or a certificate is new.
@@ -324,6 +328,7 @@ impl raw::RawConfig {
                 local: networks(self.network.local, &Networks::DEFAULT),
                 shared: networks(self.network.shared, &[]),
             },
+            certificate_memory: self.join.memory.0.max(MIN_CERTIFICATE_MEMORY),
             history: HistorySettings {
                 window_days: days(self.history.window.0).max(1),
                 learning: LearningThresholds {

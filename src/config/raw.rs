@@ -11,6 +11,7 @@ use super::value::{
     ByteSize, Connections, Day, DnsZone, Index, Interval, Listen, NetworkList, Rate, RdapServer, RequestSize, Socket,
     Timeout, Url, Urls, ZoneName,
 };
+use crate::correlate::CERTIFICATE_MEMORY;
 use crate::encode::{Detail, Format, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -107,6 +108,7 @@ pub(super) struct RawSocket {
 pub(super) struct RawJoin {
     pub(super) wait: Interval,
     pub(super) carry: Interval,
+    pub(super) memory: ByteSize,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -199,7 +201,7 @@ pub(super) struct RawLearning {
 
 impl Default for RawJoin {
     fn default() -> Self {
-        Self { wait: Interval::seconds(5), carry: Interval::days(7) }
+        Self { wait: Interval::seconds(5), carry: Interval::days(7), memory: ByteSize(CERTIFICATE_MEMORY) }
     }
 }
 

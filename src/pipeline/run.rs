@@ -183,7 +183,8 @@ impl Run {
             workers.ask(asking.queue());
         }
         let history = History::new(self.config.history, true);
-        let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
+        let certificates =
+            CertificateStore::new(Backing::State(self.state.certificates())).within(self.config.certificate_memory);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
         correlator.set_knowledge(&self.knowledge);
         let mut stopping = Stopping::new(Arc::clone(&self.stop));
