@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::sidecar::{PATIENCE, World, ssl, x509};
+use support::small_disk::{SmallDisk, may_mount};
 use support::{certsift, repository};
 
 /// A sidecar that answers on a port of its own.
@@ -22,7 +23,10 @@ struct Observed {
 
 impl Observed {
     fn start(settings: &str) -> Self {
-        let mut world = World::new();
+        Self::start_in(World::new(), settings)
+    }
+
+    fn start_in(mut world: World, settings: &str) -> Self {
         let mut config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
         config.push_str("[observe]\nlisten = \"127.0.0.1:0\"\n");
         config.push_str(settings);
@@ -345,6 +349,34 @@ fn health_is_bad_with_the_reason_while_an_input_cannot_be_read() {
     assert_eq!(metrics.value("certsift_files", &[("state", "unreadable")]), 1.0);
     std::fs::remove_file(pipe).unwrap();
     assert_eq!(observed.wait_for_health(200), "ok\n");
+}
+
+#[test]
+fn health_is_bad_with_the_reason_while_the_disk_is_full() {
+    if !may_mount("health_is_bad_with_the_reason_while_the_disk_is_full") {
+        return;
+    }
+    let world = World::new();
+    let disk = SmallDisk::mount(world.path("disk"));
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    std::fs::write(world.path("certsift.toml"), config.replace("out.ndjson", "disk/out.ndjson")).unwrap();
+    let observed = Observed::start_in(world, "");
+    observed.world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    observed.wait_until("a commit", |metrics| metrics.value("certsift_last_commit_timestamp_seconds", &[]) > 0.0);
+    disk.fill();
+    observed.world.append("logs/ssl.log", &(2..2000).map(|time| ssl(1_760_000_000 + time, 1)).collect::<Vec<_>>());
+    let said = observed.wait_for_health(503);
+    assert!(said.contains("disk/out.ndjson has taken nothing for") && said.contains("No space left"), "{said}");
+    let metrics = observed.metrics();
+    assert_eq!(metrics.value("certsift_outputs_waiting", &[]), 1.0);
+    assert!(metrics.value("certsift_sink_retries_total", &[("sink", "file")]) >= 1.0);
+    disk.free();
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    observed.wait_until("what waited", |metrics| {
+        metrics.value("certsift_records_written_total", &[("log", "zeek.ssl")]) == 1999.0
+    });
+    // The disk goes once nobody writes to it any more.
+    drop(observed);
 }
 
 #[test]
