@@ -272,7 +272,11 @@ fn every_metric_is_in_the_readme_and_what_dashboards_and_alerts_name_exists() {
         assert!(unknown.is_empty(), "{file} names {unknown:?}");
     }
     // All that is counted can be seen.
-    let dashboard = words(&std::fs::read_to_string(repository("packaging/grafana/certsift.json")).unwrap());
+    let dashboard = std::fs::read_to_string(repository("packaging/grafana/certsift.json")).unwrap();
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&dashboard).is_ok_and(|dashboard| dashboard["panels"].is_array())
+    );
+    let dashboard = words(&dashboard);
     let shown = |name: &String| dashboard.iter().any(|word| word.starts_with(name.as_str()));
     let ours = metrics.kinds.keys().filter(|name| name.starts_with("certsift_"));
     let missing: Vec<_> = ours.filter(|name| !shown(name)).collect();
@@ -390,14 +394,29 @@ fn a_pattern_that_finds_nothing_yet_is_no_illness() {
 
 #[test]
 fn the_log_is_json_where_that_is_wanted() {
-    let mut observed = Observed::start("log_format = \"json\"\n[knowledge]\nfeeds = [\"bad.csv\"]\n");
-    // The feed is not there: that ends it, and is an object as well.
-    let status = observed.world.child.as_mut().unwrap().wait().unwrap();
-    assert!(!status.success());
-    let said = observed.world.said();
-    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().all(|line| line["level"].is_string() && line["message"].is_string()), "{said}");
-    assert!(lines.last().unwrap()["message"].as_str().unwrap().contains("bad.csv"), "{said}");
+    let lines = |world: &World| -> Vec<serde_json::Value> {
+        let said = world.said();
+        let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(|line| line["level"].is_string() && line["message"].is_string()), "{said}");
+        lines
+    };
+    let says = |lines: &[serde_json::Value], level: &str, text: &str| {
+        lines.iter().any(|line| line["level"] == level && line["message"].as_str().unwrap().contains(text))
+    };
+    // What is said of a feed for people as well.
+    let world = World::new();
+    std::fs::write(world.path("empty.csv"), "").unwrap();
+    let feeds = "log_format = \"json\"\n[knowledge]\nfeeds = [\"empty.csv\"]\n";
+    let mut observed = Observed::start_in(world, feeds);
+    observed.wait_for_health(200);
+    observed.world.stop();
+    let said = lines(&observed.world);
+    assert!(says(&said, "WARN", "empty.csv: the file is empty") && says(&said, "INFO", "drained"), "{said:?}");
+    // And why it ends, when a feed that is named is not there.
+    std::fs::remove_file(observed.world.path("empty.csv")).unwrap();
+    observed.world.start();
+    assert!(!observed.world.child.as_mut().unwrap().wait().unwrap().success());
+    assert!(says(&lines(&observed.world), "ERROR", "empty.csv"), "{}", observed.world.said());
 }
 
 #[test]
