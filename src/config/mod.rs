@@ -3,6 +3,7 @@
 //! In: a TOML file, or nothing: every key has a default. Out: [`Config`]. Promise: what is wrong is said with its line,
 //! and nothing downstream checks again.
 
+mod documented;
 mod feed_files;
 mod knowledge;
 mod network;
@@ -23,6 +24,7 @@ use crate::model::{Networks, TimeZone};
 use crate::rdap::RdapSettings;
 use crate::sink::Rotation;
 use crate::sink::network::NetworkSettings;
+pub use documented::{schema, shown};
 pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
 pub use settings::{Setting, changed_settings};
@@ -63,7 +65,7 @@ pub struct ObserveConfig {
 }
 
 /// The form of the log on standard error.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Lines for people.

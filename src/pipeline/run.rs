@@ -430,7 +430,8 @@ impl Running {
         self.say_how_it_goes();
     }
 
-    fn say_how_it_goes(&mut self) {
+    /// Tells whoever asks how it goes, and systemd that it goes on.
+    pub(super) fn say_how_it_goes(&mut self) {
         let asking = self.registries.asking.as_ref();
         let asked = || asking.map(|asking| asking.queue().counts());
         self.gauges.count(&self.correlator, self.encoder.backlog(), asked);
