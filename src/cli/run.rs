@@ -29,8 +29,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         anyhow::bail!("run needs a configuration that names its inputs: certsift run --config certsift.toml");
     };
     let config = Config::load(path)?;
-    if config.inputs.iter().all(|input| input.paths.is_empty()) {
-        anyhow::bail!("{}: no input is configured; add [[input]] with paths = [\"…/*.log\"]", path.display());
+    if config.inputs.iter().all(|input| input.paths.is_empty() && input.socket.is_none()) {
+        anyhow::bail!(
+            "{}: no input is configured; add [[input]] with paths = [\"…/*.log\"] or a socket",
+            path.display()
+        );
     }
     let Some(state_dir) = arguments.state.clone().or_else(|| config.state_dir.clone()) else {
         anyhow::bail!("{}: no state directory; add [state] with dir = \"…\", or give --state DIR", path.display());

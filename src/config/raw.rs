@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::value::{ByteSize, Day, DnsZone, Interval, NetworkList, Rate, RdapServer, Timeout, ZoneName};
+use super::value::{
+    ByteSize, Day, DnsZone, FileMode, Interval, NetworkList, Rate, RdapServer, SocketAddress, Timeout, ZoneName,
+};
 use crate::encode::{Detail, Format, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -27,9 +29,12 @@ pub(super) struct RawConfig {
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawInput {
+    #[serde(default)]
     pub(super) paths: Vec<String>,
     #[serde(default)]
     pub(super) archives: Vec<String>,
+    pub(super) socket: Option<SocketAddress>,
+    pub(super) socket_mode: Option<FileMode>,
     pub(super) sensor: Option<String>,
     pub(super) time_zone: Option<ZoneName>,
 }

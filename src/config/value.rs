@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::{EventTime, Networks, TimeZone};
 use crate::rdap::{ServerUrl, Zone};
+use crate::source::streams::SocketKind;
 
 /// A length of time, such as `250ms`, `5s`, `10m`, `12h` or `30d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +44,37 @@ pub(super) struct DnsZone(pub(super) Zone);
 /// The address of a server of RDAP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct RdapServer(pub(super) ServerUrl);
+
+/// A socket such as `unix-stream:/run/certsift/eve.sock`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct SocketAddress {
+    pub(super) kind: SocketKind,
+    pub(super) path: String,
+}
+
+/// Permissions such as `"0660"`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FileMode(pub(super) u32);
+
+impl SocketAddress {
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, path) = text.split_once(':')?;
+        let kind = match kind {
+            "unix-stream" => SocketKind::Stream,
+            "unix-dgram" => SocketKind::Datagram,
+            _ => return None,
+        };
+        (!path.is_empty()).then(|| Self { kind, path: path.to_owned() })
+    }
+}
+
+impl FileMode {
+    fn parse(text: &str) -> Option<Self> {
+        let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777)?;
+        Some(Self(mode))
+    }
+}
 
 impl Rate {
     pub(super) const fn per_second(number: u32) -> Self {
@@ -122,6 +154,22 @@ impl ByteSize {
             _ => return None,
         };
         number.checked_mul(bytes).filter(|bytes| *bytes > 0).map(Self)
+    }
+}
+
+impl<'a> Deserialize<'a> for SocketAddress {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let complaint =
+            || format!("`{text}` is no socket; write `unix-stream:/run/certsift/eve.sock` or `unix-dgram:…`");
+        Self::parse(&text).ok_or_else(|| D::Error::custom(complaint()))
+    }
+}
+
+impl<'a> Deserialize<'a> for FileMode {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` are no permissions; write `\"0660\"`")))
     }
 }
 

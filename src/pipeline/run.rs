@@ -17,7 +17,7 @@ use super::peek::{Sensors, file_name, is_one_log};
 use super::reload::{ReadAgain, Reloaded, Reloader, Why};
 use super::stages::{Encoder, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
 use super::stopping::Stopping;
-use crate::config::Config;
+use crate::config::{Config, InputConfig};
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, detect};
 use crate::encode::{Counts, EncodeSettings};
@@ -26,6 +26,7 @@ use crate::knowledge::{Answers, Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
 use crate::rdap::{AskedCounts, Asking, Servers};
 use crate::sink::{is_rotated_name, is_same_file};
+use crate::source::streams::{Socket, Streams, is_stream};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
 use crate::source::{Lines, Splitter, is_named_like_a_log};
 use crate::state::{InputPosition, Newest, StateChanges, StateStore, Step};
@@ -114,6 +115,8 @@ pub(super) struct Running {
     written: Vec<PathBuf>,
     pub(super) workers: Workers,
     pub(super) tail: Tail,
+    /// Sockets and standard input.
+    streams: Streams,
     followed: HashMap<FileId, Followed>,
     /// How far every stream was read that is known, this process's and those before.
     pub(super) positions: Positions,
@@ -198,6 +201,7 @@ impl Run {
         let ended = ended.into_iter().map(|position| position.stream).collect();
         let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
         let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
+        let streams = Streams::start(&sockets_of(&self.config), is_stdin(&self.config), &tail.waker())?;
         let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)), progress)?;
         let reloader = Reloader::start(self.config.clone(), self.knowledge, self.knowledge_files, self.read_again)?;
         stopping.look();
@@ -206,6 +210,7 @@ impl Run {
             written,
             workers,
             tail,
+            streams,
             followed: HashMap::new(),
             positions,
             underway: VecDeque::new(),
@@ -256,7 +261,11 @@ impl Running {
     fn follow(&mut self, reload: &AtomicBool, reloader: &Reloader) -> Result<(), Stopped> {
         let mut next_look = Instant::now() + ARCHIVE_INTERVAL;
         loop {
-            let stopping = self.stopping.look();
+            // Nothing comes from a pipeline that has ended, where that is all there is.
+            let stopping = self.stopping.look() || (self.streams.has_run_out() && patterns_of(&self.config).is_empty());
+            if stopping {
+                self.streams.stop();
+            }
             if reload.swap(false, Ordering::Relaxed) {
                 // The output is opened by its name again.
                 self.commit(true)?;
@@ -265,8 +274,9 @@ impl Running {
             if let Some(reloaded) = reloader.take() {
                 self.adopt(reloaded)?;
             }
-            let items = self.tail.poll(POLL_BYTES);
-            let idle = items.is_empty() && self.underway.is_empty() && !self.tail.is_behind();
+            let mut items = self.tail.poll(POLL_BYTES);
+            items.extend(self.streams.take(POLL_BYTES));
+            let idle = items.is_empty() && self.underway.is_empty() && !self.is_behind();
             // What one poll brings was written side by side: until all of it is correlated, the clock of one input says
             // nothing about what another still holds.
             self.correlator.set_patient(true);
@@ -275,7 +285,7 @@ impl Running {
                 self.correlate_ready(MAX_UNDERWAY)?;
             }
             // Only where there is more to read do workers go on with what is under way.
-            self.correlate_ready(if self.tail.is_behind() { MAX_UNDERWAY } else { 0 })?;
+            self.correlate_ready(if self.is_behind() { MAX_UNDERWAY } else { 0 })?;
             self.release_held()?;
             if self.sink.has_stopped() {
                 return Err(Stopped);
@@ -286,11 +296,11 @@ impl Running {
             }
             self.note_committed();
             self.commit_when_due()?;
-            if stopping && idle {
+            if stopping && idle && self.streams.is_done() {
                 return self.finish();
             }
             let look = Instant::now();
-            if self.underway.is_empty() && !self.tail.is_behind() && look >= next_look {
+            if self.underway.is_empty() && !self.is_behind() && look >= next_look {
                 self.catch_up(false)?;
                 next_look = Instant::now() + ARCHIVE_INTERVAL.max(look.elapsed() * ARCHIVE_SHARE);
             }
@@ -298,6 +308,11 @@ impl Running {
                 self.tail.wait(if self.encoder.is_empty() { IDLE_WAIT } else { BUSY_WAIT });
             }
         }
+    }
+
+    /// Whether there is more to read than was read.
+    fn is_behind(&self) -> bool {
+        self.tail.is_behind() || self.streams.is_behind()
     }
 
     /// Uses what was read anew, from the next chunk on.
@@ -348,7 +363,9 @@ impl Running {
                 ended = chunk.end.is_some();
                 Lines { bytes: chunk.bytes.clone(), offset: chunk.offset, oversize: None }
             }
-            Item::Oversize(line) => Lines { bytes: Vec::new(), offset: line.offset, oversize: Some(line.length) },
+            Item::Oversize(line) => {
+                Lines { bytes: line.beginning.clone(), offset: line.offset, oversize: Some(line.length) }
+            }
         };
         let mut batches = VecDeque::new();
         if let Some(followed) = self.followed.get_mut(&file) {
@@ -364,7 +381,7 @@ impl Running {
     fn meet(&mut self, chunk: &Chunk) -> bool {
         let name = file_name(&chunk.path);
         if !self.followed.contains_key(&chunk.file) {
-            if self.is_own(&chunk.path) {
+            if !is_stream(chunk.file) && self.is_own(&chunk.path) {
                 tracing::warn!(path = %chunk.path.display(), "skipped: certsift itself writes this file");
                 self.tail.ignore(chunk.file);
                 return false;
@@ -386,7 +403,8 @@ impl Running {
             self.followed.insert(chunk.file, followed);
         }
         let undecided = self.followed.get(&chunk.file).is_some_and(|followed| followed.undecided);
-        if !undecided {
+        // What somebody sends here is meant for it.
+        if !undecided || is_stream(chunk.file) {
             return true;
         }
         let unwanted = match detect(&chunk.bytes, &name) {
@@ -518,7 +536,7 @@ impl Running {
         let tick = self.started.elapsed().as_millis() as u64;
         self.correlator.set_tick(tick);
         // While an input is behind, the certificates that sessions wait for may be waiting there.
-        let behind = self.tail.is_behind() || !self.underway.is_empty();
+        let behind = self.is_behind() || !self.underway.is_empty();
         self.correlator.set_patient(behind);
         let wait = (self.config.join.wait.max(0) / 1_000_000) as u64;
         let wait = if behind { wait.max(PATIENCE_MILLIS) } else { wait };
@@ -547,7 +565,7 @@ impl Running {
         let effects = self.correlator.take_effects();
         let mut inputs = Vec::new();
         for (file, ended) in std::mem::take(&mut self.touched) {
-            let Some(followed) = self.followed.get(&file) else { continue };
+            let Some(followed) = self.followed.get(&file).filter(|_| !is_stream(file)) else { continue };
             let resume = self.tail.resume_point(file, followed.completed);
             let stream = followed.source.stream;
             self.commits.done.insert(file, followed.completed);
@@ -660,5 +678,13 @@ impl Registries {
 }
 
 fn patterns_of(config: &Config) -> Vec<String> {
-    config.inputs.iter().flat_map(|input| input.paths.iter().cloned()).collect()
+    config.inputs.iter().flat_map(|input| input.files().cloned()).collect()
+}
+
+fn sockets_of(config: &Config) -> Vec<Socket> {
+    config.inputs.iter().filter_map(|input| input.socket.clone()).collect()
+}
+
+fn is_stdin(config: &Config) -> bool {
+    config.inputs.iter().any(InputConfig::is_stdin)
 }
