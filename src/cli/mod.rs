@@ -5,17 +5,21 @@ mod check;
 mod exit;
 mod explain;
 mod feeds;
+mod manual;
 mod replay;
 mod run;
 mod setup;
 mod state;
+mod status;
 mod summary;
 mod terminal;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
+use crate::config::LogFormat;
 pub use exit::ExitCode;
 use terminal::printable;
 
@@ -40,10 +44,16 @@ enum Command {
     State(state::Arguments),
     /// Say what a configuration would read, match and write, without doing it
     Check(check::Arguments),
+    /// Say how a sidecar is doing
+    Status(status::Arguments),
     /// Make indexes of long lists
     Feeds(feeds::Arguments),
     /// Print what SIEMs need to take the output: templates, mappings, rules
     Setup(setup::Arguments),
+    /// Print the script that completes commands and options in a shell
+    Completions(manual::CompletionsArguments),
+    /// Print the manual page
+    Man(manual::ManArguments),
 }
 
 /// Options that `replay` and `run` have.
@@ -78,9 +88,17 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Feeds(arguments) => feeds::feeds(&arguments),
         Command::Setup(arguments) => setup::setup(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("certsift: {}", printable(&error.to_string()));
+        let error = error.to_string();
+        if STRUCTURED.load(Ordering::Relaxed) {
+            tracing::error!("{error}");
+        } else {
+            eprintln!("certsift: {}", printable(&error));
+        }
         ExitCode::Failure
     })
 }
@@ -94,12 +112,34 @@ fn threads(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Whether standard error takes objects only.
+static STRUCTURED: AtomicBool = AtomicBool::new(false);
+
+/// Says something that is safe to show, in the form of the log where that has one.
+fn say(message: &str) {
+    if STRUCTURED.load(Ordering::Relaxed) {
+        tracing::warn!("{message}");
+    } else {
+        eprintln!("certsift: {message}");
+    }
+}
+
 /// Starts logging to standard error.
 fn start_logging(verbose: u8) {
+    start_logging_as(verbose, LogFormat::Text);
+}
+
+/// The same, in a form.
+fn start_logging_as(verbose: u8, format: LogFormat) {
     let level = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
     let filter = tracing_subscriber::EnvFilter::try_from_env("CERTSIFT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+    }
+    STRUCTURED.store(format == LogFormat::Json, Ordering::Relaxed);
     log_panics();
 }
 

@@ -1,10 +1,11 @@
 //! What a command says on standard error when it is done.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::replay::shown;
+use super::say;
 use crate::config::KnowledgeReports;
-use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
 use crate::history::LearningReason;
 use crate::knowledge::feeds::FeedReport;
@@ -13,6 +14,7 @@ use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::ListReport;
 use crate::model::EventTime;
 use crate::pipeline::{ReplayOutcome, SkipReason};
+use crate::sink::network::{NetworkCounts, NetworkError, NetworkSettings, Prepared};
 
 /// Files of one kind that are named before the rest is only counted.
 const MAX_NAMED: usize = 10;
@@ -59,38 +61,38 @@ fn report_ranks(report: &RankReport) {
     if report.bad_rows > 0 {
         let first = report.first_bad_rows.iter().map(|(line, problem)| format!("line {line}: {problem}"));
         let first = first.collect::<Vec<_>>().join("; ");
-        eprintln!("certsift: {}: {} rows are left out: {first}", shown(&report.path), report.bad_rows);
+        say(&format!("{}: {} rows are left out: {first}", shown(&report.path), report.bad_rows));
     }
 }
 
 fn report_certificates(report: &PemReport) {
     if report.bad > 0 {
         let path = shown(&report.path);
-        eprintln!("certsift: {path}: {} blocks are no certificate that can be used", report.bad);
+        say(&format!("{path}: {} blocks are no certificate that can be used", report.bad));
     }
 }
 
 fn report_feed(report: &FeedReport) {
     let path = shown(&report.path);
     if let Some(error) = &report.error {
-        eprintln!("certsift: {path}: {}", super::printable(error));
+        say(&format!("{path}: {}", super::printable(error)));
     }
     if report.is_empty() {
-        eprintln!("certsift: {path}: the file is empty");
+        say(&format!("{path}: the file is empty"));
     }
     if report.unsupported > 0 {
         let reasons = report.unsupported_by_reason.iter().take(MAX_NAMED);
         let reasons: Vec<_> = reasons.map(|(reason, count)| format!("{reason} {count}")).collect();
         let reasons = super::printable(&reasons.join(", "));
-        eprintln!("certsift: {path}: {} rows ask for what is not looked at: {reasons}", report.unsupported);
+        say(&format!("{path}: {} rows ask for what is not looked at: {reasons}", report.unsupported));
     }
     if report.bad > 0 {
         let first = report.first_bad.iter().map(|row| format!("{} {}: {}", report.unit, row.row, row.problem));
         let first = first.collect::<Vec<_>>().join("; ");
-        eprintln!("certsift: {path}: {} rows are left out: {first}", report.bad);
+        say(&format!("{path}: {} rows are left out: {first}", report.bad));
     }
     if let Some(unused) = report.unused_words() {
-        eprintln!("certsift: {path}: {unused}");
+        say(&format!("{path}: {unused}"));
     }
     tracing::info!(
         feed = report.feed,
@@ -106,21 +108,42 @@ fn report_feed(report: &FeedReport) {
 pub(super) fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
     for report in reports {
         if let Some(error) = &report.error {
-            eprintln!("certsift: {}: cannot be used: {error}", shown(&report.path));
+            say(&format!("{}: cannot be used: {error}", shown(&report.path)));
         }
         if let Some(differ) = report.suffixes_differ() {
-            eprintln!("certsift: {}: {}", shown(&report.path), super::printable(&differ));
+            say(&format!("{}: {}", shown(&report.path), super::printable(&differ)));
         }
         if report.rows + report.without_date == 0 && report.error.is_none() {
-            eprintln!("certsift: {}: holds no entry that can be used", shown(&report.path));
+            say(&format!("{}: holds no entry that can be used", shown(&report.path)));
         }
         if report.bad_rows > 0 {
             let first =
                 report.first_bad_rows.iter().map(|row| format!("{} {}: {}", report.unit, row.line, row.problem));
             let first = first.collect::<Vec<_>>().join("; ");
-            eprintln!("certsift: {}: {} rows are left out: {first}", shown(&report.path), report.bad_rows);
+            say(&format!("{}: {} rows are left out: {first}", shown(&report.path), report.bad_rows));
         }
     }
+}
+
+/// Reads what it takes to send, and says what is odd about it.
+pub(super) fn prepare_network(
+    settings: &NetworkSettings,
+    rejected: std::path::PathBuf,
+) -> Result<Prepared, NetworkError> {
+    let output = settings.name();
+    for warning in settings.warnings() {
+        tracing::warn!(output, "{warning}");
+    }
+    let prepared = settings.prepare(rejected)?;
+    tracing::info!(output, "records are sent");
+    Ok(prepared)
+}
+
+/// Says what was sent.
+pub(super) fn report_network(counts: &NetworkCounts) {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let retries = of(&counts.retries);
+    eprintln!("sent      {}, rejected {}, retries {retries}", of(&counts.taken), of(&counts.rejected));
 }
 
 /// Says what a replay did.
@@ -150,7 +173,7 @@ pub(super) fn report_replay(outcome: &ReplayOutcome, whole: bool, elapsed: Durat
         "sessions  {sessions}: {} presented, {} recalled, {absent} absent{}",
         counts.presented,
         counts.recalled,
-        in_parentheses(counts.absent.iter().map(|(reason, count)| format!("{} {count}", reason_name(*reason))))
+        in_parentheses(counts.absent.iter().map(|(reason, count)| format!("{} {count}", reason.name())))
     );
     let verdicts = Verdict::ALL
         .iter()
@@ -194,16 +217,4 @@ pub(super) fn report_replay(outcome: &ReplayOutcome, whole: bool, elapsed: Durat
 fn in_parentheses(parts: impl Iterator<Item = String>) -> String {
     let parts: Vec<_> = parts.collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
-}
-
-fn reason_name(reason: AbsentReason) -> &'static str {
-    match reason {
-        AbsentReason::Tls13 => "tls13",
-        AbsentReason::Resumed => "resumed",
-        AbsentReason::Quic => "quic",
-        AbsentReason::Incomplete => "incomplete",
-        AbsentReason::Unparsed => "unparsed",
-        AbsentReason::NotLogged => "not_logged",
-        AbsentReason::NotFound => "not_found",
-    }
 }

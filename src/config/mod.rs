@@ -5,11 +5,13 @@
 
 mod feed_files;
 mod knowledge;
+mod network;
 mod raw;
 mod settings;
 mod trust_files;
 mod value;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
 use crate::rdap::RdapSettings;
 use crate::sink::Rotation;
+use crate::sink::network::NetworkSettings;
 use crate::source::streams::Socket;
 pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
@@ -45,6 +48,28 @@ pub struct Config {
     pub knowledge: KnowledgePaths,
     /// Whether and how registries are asked.
     pub rdap: RdapSettings,
+    /// Where `run` says how it goes.
+    pub observe: ObserveConfig,
+}
+
+/// Where `run` says how it goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObserveConfig {
+    /// Where metrics and health are told; nowhere without one.
+    pub listen: Option<SocketAddr>,
+    /// The form of the log.
+    pub log_format: LogFormat,
+}
+
+/// The form of the log on standard error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object on each line.
+    Json,
 }
 
 /// Logs of one sensor.
@@ -65,10 +90,14 @@ pub struct InputConfig {
 /// Where records go.
 #[derive(Clone, Debug)]
 pub struct OutputConfig {
-    /// The file; `None` is standard output.
+    /// The file; `None` is standard output, unless it is a server.
     pub path: Option<PathBuf>,
+    /// The server.
+    pub network: Option<NetworkSettings>,
     /// The file for lines that cannot leave as records; `None` is beside the output.
     pub dead_letter: Option<PathBuf>,
+    /// The file for lines that a server rejects; `None` is beside the state.
+    pub rejected: Option<PathBuf>,
     /// In which schema records leave.
     pub format: Format,
     /// How much an object says.
@@ -188,12 +217,32 @@ impl Config {
     /// # Errors
     /// What is wrong, with its line.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
-        let raw: raw::RawConfig = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let raw: raw::RawConfig = toml::from_str(text).map_err(|error| network::complaint(text, &error))?;
         let is_empty = |input: &raw::RawInput| input.paths.is_empty() && input.socket.is_none();
         if let Some(number) = raw.input.iter().position(is_empty) {
             return Err(format!("[[input]] number {} has neither `paths` nor a `socket`", number + 1));
         }
-        Ok(raw.resolve(folder))
+        if let Some(value::Listen(address)) = raw.observe.listen
+            && !address.ip().is_loopback()
+            && !raw.observe.allow_remote
+        {
+            return Err(format!(
+                "observe.listen: {address} can be reached from other machines, and whoever asks is told everything; \
+                 write `127.0.0.1:{}`, or set allow_remote = true beside it",
+                address.port()
+            ));
+        }
+        let network = raw.output.network(&|path| place(folder, path));
+        let network = network.map_err(|wrong| network::complaint_at(text, wrong))?;
+        let is_format_said = raw.output.format.is_some();
+        let mut config = raw.resolve(folder);
+        if let Some((network, format)) = network {
+            config.output.network = Some(network);
+            if !is_format_said {
+                config.output.format = format;
+            }
+        }
+        Ok(config)
     }
 
     /// The settings of encoding and of the checks.
@@ -243,6 +292,11 @@ fn networks(parsed: Option<value::NetworkList>, default: &[&str]) -> Networks {
     parsed.map(|list| list.0).unwrap_or_else(|| Networks::parse(default).unwrap_or(Networks::none()))
 }
 
+/// A path as it is written, which is relative to the folder of the file.
+fn place(folder: &Path, path: String) -> String {
+    if path == "-" || Path::new(&path).is_absolute() { path } else { folder.join(path).to_string_lossy().into_owned() }
+}
+
 impl raw::RawRegistered {
     fn resolve(self, place: impl Fn(String) -> String) -> RegisteredPaths {
         match self {
@@ -258,13 +312,7 @@ impl raw::RawRegistered {
 
 impl raw::RawConfig {
     fn resolve(self, folder: &Path) -> Config {
-        let place = |path: String| {
-            if path == "-" || Path::new(&path).is_absolute() {
-                path
-            } else {
-                folder.join(path).to_string_lossy().into_owned()
-            }
-        };
+        let place = |path: String| place(folder, path);
         let places = |paths: Vec<String>| paths.into_iter().map(place).collect::<Vec<_>>();
         let inputs = self.input.into_iter().map(|input| InputConfig {
             paths: places(input.paths),
@@ -282,8 +330,10 @@ impl raw::RawConfig {
             inputs: inputs.collect(),
             output: OutputConfig {
                 path: output.path.filter(|path| path != "-").map(|path| PathBuf::from(place(path))),
+                network: None,
                 dead_letter: output.dead_letter.map(|path| PathBuf::from(place(path))),
-                format: output.format,
+                rejected: output.rejected.map(|path| PathBuf::from(place(path))),
+                format: output.format.unwrap_or_default(),
                 detail: output.detail,
                 other_events: output.other_events,
                 rotation: Rotation {
@@ -333,6 +383,10 @@ impl raw::RawConfig {
                 pause: self.rdap.rate.0,
                 timeout: self.rdap.timeout.0,
             },
+            observe: ObserveConfig {
+                listen: self.observe.listen.map(|listen| listen.0),
+                log_format: self.observe.log_format,
+            },
         }
     }
 }
@@ -363,6 +417,8 @@ mod tests {
             ("[[input]]\nsocket_mode = \"8888\"\n", "8888"),
             ("[[input]]\npaths = []\ntime_zone = \"Middle/Earth\"\n", "Middle/Earth"),
             ("[rdap]\nrate = \"0/s\"\n", "0/s"),
+            ("[observe]\nlisten = \"9469\"\n", "127.0.0.1:9469"),
+            ("[observe]\nlog_format = \"xml\"\n", "xml"),
             ("[rdap]\nservers = { com = \"rdap.example\" }\n", "rdap.example"),
             ("[rdap]\nexcept = [\"a b\"]\n", "a b"),
             ("[knowledge]\nregistered = [{ path = \"x\", date = \"soon\" }]\n", "window_days"),
@@ -407,6 +463,23 @@ mod tests {
         for time in ["99ms", "0s", "601s", "1d"] {
             let message = Config::parse(&format!("[rdap]\ntimeout = \"{time}\"\n"), Path::new("")).unwrap_err();
             assert!(message.contains("from 100 ms to 10 minutes"), "{message}");
+        }
+    }
+
+    #[test]
+    fn other_machines_are_answered_only_where_that_is_said() {
+        let of = |text: &str| {
+            Config::parse(&format!("[observe]\n{text}\n"), Path::new("")).map(|config| config.observe.listen)
+        };
+        assert_eq!(Config::default().observe.listen, None);
+        for local in ["127.0.0.1:9469", "127.9.9.9:1", "[::1]:9469"] {
+            assert_eq!(of(&format!("listen = \"{local}\"")), Ok(Some(local.parse().unwrap())));
+        }
+        for remote in ["0.0.0.0:9469", "[::]:9469", "192.0.2.1:9469"] {
+            let error = of(&format!("listen = \"{remote}\"")).unwrap_err();
+            assert!(error.contains("allow_remote = true"), "{error}");
+            let allowed = of(&format!("listen = \"{remote}\"\nallow_remote = true"));
+            assert_eq!(allowed, Ok(Some(remote.parse().unwrap())));
         }
     }
 

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::LogFormat;
 use super::value::{
-    ByteSize, Day, DnsZone, FileMode, Interval, NetworkList, Rate, RdapServer, SocketAddress, Timeout, ZoneName,
+    ByteSize, Connections, Day, DnsZone, FileMode, Index, InputSocket, Interval, Listen, NetworkList, Rate, RdapServer,
+    RequestSize, Socket, Timeout, Url, Urls, ZoneName,
 };
 use crate::encode::{Detail, Format, OtherEvents};
 use crate::history::Budget;
@@ -24,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) rdap: RawRdap,
     pub(super) trust: RawTrust,
     pub(super) history: RawHistory,
+    pub(super) observe: RawObserve,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -33,7 +37,7 @@ pub(super) struct RawInput {
     pub(super) paths: Vec<String>,
     #[serde(default)]
     pub(super) archives: Vec<String>,
-    pub(super) socket: Option<SocketAddress>,
+    pub(super) socket: Option<InputSocket>,
     pub(super) socket_mode: Option<FileMode>,
     pub(super) sensor: Option<String>,
     pub(super) time_zone: Option<ZoneName>,
@@ -43,13 +47,62 @@ pub(super) struct RawInput {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawOutput {
     pub(super) path: Option<String>,
+    pub(super) elasticsearch: Option<Spanned<RawElasticsearch>>,
+    pub(super) splunk: Option<Spanned<RawSplunk>>,
+    pub(super) socket: Option<Spanned<RawSocket>>,
     pub(super) dead_letter: Option<String>,
-    pub(super) format: Format,
+    pub(super) rejected: Option<String>,
+    pub(super) format: Option<Format>,
     pub(super) detail: Detail,
     pub(super) other_events: OtherEvents,
     pub(super) rotate_size: Option<ByteSize>,
     pub(super) rotate_interval: Option<Interval>,
     pub(super) rotate_compress: Compression,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawElasticsearch {
+    pub(super) url: Urls,
+    #[serde(default)]
+    pub(super) index: Index,
+    pub(super) api_key_file: Option<String>,
+    pub(super) api_key_env: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<String>,
+    pub(super) password_env: Option<String>,
+    pub(super) ca_file: Option<String>,
+    pub(super) verify: Option<bool>,
+    #[serde(default)]
+    pub(super) connections: Connections,
+    pub(super) request_size: Option<RequestSize>,
+    pub(super) timeout: Option<Timeout>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSplunk {
+    pub(super) url: Url,
+    pub(super) token_file: Option<String>,
+    pub(super) token_env: Option<String>,
+    pub(super) index: Option<String>,
+    pub(super) source: Option<String>,
+    pub(super) sourcetype: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) acknowledge: Option<bool>,
+    pub(super) acknowledge_timeout: Option<Timeout>,
+    pub(super) ca_file: Option<String>,
+    pub(super) verify: Option<bool>,
+    #[serde(default)]
+    pub(super) connections: Connections,
+    pub(super) request_size: Option<RequestSize>,
+    pub(super) timeout: Option<Timeout>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSocket {
+    pub(super) address: Socket,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -121,6 +174,14 @@ pub(super) struct RawRegisteredList {
     pub(super) path: String,
     pub(super) window_days: Option<u16>,
     pub(super) date: Option<Day>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawObserve {
+    pub(super) listen: Option<Listen>,
+    pub(super) allow_remote: bool,
+    pub(super) log_format: LogFormat,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

@@ -1,5 +1,6 @@
 //! Values with a form of their own.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::de::Error as _;
@@ -7,13 +8,14 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::{EventTime, Networks, TimeZone};
 use crate::rdap::{ServerUrl, Zone};
+use crate::sink::network::{Endpoint, IndexName, SocketAddress};
 use crate::source::streams::SocketKind;
 
 /// A length of time, such as `250ms`, `5s`, `10m`, `12h` or `30d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Interval(pub(super) Duration);
 
-/// How long a question to a registry may take.
+/// How long a question to a registry, or a request to an output, may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Timeout(pub(super) Duration);
 
@@ -41,13 +43,17 @@ pub(super) struct Rate(pub(super) Duration);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct DnsZone(pub(super) Zone);
 
+/// An address and a port of this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Listen(pub(super) SocketAddr);
+
 /// The address of a server of RDAP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct RdapServer(pub(super) ServerUrl);
 
 /// A socket such as `unix-stream:/run/certsift/eve.sock`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct SocketAddress {
+pub(super) struct InputSocket {
     pub(super) kind: SocketKind,
     pub(super) path: String,
 }
@@ -56,7 +62,7 @@ pub(super) struct SocketAddress {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FileMode(pub(super) u32);
 
-impl SocketAddress {
+impl InputSocket {
     fn parse(text: &str) -> Option<Self> {
         let (kind, path) = text.split_once(':')?;
         let kind = match kind {
@@ -73,6 +79,42 @@ impl FileMode {
         let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777)?;
         Some(Self(mode))
+    }
+}
+
+/// The address of a server that records go to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Url(pub(super) Endpoint);
+
+/// One such address, or several that are as good as each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Urls(pub(super) Vec<Endpoint>);
+
+/// An index, alias or data stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Index(pub(super) IndexName);
+
+/// The address of a socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Socket(pub(super) SocketAddress);
+
+/// Requests at the same time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Connections(pub(super) usize);
+
+/// Bytes of one request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct RequestSize(pub(super) usize);
+
+impl Default for Index {
+    fn default() -> Self {
+        Self(IndexName::default())
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self(2)
     }
 }
 
@@ -157,7 +199,7 @@ impl ByteSize {
     }
 }
 
-impl<'a> Deserialize<'a> for SocketAddress {
+impl<'a> Deserialize<'a> for InputSocket {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let complaint =
@@ -199,6 +241,14 @@ impl<'a> Deserialize<'a> for RdapServer {
     }
 }
 
+impl<'a> Deserialize<'a> for Listen {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = |_| D::Error::custom(format!("`{text}` is no address with a port; write `127.0.0.1:9469`"));
+        text.parse().map(Self).map_err(wrong)
+    }
+}
+
 impl<'a> Deserialize<'a> for Day {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
@@ -217,7 +267,65 @@ impl<'a> Deserialize<'a> for Timeout {
         let Interval(time) = Interval::deserialize(deserializer)?;
         match (Self::MIN..=Self::MAX).contains(&time) {
             true => Ok(Self(time)),
-            false => Err(D::Error::custom("a question takes from 100 ms to 10 minutes; write `10s`")),
+            false => Err(D::Error::custom("it may take from 100 ms to 10 minutes; write `10s`")),
+        }
+    }
+}
+
+impl<'a> Deserialize<'a> for Url {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        Endpoint::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Urls {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected an address, or a list of addresses")]
+        enum Texts {
+            One(String),
+            Many(Vec<String>),
+        }
+        let texts = match Texts::deserialize(deserializer)? {
+            Texts::One(text) => vec![text],
+            Texts::Many(texts) => texts,
+        };
+        if texts.is_empty() {
+            return Err(D::Error::custom("names no address"));
+        }
+        let urls: Result<Vec<_>, _> = texts.iter().map(|text| Endpoint::parse(text)).collect();
+        urls.map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Index {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        IndexName::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Socket {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        SocketAddress::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Connections {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = usize::deserialize(deserializer)?;
+        match (1..=16).contains(&number) {
+            true => Ok(Self(number)),
+            false => Err(D::Error::custom("from 1 to 16 connections can be had")),
+        }
+    }
+}
+
+impl<'a> Deserialize<'a> for RequestSize {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let ByteSize(bytes) = ByteSize::deserialize(deserializer)?;
+        match (64 << 10..=64 << 20).contains(&bytes) {
+            true => Ok(Self(bytes as usize)),
+            false => Err(D::Error::custom("a request has from 64 KiB to 64 MiB; write `5MiB`")),
         }
     }
 }

@@ -128,6 +128,11 @@ impl Default for HeldLimits {
 }
 
 impl Held {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// `tracking` says whether changes are to be stored.
     pub(super) fn new(limits: HeldLimits, tracking: bool) -> Self {
         Self {

@@ -41,8 +41,6 @@ pub struct SessionContext {
     pub client_certificate: Option<Arc<KnownCertificate>>,
     /// Who connected to whom.
     pub direction: Option<Direction>,
-    /// What history was told of the server's certificate.
-    pub observed: Option<ObservedCertificate>,
     /// The network that the server is in, unless it is within.
     pub network: Option<Id128>,
     /// What history says, this session included.
@@ -97,6 +95,13 @@ pub enum AbsentReason {
     NotFound,
 }
 
+impl SessionContext {
+    /// The server's certificate as history knows it.
+    pub fn observed(&self) -> Option<&ObservedCertificate> {
+        self.leaf.known().map(|known| &known.observed)
+    }
+}
+
 impl Leaf {
     /// The certificate, presented or recalled.
     pub fn known(&self) -> Option<&Arc<KnownCertificate>> {
@@ -108,6 +113,23 @@ impl Leaf {
 }
 
 impl AbsentReason {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Tls13, Self::Resumed, Self::Quic, Self::Incomplete, Self::Unparsed, Self::NotLogged, Self::NotFound];
+
+    /// Its name as it stands in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls13 => "tls13",
+            Self::Resumed => "resumed",
+            Self::Quic => "quic",
+            Self::Incomplete => "incomplete",
+            Self::Unparsed => "unparsed",
+            Self::NotLogged => "not_logged",
+            Self::NotFound => "not_found",
+        }
+    }
+
     /// Why a session shows no certificate at all.
     pub(super) fn of(session: &Session) -> Self {
         match session.version {

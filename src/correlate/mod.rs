@@ -248,6 +248,11 @@ impl Correlator {
         self.certificates.forget_analyses();
     }
 
+    /// Sessions that wait for their certificate.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Entries forgotten so far to stay within bounds.
     pub fn evicted(&self) -> u64 {
         self.history.evicted() + self.presented.evicted() + self.certificates.forgotten()
@@ -371,7 +376,6 @@ impl Correlator {
             leaf,
             client_certificate,
             direction,
-            observed: observation.certificate,
             network: observation.network,
             seen: Seen::default(),
             former: None,

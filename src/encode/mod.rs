@@ -9,6 +9,7 @@ mod alert;
 mod certificate;
 mod dead_letter;
 mod json;
+mod line_id;
 mod object;
 mod schema;
 mod siem;
@@ -21,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use alert::Raised;
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
+pub use line_id::{ID_LEN, id_in};
 pub use object::{
     CertsiftObject, ChainObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory,
     NameAskedObject, SideName, SignatureObject,
@@ -138,11 +140,12 @@ impl Counts {
     }
 
     /// Sensors are named by what is read: no more of them are told apart than this.
+    pub const MAX_SOURCES: usize = 256;
+
     fn add_without_sha1(&mut self, source: &str, sessions: u64) {
-        const MAX_SOURCES: usize = 256;
         if let Some(count) = self.without_sha1.get_mut(source) {
             *count += sessions;
-        } else if self.without_sha1.len() < MAX_SOURCES {
+        } else if self.without_sha1.len() < Self::MAX_SOURCES {
             self.without_sha1.insert(source.to_owned(), sessions);
         }
     }
@@ -182,7 +185,7 @@ fn fetch(judged: &Judged) {
         let seen = &context.seen;
         let parts = [
             context.leaf.known().is_some(),
-            context.observed.is_some(),
+            context.former.is_some(),
             context.shared_client,
             seen.issuer.is_some(),
             seen.certificate.is_some(),

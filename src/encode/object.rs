@@ -457,11 +457,11 @@ impl HistoryObject {
         let change = seen.name.as_ref().and_then(|name| name.issuer_change.as_deref());
         let change = change.filter(|change| context.clock.since(change.at) <= LATELY);
         Self {
-            certificate_first_seen: seen.certificate.map(|certificate| Text(certificate.first.at)),
+            certificate_first_seen: seen.certificate.as_ref().map(|certificate| Text(certificate.first.at)),
             certificate_first_age_days: certificate
-                .zip(seen.certificate)
+                .zip(seen.certificate.as_ref())
                 .and_then(|(certificate, seen)| age_days(certificate, seen.first.at)),
-            certificate_clients: seen.certificate.map(|certificate| u32::from(certificate.clients)),
+            certificate_clients: seen.certificate.as_ref().map(|certificate| u32::from(certificate.clients)),
             name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
             whole: seen.whole_since.is_some(),
             issuer_change: change.map(|change| IssuerChangeObject {

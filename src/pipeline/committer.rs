@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -53,11 +54,14 @@ impl Committer {
         let run = move || {
             for commit in commits {
                 let number = commit.changes.number;
+                let began = Instant::now();
+                progress.metrics.commit_begins();
                 if let Err(error) = work.commit(commit) {
                     // The sink may have nothing to do with the committer for long.
                     progress.failed.store(true, Ordering::Release);
                     return Err(error);
                 }
+                progress.metrics.committed(began.elapsed());
                 progress.committed.store(number, Ordering::Release);
                 // At the end nobody listens.
                 let _ = say.send(());

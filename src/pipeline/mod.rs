@@ -6,6 +6,7 @@
 mod archives;
 mod catch_up;
 mod committer;
+mod gauges;
 mod ledger;
 mod peek;
 mod recovery;

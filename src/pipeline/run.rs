@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::archives::Looks;
-use super::ledger::{Known, Ledger, Positions};
+use super::gauges::Gauges;
+use super::ledger::{Destination, Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
 use super::reload::{ReadAgain, Reloaded, Reloader, Why};
 use super::stages::{Encoder, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
@@ -24,7 +25,9 @@ use crate::encode::{Counts, EncodeSettings};
 use crate::history::History;
 use crate::knowledge::{Answers, Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
+use crate::observe::Metrics;
 use crate::rdap::{AskedCounts, Asking, Servers};
+use crate::sink::network::Prepared;
 use crate::sink::{is_rotated_name, is_same_file};
 use crate::source::streams::{Socket, Streams, is_stream};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
@@ -43,6 +46,8 @@ pub struct Run {
     pub threads: usize,
     /// The state.
     pub state: Arc<StateStore>,
+    /// The server that records go to, where it is one.
+    pub server: Option<Prepared>,
     /// Where dead letters go.
     pub dead_letters: PathBuf,
     /// Set when it is to end: what was written by then is read, written and committed.
@@ -53,6 +58,8 @@ pub struct Run {
     pub read_again: ReadAgain,
     /// Servers of registries, where they are to be asked.
     pub rdap: Option<Servers>,
+    /// Where it is told how things go.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a run did.
@@ -90,16 +97,16 @@ const PATIENCE_MILLIS: u64 = 60_000;
 const MAX_ENDED: usize = 4096;
 
 /// A followed file.
-struct Followed {
-    source: Arc<SourceInfo>,
+pub(super) struct Followed {
+    pub(super) source: Arc<SourceInfo>,
     splitter: Splitter,
-    keys: KeyTracker,
+    pub(super) keys: KeyTracker,
     /// No line has shown a format yet.
     undecided: bool,
     /// Records before this byte are done with.
     applied: u64,
     /// Where the last item ended that is wholly done with, and which a point for resuming is known of.
-    completed: u64,
+    pub(super) completed: u64,
 }
 
 /// Lines of one item while workers decode them.
@@ -140,6 +147,7 @@ pub(super) struct Running {
     commits: Commits,
     started: Instant,
     stopping: Stopping,
+    gauges: Gauges,
 }
 
 /// What registries answered, and the thread that asks them.
@@ -182,13 +190,14 @@ impl Run {
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
         correlator.set_knowledge(&self.knowledge);
         let mut stopping = Stopping::new(Arc::clone(&self.stop));
-        let patience = stopping.patience();
+        let patience = stopping.patience(self.metrics.waiting());
         let output = self.config.output.path.clone();
-        let written = output.into_iter().chain([self.dead_letters.clone()]).collect();
-        let progress = Arc::new(Progress::default());
+        let rejected = self.server.as_ref().map(|server| server.rejected().to_owned());
+        let written = output.into_iter().chain(rejected).chain([self.dead_letters.clone()]).collect();
+        let progress = Arc::new(Progress::new(Arc::clone(&self.metrics)));
         let (ledger, Known { positions, newest }) = Ledger::open(
             &self.config.output,
-            self.dead_letters,
+            Destination { dead_letters: self.dead_letters, server: self.server },
             self.state,
             patience,
             Arc::clone(&progress),
@@ -236,11 +245,15 @@ impl Run {
             },
             started: Instant::now(),
             stopping,
+            gauges: Gauges::new(self.metrics),
         };
         running.correlator.set_patient(true);
+        running.gauges.metrics().set_commit_interval(running.config.commit_interval);
+        running.gauges.ready();
         running.breathe();
         let caught_up = if first_start { running.backfill() } else { running.catch_up(true) };
         let followed = caught_up.and_then(|()| running.follow(&self.reload, &reloader));
+        running.gauges.stopping();
         let Running { encoder, sink, correlator, stopping, registries, .. } = running;
         drop(encoder);
         let asked = registries.asking.as_ref().map(|asking| asking.queue().counts());
@@ -265,6 +278,7 @@ impl Running {
             let stopping = self.stopping.look() || (self.streams.has_run_out() && patterns_of(&self.config).is_empty());
             if stopping {
                 self.streams.stop();
+                self.gauges.stopping();
             }
             if reload.swap(false, Ordering::Relaxed) {
                 // The output is opened by its name again.
@@ -296,6 +310,7 @@ impl Running {
             }
             self.note_committed();
             self.commit_when_due()?;
+            self.say_how_it_goes();
             if stopping && idle && self.streams.is_done() {
                 return self.finish();
             }
@@ -334,6 +349,7 @@ impl Running {
         // What needs a restart stays as it is: the output, the join and the history.
         self.config.inputs = config.inputs;
         self.config.commit_interval = config.commit_interval;
+        self.gauges.metrics().set_commit_interval(config.commit_interval);
         match why {
             Why::Asked => tracing::info!(
                 %version,
@@ -426,6 +442,14 @@ impl Running {
         self.tail.poll(0);
         self.stopping.look();
         self.note_committed();
+        self.say_how_it_goes();
+    }
+
+    fn say_how_it_goes(&mut self) {
+        let asking = self.registries.asking.as_ref();
+        let asked = || asking.map(|asking| asking.queue().counts());
+        self.gauges.count(&self.correlator, self.encoder.backlog(), asked);
+        self.gauges.look(&self.tail, &self.followed, &self.positions);
     }
 
     /// Commits when that is due; says whether it is time to stop.
@@ -553,11 +577,12 @@ impl Running {
             return Ok(());
         }
         self.commits.any = true;
-        let (tail, stopping) = (&mut self.tail, &mut self.stopping);
+        let (tail, stopping, gauges) = (&mut self.tail, &mut self.stopping, &mut self.gauges);
         self.encoder.flush_step(step, || {
             // Nothing is read, but what is there is found and held open.
             tail.poll(0);
             stopping.look();
+            gauges.look(tail, &self.followed, &self.positions);
         })
     }
 
@@ -606,10 +631,11 @@ impl Running {
         self.registries.store(&mut changes);
         let done = std::mem::take(&mut self.commits.done);
         self.commits.in_flight.push_back((self.commits.number, done));
-        let (tail, stopping) = (&mut self.tail, &mut self.stopping);
+        let (tail, stopping, gauges) = (&mut self.tail, &mut self.stopping, &mut self.gauges);
         self.encoder.commit(changes, reopen, || {
             tail.poll(0);
             stopping.look();
+            gauges.look(tail, &self.followed, &self.positions);
         })
     }
 

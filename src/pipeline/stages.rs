@@ -1,5 +1,6 @@
 //! The parts that every pipeline has: workers, tickets, the way from judged records to the sink.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -15,6 +16,7 @@ use crate::encode::{Counts, EncodeSettings, Encoded, encode};
 use crate::history::Alerts;
 use crate::knowledge::Knowledge;
 use crate::model::{Batch, Body, SourceInfo};
+use crate::observe::Metrics;
 use crate::rdap::{self, Queue};
 use crate::sink::{Output, SinkError};
 use crate::state::{JournalError, StateChanges, StateError, StateStore, Step};
@@ -99,6 +101,8 @@ pub(super) struct Progress {
     journal_length: AtomicU64,
     /// A commit failed.
     pub(super) failed: AtomicBool,
+    /// What is counted.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// What the sink says at the end.
@@ -129,6 +133,17 @@ const MAX_CHUNK_BYTES: usize = 512 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 8;
 /// How long a sink that is behind is waited for until something else gets its turn.
 const SEND_PAUSE: Duration = Duration::from_millis(100);
+
+impl Progress {
+    /// Nothing has happened yet; what will is counted in `metrics`.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
+    fn journal_length(&self) -> u64 {
+        self.journal_length.load(Ordering::Relaxed)
+    }
+}
 
 impl<T> Ticket<T> {
     /// The value, once the worker has made it.
@@ -324,7 +339,7 @@ impl SinkThread {
 
     /// Bytes of journal since the last commit began.
     pub(super) fn journal_length(&self) -> u64 {
-        self.progress.journal_length.load(Ordering::Relaxed)
+        self.progress.journal_length()
     }
 
     /// Whether it has stopped by itself, or cannot go on.
@@ -345,8 +360,14 @@ impl SinkThread {
 
 impl Sink {
     fn write_all(mut self, messages: &Receiver<Message>, progress: &Progress) -> Result<Finished, PipelineError> {
-        let mut counts = Counts::default();
+        let metrics = &progress.metrics;
+        // Sensors of which was said that they cannot be compared with lists of SHA-1.
+        let mut told = BTreeSet::new();
+        if let Self::Ledger(ledger) = &mut self {
+            ledger.send_again()?;
+        }
         for message in messages {
+            metrics.sink_begins();
             match message {
                 Message::Chunk(ticket, step) => {
                     let mut encoded = ticket.redeem()?;
@@ -361,11 +382,12 @@ impl Sink {
                         }
                     }
                     for sensor in encoded.counts.without_sha1.keys() {
-                        if !counts.without_sha1.contains_key(sensor) {
+                        if !told.contains(sensor) && told.len() < Counts::MAX_SOURCES {
                             warn_of_sha1(sensor);
+                            told.insert(sensor.clone());
                         }
                     }
-                    counts.add(&encoded.counts);
+                    metrics.sink_wrote(&encoded.counts, encoded.lines.len(), self.evicted(), progress.journal_length());
                 }
                 Message::Commit(mut changes, reopen) => {
                     match &mut self {
@@ -382,17 +404,28 @@ impl Sink {
                         Self::Ledger(ledger) => ledger.commit(changes, reopen)?,
                     }
                     progress.journal_length.store(0, Ordering::Relaxed);
+                    metrics.sink_handed_over();
                 }
             }
         }
-        if let Self::Ledger(ledger) = &mut self {
-            ledger.finish()?;
+        match &mut self {
+            Self::Ledger(ledger) => ledger.finish()?,
+            Self::Plain(output, ..) => output.finish()?,
         }
-        let (dead_letter_path, evicted) = match &self {
-            Self::Plain(output, alerts, _) => (output.dead_letter_path(), alerts.evicted()),
-            Self::Ledger(ledger) => (ledger.dead_letter_path(), ledger.evicted()),
+        let dead_letter_path = match &self {
+            Self::Plain(output, ..) => output.dead_letter_path(),
+            Self::Ledger(ledger) => ledger.dead_letter_path(),
         };
-        Ok(Finished { counts, dead_letter_path: dead_letter_path.map(Into::into), evicted })
+        let dead_letter_path = dead_letter_path.map(Into::into);
+        Ok(Finished { counts: metrics.counts(), dead_letter_path, evicted: self.evicted() })
+    }
+
+    /// Alerts forgotten so far to stay within bounds.
+    fn evicted(&self) -> u64 {
+        match self {
+            Self::Plain(_, alerts, _) => alerts.evicted(),
+            Self::Ledger(ledger) => ledger.evicted(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::stages::{Finished, PipelineError, SinkThread};
+use crate::observe::Waiting;
 use crate::sink::Patience;
 
 /// The end of patience with an output that takes nothing.
@@ -26,9 +27,9 @@ impl Stopping {
         Self { stop, since: None, abandoned: Arc::default() }
     }
 
-    /// How long a full disk is waited for: until patience has ended.
-    pub(super) fn patience(&self) -> Patience {
-        Patience::until(Arc::clone(&self.abandoned))
+    /// How long a full disk is waited for: until patience has ended. What is waited for is said to `waiting`.
+    pub(super) fn patience(&self, waiting: &Arc<Waiting>) -> Patience {
+        Patience::until(Arc::clone(&self.abandoned), Arc::clone(waiting))
     }
 
     /// Whether it is to end; notes when that was first seen, and gives up on an output that takes nothing.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SinkError;
 use crate::model::Sha256Digest;
+use crate::observe::{Waiting, Writing};
 
 /// A file to append to, or a pipe or device, which have no length.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ pub struct FileMark {
 pub struct Patience {
     waits: bool,
     abandoned: Arc<AtomicBool>,
+    /// Where it is said what is waited for.
+    waiting: Arc<Waiting>,
 }
 
 const WINDOW: u64 = 4096;
@@ -70,12 +73,27 @@ const PIPE_CAPACITY: usize = 64 * 1024;
 impl Patience {
     /// A full disk is an error at once.
     pub fn none() -> Self {
-        Self { waits: false, abandoned: Arc::default() }
+        Self { waits: false, abandoned: Arc::default(), waiting: Arc::default() }
     }
 
-    /// A full disk is waited for until `abandoned` is set.
-    pub fn until(abandoned: Arc<AtomicBool>) -> Self {
-        Self { waits: true, abandoned }
+    /// A full disk is waited for until `abandoned` is set, which is said to `waiting`.
+    pub fn until(abandoned: Arc<AtomicBool>, waiting: Arc<Waiting>) -> Self {
+        Self { waits: true, abandoned, waiting }
+    }
+
+    /// Says that a write begins that may take as long as a reader likes.
+    pub(super) fn writing<'a>(&'a self, path: &'a Path) -> Writing<'a> {
+        self.waiting.writing(path)
+    }
+
+    /// Whether it waits at all.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Whether nothing is waited for any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
     }
 
     /// Tries something until there is room for it; says so once.
@@ -100,9 +118,13 @@ impl Patience {
                         );
                     }
                     waiting = true;
+                    self.waiting.again(path, || error.to_string());
                     std::thread::sleep(PAUSE);
                 }
                 outcome => {
+                    if waiting {
+                        self.waiting.over(path);
+                    }
                     if waiting && outcome.is_ok() {
                         tracing::info!(path = %path.display(), "there is room again; going on");
                     }
@@ -194,6 +216,8 @@ impl AppendFile {
     /// The file cannot take them.
     pub fn append(&mut self, bytes: &[u8], patience: &Patience) -> Result<(), SinkError> {
         if self.kind == Kind::Pipe && patience.waits {
+            let path = self.path.clone();
+            let _writing = patience.writing(&path);
             return self.append_to_pipe(bytes, patience);
         }
         self.append_once(bytes, patience).map_err(|source| self.error(source))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use redb::ReadOnlyDatabase;
 
 use super::reading::Reading;
-use super::{FILE_NAME, StateError, builder, guarded, refuse_empty};
+use super::{FILE_NAME, InputPosition, StateError, builder, guarded, refuse_empty};
 use crate::correlate::{Clock, StoredCertificate};
 use crate::history::{History, HistorySettings};
 use crate::model::{CertificateId, Id128};
@@ -50,6 +50,14 @@ impl StateView {
     /// The state cannot be read.
     pub fn clock(&self) -> Result<Clock, StateError> {
         Ok(guarded(&self.path, || self.reading.clock())?.unwrap_or_default())
+    }
+
+    /// How far inputs were read at the last commit.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn input_positions(&self) -> Result<Vec<InputPosition>, StateError> {
+        guarded(&self.path, || self.reading.input_positions())
     }
 
     /// The history at the last commit, as far as `settings` have room for it.

@@ -8,7 +8,7 @@ mod export;
 mod merge;
 mod prune;
 mod show;
-mod table;
+pub(super) mod table;
 
 use std::path::{Path, PathBuf};
 

@@ -6,17 +6,17 @@ use crate::cli::terminal::one_line;
 const MAX_CELL: usize = 72;
 
 /// Lines of cells under a heading, in columns as wide as they have to be.
-pub(super) struct TextTable {
+pub(in crate::cli) struct TextTable {
     lines: Vec<Vec<String>>,
 }
 
 impl TextTable {
-    pub(super) fn new(heading: &[&str]) -> Self {
+    pub(in crate::cli) fn new(heading: &[&str]) -> Self {
         Self { lines: vec![heading.iter().map(|&cell| cell.to_owned()).collect()] }
     }
 
     /// Adds a line. Cells hold what attackers chose: they are made safe here.
-    pub(super) fn push(&mut self, cells: Vec<String>) {
+    pub(in crate::cli) fn push(&mut self, cells: Vec<String>) {
         let safe = |cell: String| {
             let safe = one_line(&cell);
             match safe.char_indices().nth(MAX_CELL) {
@@ -28,7 +28,7 @@ impl TextTable {
     }
 
     /// The text; the last column is as long as it is.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::cli) fn text(&self) -> String {
         let columns = self.lines.first().map_or(0, Vec::len);
         let width = |column: usize| {
             self.lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

@@ -76,7 +76,7 @@ pub struct Tail {
     done: HashMap<Node, Done>,
     /// What the last sweep found.
     present: HashSet<Node>,
-    problems: BTreeMap<PathBuf, String>,
+    problems: BTreeMap<PathBuf, Problem>,
     counts: TailCounts,
     next_id: u64,
     interval: Duration,
@@ -96,6 +96,13 @@ struct Done {
     stamp: Stamp,
     /// The stamp was old enough when the content was last compared.
     settled: bool,
+}
+
+/// What stands in the way of an input.
+#[derive(Debug)]
+struct Problem {
+    text: String,
+    is_missing: bool,
 }
 
 /// Why a file is not read.

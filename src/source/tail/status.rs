@@ -4,11 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::file::{Followed, Presence};
-use super::{DoneKind, Tail};
+use super::{DoneKind, FileId, Problem, Tail};
+use crate::model::StreamKey;
 
 /// One input as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileStatus {
+    /// The file while it is followed.
+    pub file: Option<FileId>,
+    /// Its stream, as soon as that is known.
+    pub stream: Option<StreamKey>,
     /// The file, or the pattern that finds nothing.
     pub path: Arc<Path>,
     /// The byte up to which it was handed out.
@@ -24,7 +29,7 @@ pub struct FileStatus {
 }
 
 /// What a file is to the tail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileState {
     /// It is followed.
     Live,
@@ -46,6 +51,42 @@ pub enum FileState {
     Compressed,
     /// It cannot be read for now.
     Unreadable,
+    /// Nothing is found where a path or a pattern leads.
+    Missing,
+}
+
+impl FileState {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Live,
+        Self::Waiting,
+        Self::Copy,
+        Self::Rotated,
+        Self::Gone,
+        Self::Finished,
+        Self::Parked,
+        Self::Ignored,
+        Self::Compressed,
+        Self::Unreadable,
+        Self::Missing,
+    ];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Waiting => "waiting",
+            Self::Copy => "copy",
+            Self::Rotated => "rotated",
+            Self::Gone => "gone",
+            Self::Finished => "finished",
+            Self::Parked => "parked",
+            Self::Ignored => "ignored",
+            Self::Compressed => "compressed",
+            Self::Unreadable => "unreadable",
+            Self::Missing => "missing",
+        }
+    }
 }
 
 /// What was counted since the start.
@@ -74,12 +115,12 @@ impl Tail {
                 DoneKind::Ignored => FileState::Ignored,
                 DoneKind::Compressed => FileState::Compressed,
             };
-            let offset = done.read.map_or(0, |(_, mark)| mark.offset);
+            let (stream, offset) = done.read.map_or((None, 0), |(stream, mark)| (Some(stream), mark.offset));
             let path = Arc::from(done.path.as_path());
-            others.push(FileStatus { path, offset, size, lag: 0, state, error: None });
+            others.push(FileStatus { file: None, stream, path, offset, size, lag: 0, state, error: None });
         }
-        for (path, error) in &self.problems {
-            others.push(unreadable(path, error));
+        for (path, problem) in &self.problems {
+            others.push(unreadable(path, problem));
         }
         others.sort_by(|a, b| a.path.cmp(&b.path));
         all.append(&mut others);
@@ -105,10 +146,12 @@ fn followed(file: &Followed) -> FileStatus {
     // All that a copy holds, the other file yields.
     let lag = if file.copy { 0 } else { size.saturating_sub(offset) };
     let error = file.error.as_ref().map(ToString::to_string);
-    FileStatus { path: Arc::clone(&file.path), offset, size, lag, state, error }
+    let (file, stream, path) = (Some(file.id), file.stream, Arc::clone(&file.path));
+    FileStatus { file, stream, path, offset, size, lag, state, error }
 }
 
-fn unreadable(path: &Path, error: &str) -> FileStatus {
-    let path = Arc::from(path);
-    FileStatus { path, offset: 0, size: 0, lag: 0, state: FileState::Unreadable, error: Some(error.to_owned()) }
+fn unreadable(path: &Path, problem: &Problem) -> FileStatus {
+    let state = if problem.is_missing { FileState::Missing } else { FileState::Unreadable };
+    let (path, error) = (Arc::from(path), Some(problem.text.clone()));
+    FileStatus { file: None, stream: None, path, offset: 0, size: 0, lag: 0, state, error }
 }

@@ -12,7 +12,7 @@ use super::error::ReadError;
 use super::file::{Followed, Presence};
 use super::identity::{Likeness, Node, read_span};
 use super::item::FileId;
-use super::{Done, DoneKind, SWEEP_MAX, SWEEP_MIN, Tail};
+use super::{Done, DoneKind, Problem, SWEEP_MAX, SWEEP_MIN, Tail};
 use crate::model::StreamKey;
 
 impl Tail {
@@ -214,10 +214,11 @@ impl Tail {
         let mut now = BTreeMap::new();
         for problem in problems {
             let text = problem.to_string();
-            if self.problems.get(problem.path()) != Some(&text) {
+            if self.problems.get(problem.path()).is_none_or(|known| known.text != text) {
                 tracing::warn!(path = %problem.path().display(), error = %problem, "input cannot be read; trying again");
             }
-            now.insert(problem.path().to_path_buf(), text);
+            let is_missing = matches!(problem, ReadError::Missing { .. });
+            now.insert(problem.path().to_path_buf(), Problem { text, is_missing });
         }
         for path in self.problems.keys().filter(|path| !now.contains_key(*path)) {
             tracing::info!(path = %path.display(), "input can be read again");

@@ -7,8 +7,8 @@ fn an_input_that_is_missing_is_visible_and_picked_up_when_it_comes() {
     let mut rig = Rig::new(&["a.log", "logs/*.log"]);
     rig.start(vec![]);
     assert!(rig.items().is_empty());
-    assert_eq!(rig.state("a.log"), Some(FileState::Unreadable));
-    assert_eq!(rig.state("logs/*.log"), Some(FileState::Unreadable));
+    assert_eq!(rig.state("a.log"), Some(FileState::Missing));
+    assert_eq!(rig.state("logs/*.log"), Some(FileState::Missing));
     fs::create_dir(rig.path("logs")).unwrap();
     rig.append("logs/b.log", "b\n");
     rig.append("a.log", "a\n");
