@@ -286,6 +286,58 @@ fn a_socket_that_a_killed_process_left_is_made_anew() {
 }
 
 #[test]
+fn a_kill_loses_what_was_under_way_and_doubles_nothing() {
+    let mut world = listening(STREAM);
+    let path = world.path("eve.sock");
+    let mut sent = 0;
+    for round in 1..=3 {
+        let mut sender = connect(&path);
+        let sending = std::thread::spawn(move || {
+            let mut number = sent;
+            while sender.write_all(event(number).as_bytes()).is_ok() {
+                number += 1;
+            }
+            number
+        });
+        world.wait_for(500 * round);
+        world.kill();
+        sent = sending.join().unwrap();
+        world.start();
+    }
+    connect(&path).write_all(event(sent).as_bytes()).unwrap();
+    world.wait_for(1501);
+    world.stop();
+    let written: Vec<u64> = world.output().iter().map(|record| record["flow_id"].as_u64().unwrap()).collect();
+    assert!(written.windows(2).all(|pair| pair[0] < pair[1]), "out of order, or twice");
+    assert_eq!(written.last(), Some(&(sent as u64)));
+    // What each connection loses is its end: it was sent and not written when the process died.
+    let gaps = written.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    assert!(gaps <= 3, "{gaps}");
+}
+
+/// Listening goes on as it was, and that is said.
+#[test]
+fn other_sockets_need_a_restart() {
+    let mut world = listening(STREAM);
+    let path = world.path("eve.sock");
+    let mut sender = connect(&path);
+    sender.write_all(event(0).as_bytes()).unwrap();
+    world.wait_for(1);
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    std::fs::write(world.path("certsift.toml"), config.replace("eve.sock", "other.sock")).unwrap();
+    world.signal("-HUP");
+    let started = Instant::now();
+    while !world.said().contains("after a restart only") {
+        assert!(started.elapsed() < PATIENCE, "{}", world.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    sender.write_all(event(1).as_bytes()).unwrap();
+    assert_eq!(numbers(&world.wait_for(2)), [0, 1]);
+    world.stop();
+    assert!(!world.path("other.sock").exists());
+}
+
+#[test]
 fn what_is_no_socket_of_ours_is_not_touched() {
     let world = world(STREAM);
     let path = world.path("eve.sock");

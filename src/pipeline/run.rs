@@ -346,7 +346,10 @@ impl Running {
         self.workers.renew(knowledge, settings);
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();
-        // What needs a restart stays as it is: the output, the join and the history.
+        // What needs a restart stays as it is: the output, sockets, the join and the history.
+        if sockets_of(&self.config) != sockets_of(&config) || is_stdin(&self.config) != is_stdin(&config) {
+            tracing::warn!("other sockets, or standard input, are used after a restart only");
+        }
         self.config.inputs = config.inputs;
         self.config.commit_interval = config.commit_interval;
         self.gauges.metrics().set_commit_interval(config.commit_interval);
