@@ -504,4 +504,7 @@ fn promtool_finds_nothing_to_complain_of() {
     let rules = repository("packaging/prometheus/certsift.rules.yml");
     let output = Command::new("promtool").args(["check", "rules"]).arg(rules).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tests = repository("packaging/prometheus/certsift.rules.test.yml");
+    let output = Command::new("promtool").args(["test", "rules"]).arg(tests).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
