@@ -172,7 +172,7 @@ fn observation(judged: &Judged) -> Option<Observation> {
         server: session.server.map(Address::server_id),
         network: context.network,
         domain: session.name.map(|name| name.domain.unwrap_or(name.name)),
-        certificate: context.observed,
+        certificate: context.observed().copied(),
         fingerprint: session.client_fingerprints.id(),
     })
 }

@@ -22,6 +22,7 @@ pub mod model;
 pub mod observe;
 pub mod pipeline;
 pub mod rdap;
+mod retry_after;
 pub mod sink;
 pub mod source;
 pub mod state;

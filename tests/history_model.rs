@@ -57,7 +57,7 @@ fn said(seen: &Seen) -> [Option<Known>; 7] {
     [
         seen.issuer.as_ref().map(issuer),
         seen.organization.as_ref().map(issuer),
-        seen.certificate.map(|it| {
+        seen.certificate.as_ref().map(|it| {
             let counts =
                 [("clients", it.clients), ("servers", it.servers), ("networks", it.networks), ("names", it.names)];
             known(it.first.at, it.last_seen, &counts)

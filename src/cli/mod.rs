@@ -9,6 +9,7 @@ mod feeds;
 mod manual;
 mod replay;
 mod run;
+mod setup;
 mod state;
 mod status;
 mod summary;
@@ -50,6 +51,8 @@ enum Command {
     Status(status::Arguments),
     /// Make indexes of long lists
     Feeds(feeds::Arguments),
+    /// Print what SIEMs need to take the output: templates, mappings, rules
+    Setup(setup::Arguments),
     /// Print the script that completes commands and options in a shell
     Completions(manual::CompletionsArguments),
     /// Print the manual page
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::State(arguments) => state::state(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Feeds(arguments) => feeds::feeds(&arguments),
+        Command::Setup(arguments) => setup::setup(&arguments),
         Command::Config(arguments) => config::config(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),

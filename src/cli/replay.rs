@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::encode::{Detail, Format};
 use crate::model::TimeZone;
 use crate::pipeline::{PipelineError, Replay};
-use crate::sink::{OpenMode, Output, Patience, default_dead_letter_path, is_same_file};
+use crate::sink::{OpenMode, Output, Patience, default_dead_letter_path, default_rejected_path, is_same_file};
 use crate::source::{Discovered, discover};
 use crate::state::StateStore;
 
@@ -70,6 +70,8 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let (knowledge, reports) = config.load_knowledge(summary::now())?;
     summary::report_knowledge(&reports);
+    // Who names a file, or standard output, does not want the server.
+    let network = config.output.network.clone().filter(|_| arguments.output.is_none());
     let output_path = arguments.output.as_deref().filter(|path| path.as_os_str() != "-");
     let dead_letter = arguments
         .dead_letter
@@ -82,8 +84,18 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{}: --whole reads its inputs twice, and this one can be read only once", once.path.display());
     }
     let state = arguments.state.as_deref().map(StateStore::open).transpose()?.map(Arc::new);
-    let output = Output::open(output_path, dead_letter, OpenMode::Replace, Patience::none())?;
-    let bar = progress_bar(&files, output_path.is_none());
+    let (mode, patience) = (OpenMode::Replace, Patience::none());
+    let (output, counts) = match &network {
+        Some(settings) => {
+            let rejected = config.output.rejected.clone();
+            let rejected = rejected.unwrap_or_else(|| default_rejected_path(arguments.state.as_deref()));
+            let server = summary::prepare_network(settings, rejected)?;
+            let counts = server.counts();
+            (Output::send(server.start(patience.clone())?, dead_letter, mode, patience)?, Some(counts))
+        }
+        None => (Output::open(output_path, dead_letter, mode, patience)?, None),
+    };
+    let bar = progress_bar(&files, output_path.is_none() && network.is_none());
     let replay = Replay {
         config: &config,
         knowledge: Arc::new(knowledge),
@@ -106,6 +118,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     summary::report_replay(&outcome, arguments.whole, started.elapsed());
+    counts.iter().for_each(|counts| summary::report_network(counts));
     Ok(if outcome.failed.is_empty() { ExitCode::Success } else { ExitCode::Incomplete })
 }
 

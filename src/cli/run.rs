@@ -14,7 +14,8 @@ use crate::model::EventTime;
 use crate::observe::{FeedNumbers, Metrics, Server};
 use crate::pipeline::{ReadAgain, Run, Why};
 use crate::rdap::{Servers, say};
-use crate::sink::default_dead_letter_path;
+use crate::sink::network::Prepared;
+use crate::sink::{default_dead_letter_path, default_rejected_path};
 use crate::state::StateStore;
 
 #[derive(clap::Args, Debug)]
@@ -62,12 +63,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let output_path = config.output.path.as_deref();
     let dead_letters =
         config.output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output_path, Some(state_dir)));
+    let server = config.output.network.as_ref().map(|settings| {
+        let rejected = config.output.rejected.clone().unwrap_or_else(|| default_rejected_path(Some(state_dir)));
+        summary::prepare_network(settings, rejected)
+    });
+    let server = server.transpose()?;
+    let counts = server.as_ref().map(Prepared::counts);
     tracing::info!(state = %state_dir.display(), "following");
     let run = Run {
         knowledge: Arc::new(knowledge),
         knowledge_files: files,
         threads: arguments.common.threads,
         state,
+        server,
         dead_letters,
         stop: Arc::clone(&stop),
         reload,
@@ -78,6 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let outcome = run.run()?;
     outcome.asked.iter().for_each(say);
+    counts.iter().for_each(|counts| counts.say());
     tracing::info!(
         written = outcome.counts.total_written(),
         dead_letters = outcome.counts.dead_letters,

@@ -1,5 +1,6 @@
 //! What a command says on standard error when it is done.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::replay::shown;
@@ -13,6 +14,7 @@ use crate::knowledge::pem::PemReport;
 use crate::knowledge::registrations::ListReport;
 use crate::model::EventTime;
 use crate::pipeline::{ReplayOutcome, SkipReason};
+use crate::sink::network::{NetworkCounts, NetworkError, NetworkSettings, Prepared};
 
 /// Files of one kind that are named before the rest is only counted.
 const MAX_NAMED: usize = 10;
@@ -121,6 +123,27 @@ pub(super) fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
             say(&format!("{}: {} rows are left out: {first}", shown(&report.path), report.bad_rows));
         }
     }
+}
+
+/// Reads what it takes to send, and says what is odd about it.
+pub(super) fn prepare_network(
+    settings: &NetworkSettings,
+    rejected: std::path::PathBuf,
+) -> Result<Prepared, NetworkError> {
+    let output = settings.name();
+    for warning in settings.warnings() {
+        tracing::warn!(output, "{warning}");
+    }
+    let prepared = settings.prepare(rejected)?;
+    tracing::info!(output, "records are sent");
+    Ok(prepared)
+}
+
+/// Says what was sent.
+pub(super) fn report_network(counts: &NetworkCounts) {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let retries = of(&counts.retries);
+    eprintln!("sent      {}, rejected {}, retries {retries}", of(&counts.taken), of(&counts.rejected));
 }
 
 /// Says what a replay did.

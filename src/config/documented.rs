@@ -67,8 +67,12 @@ impl<'a> Pages<'a> {
             }
             return;
         }
-        out.push_str(&format!("[{name}]\n"));
-        self.keys(out, name, table, given.and_then(toml::Value::as_table), false);
+        // A table that may be left out says something by being there.
+        let may_be_absent =
+            described["anyOf"].as_array().is_some_and(|kinds| kinds.iter().any(|it| it["type"] == "null"));
+        let is_example = may_be_absent && given.is_none();
+        out.push_str(&format!("{}[{name}]\n", if is_example { "# " } else { "" }));
+        self.keys(out, name, table, given.and_then(toml::Value::as_table), is_example);
     }
 
     /// The keys of a table, and then the tables in it.
@@ -88,7 +92,10 @@ impl<'a> Pages<'a> {
             }
             match (value.map(toml::Value::to_string), described.get("default").filter(|default| !default.is_null())) {
                 (Some(value), _) => out.push_str(&format!("{key} = {value}\n")),
-                (None, Some(default)) if !is_example => out.push_str(&format!("{key} = {}\n", as_toml(default))),
+                (None, Some(default)) => {
+                    let mark = if is_example { "# " } else { "" };
+                    out.push_str(&format!("{mark}{key} = {}\n", as_toml(default)));
+                }
                 _ => out.push_str(&format!("# {key} = {}\n", self.example(described))),
             }
         }
@@ -188,6 +195,9 @@ mod tests {
             assert!(!description.is_empty(), "{key} has no comment");
             let is_row = key.contains('.') && !key.starts_with("history.learning.");
             let is_row = is_row && !key.starts_with("knowledge.registered.");
+            let is_server =
+                keys.iter().any(|(other, _)| key.starts_with("output.") && other.starts_with(&format!("{key}.")));
+            let is_row = is_row && !is_server;
             assert!(!is_row || readme.contains(&format!("| `{key}` |")), "the README lacks {key}");
         }
         for table in TABLES {

@@ -6,6 +6,7 @@
 mod documented;
 mod feed_files;
 mod knowledge;
+mod network;
 mod raw;
 mod settings;
 mod trust_files;
@@ -22,6 +23,7 @@ use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
 use crate::rdap::RdapSettings;
 use crate::sink::Rotation;
+use crate::sink::network::NetworkSettings;
 pub use documented::{schema, shown};
 pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
@@ -37,6 +39,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// How sessions find their certificates.
     pub join: JoinSettings,
+    /// Bytes of certificates that are kept in memory.
+    pub certificate_memory: u64,
     /// How far history looks back, and when it begins to judge.
     pub history: HistorySettings,
     /// Where the state is kept.
@@ -87,10 +91,14 @@ pub struct InputConfig {
 /// Where records go.
 #[derive(Clone, Debug)]
 pub struct OutputConfig {
-    /// The file; `None` is standard output.
+    /// The file; `None` is standard output, unless it is a server.
     pub path: Option<PathBuf>,
+    /// The server.
+    pub network: Option<NetworkSettings>,
     /// The file for lines that cannot leave as records; `None` is beside the output.
     pub dead_letter: Option<PathBuf>,
+    /// The file for lines that a server rejects; `None` is beside the state.
+    pub rejected: Option<PathBuf>,
     /// In which schema records leave.
     pub format: Format,
     /// How much an object says.
@@ -174,6 +182,8 @@ pub enum ConfigError {
 
 /// With less memory than this, history would not even remember what one busy hour shows.
 const MIN_HISTORY_MEMORY: u64 = 1 << 20;
+/// With less memory than this, certificates of sessions that follow each other would push each other out.
+const MIN_CERTIFICATE_MEMORY: u64 = 1 << 20;
 /// Commits that follow each other faster cost more than they save.
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
 /// Days for which an issuer, a name or a certificate is new.
@@ -198,7 +208,7 @@ impl Config {
     /// # Errors
     /// What is wrong, with its line.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
-        let raw: raw::RawConfig = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let raw: raw::RawConfig = toml::from_str(text).map_err(|error| network::complaint(text, &error))?;
         if let Some(value::Listen(address)) = raw.observe.listen
             && !address.ip().is_loopback()
             && !raw.observe.allow_remote
@@ -209,7 +219,17 @@ impl Config {
                 address.port()
             ));
         }
-        Ok(raw.resolve(folder))
+        let network = raw.output.network(&|path| place(folder, path));
+        let network = network.map_err(|wrong| network::complaint_at(text, wrong))?;
+        let is_format_said = raw.output.format.is_some();
+        let mut config = raw.resolve(folder);
+        if let Some((network, format)) = network {
+            config.output.network = Some(network);
+            if !is_format_said {
+                config.output.format = format;
+            }
+        }
+        Ok(config)
     }
 
     /// The settings of encoding and of the checks.
@@ -259,6 +279,11 @@ fn networks(parsed: Option<value::NetworkList>, default: &[&str]) -> Networks {
     parsed.map(|list| list.0).unwrap_or_else(|| Networks::parse(default).unwrap_or(Networks::none()))
 }
 
+/// A path as it is written, which is relative to the folder of the file.
+fn place(folder: &Path, path: String) -> String {
+    if path == "-" || Path::new(&path).is_absolute() { path } else { folder.join(path).to_string_lossy().into_owned() }
+}
+
 impl raw::RawRegistered {
     fn resolve(self, place: impl Fn(String) -> String) -> RegisteredPaths {
         match self {
@@ -274,13 +299,7 @@ impl raw::RawRegistered {
 
 impl raw::RawConfig {
     fn resolve(self, folder: &Path) -> Config {
-        let place = |path: String| {
-            if path == "-" || Path::new(&path).is_absolute() {
-                path
-            } else {
-                folder.join(path).to_string_lossy().into_owned()
-            }
-        };
+        let place = |path: String| place(folder, path);
         let places = |paths: Vec<String>| paths.into_iter().map(place).collect::<Vec<_>>();
         let inputs = self.input.into_iter().map(|input| InputConfig {
             paths: places(input.paths),
@@ -293,8 +312,10 @@ impl raw::RawConfig {
             inputs: inputs.collect(),
             output: OutputConfig {
                 path: output.path.filter(|path| path != "-").map(|path| PathBuf::from(place(path))),
+                network: None,
                 dead_letter: output.dead_letter.map(|path| PathBuf::from(place(path))),
-                format: output.format,
+                rejected: output.rejected.map(|path| PathBuf::from(place(path))),
+                format: output.format.unwrap_or_default(),
                 detail: output.detail,
                 other_events: output.other_events,
                 rotation: Rotation {
@@ -309,6 +330,7 @@ impl raw::RawConfig {
                 local: networks(self.network.local, &Networks::DEFAULT),
                 shared: networks(self.network.shared, &[]),
             },
+            certificate_memory: self.join.memory.0.max(MIN_CERTIFICATE_MEMORY),
             history: HistorySettings {
                 window_days: days(self.history.window.0).max(1),
                 learning: LearningThresholds {

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::LogFormat;
-use super::value::{ByteSize, Day, DnsZone, Interval, Listen, NetworkList, Rate, RdapServer, Timeout, ZoneName};
+use super::value::{
+    ByteSize, Connections, Day, DnsZone, Index, Interval, Listen, NetworkList, Rate, RdapServer, RequestSize, Socket,
+    Timeout, Url, Urls, ZoneName,
+};
+use crate::correlate::CERTIFICATE_MEMORY;
 use crate::encode::{Detail, Format, OtherEvents};
 use crate::history::Budget;
 use crate::sink::Compression;
@@ -60,11 +65,24 @@ pub(super) struct RawOutput {
     /// The file that `run` appends to; `-` is standard output.
     #[schemars(extend("default" = "-"))]
     pub(super) path: Option<String>,
+    /// Elasticsearch or OpenSearch, in place of a file.
+    #[schemars(with = "Option<RawElasticsearch>")]
+    pub(super) elasticsearch: Option<Spanned<RawElasticsearch>>,
+    /// Splunk's HTTP Event Collector, in place of a file.
+    #[schemars(with = "Option<RawSplunk>")]
+    pub(super) splunk: Option<Spanned<RawSplunk>>,
+    /// A socket, in place of a file.
+    #[schemars(with = "Option<RawSocket>")]
+    pub(super) socket: Option<Spanned<RawSocket>>,
     /// The file for lines that cannot leave as records; else beside the output.
     #[schemars(extend("examples" = ["/var/log/certsift/dead.ndjson"]))]
     pub(super) dead_letter: Option<String>,
-    /// In which schema records leave; another one needs a restart and should come with another path.
-    pub(super) format: Format,
+    /// The file for records that a server will never take; else beside the state.
+    #[schemars(extend("examples" = ["/var/log/certsift/rejected.ndjson"]))]
+    pub(super) rejected: Option<String>,
+    /// In which schema records leave: raw, but ecs for Elasticsearch; another one needs a restart and should come with
+    /// another path.
+    pub(super) format: Option<Format>,
     /// How much an object says.
     pub(super) detail: Detail,
     /// What becomes of EVE events that are not enriched, and of `known_certs`.
@@ -78,12 +96,102 @@ pub(super) struct RawOutput {
 }
 
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawElasticsearch {
+    /// Its address, or several.
+    pub(super) url: Urls,
+    /// Data stream, index or alias.
+    #[serde(default)]
+    pub(super) index: Index,
+    /// File with the API key.
+    #[schemars(extend("examples" = ["/etc/certsift/api_key"]))]
+    pub(super) api_key_file: Option<String>,
+    /// Variable of the environment with the API key.
+    #[schemars(extend("examples" = ["CERTSIFT_API_KEY"]))]
+    pub(super) api_key_env: Option<String>,
+    /// User, in place of an API key.
+    #[schemars(extend("examples" = ["certsift"]))]
+    pub(super) username: Option<String>,
+    /// File with the user's password.
+    #[schemars(extend("examples" = ["/etc/certsift/password"]))]
+    pub(super) password_file: Option<String>,
+    /// Variable of the environment with the user's password.
+    #[schemars(extend("examples" = ["CERTSIFT_PASSWORD"]))]
+    pub(super) password_env: Option<String>,
+    /// CAs in PEM that its certificate is checked with, in place of the roots compiled in.
+    #[schemars(extend("examples" = ["/etc/certsift/ca.pem"]))]
+    pub(super) ca_file: Option<String>,
+    /// Whether its certificate is checked; true unless said.
+    #[schemars(extend("examples" = [true]))]
+    pub(super) verify: Option<bool>,
+    /// Requests at the same time.
+    #[serde(default)]
+    pub(super) connections: Connections,
+    /// Bytes of one request, at the most; 5 MiB unless said.
+    pub(super) request_size: Option<RequestSize>,
+    /// How long one request may take; 60 s unless said.
+    pub(super) timeout: Option<Timeout>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSplunk {
+    /// Its address.
+    pub(super) url: Url,
+    /// File with the token.
+    #[schemars(extend("examples" = ["/etc/certsift/token"]))]
+    pub(super) token_file: Option<String>,
+    /// Variable of the environment with the token.
+    #[schemars(extend("examples" = ["CERTSIFT_TOKEN"]))]
+    pub(super) token_env: Option<String>,
+    /// Index; that of the token unless said.
+    #[schemars(extend("examples" = ["main"]))]
+    pub(super) index: Option<String>,
+    /// Source of the events.
+    #[schemars(extend("examples" = ["certsift"]))]
+    pub(super) source: Option<String>,
+    /// Source type; that of the format unless said.
+    #[schemars(extend("examples" = ["certsift"]))]
+    pub(super) sourcetype: Option<String>,
+    /// Host of the events; the sensor unless said.
+    #[schemars(extend("examples" = ["sensor-1"]))]
+    pub(super) host: Option<String>,
+    /// Whether it says by acknowledgements that events are safe; true unless said.
+    #[schemars(extend("examples" = [true]))]
+    pub(super) acknowledge: Option<bool>,
+    /// How long an acknowledgement is waited for until events are sent again; 5 minutes unless said.
+    pub(super) acknowledge_timeout: Option<Timeout>,
+    /// CAs in PEM that its certificate is checked with, in place of the roots compiled in.
+    #[schemars(extend("examples" = ["/etc/certsift/ca.pem"]))]
+    pub(super) ca_file: Option<String>,
+    /// Whether its certificate is checked; true unless said.
+    #[schemars(extend("examples" = [true]))]
+    pub(super) verify: Option<bool>,
+    /// Requests at the same time.
+    #[serde(default)]
+    pub(super) connections: Connections,
+    /// Bytes of one request, at the most; 1 MiB unless said.
+    pub(super) request_size: Option<RequestSize>,
+    /// How long one request may take; 60 s unless said.
+    pub(super) timeout: Option<Timeout>,
+}
+
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSocket {
+    /// unix:PATH or tcp://HOST:PORT.
+    pub(super) address: Socket,
+}
+
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawJoin {
     /// How long a session waits for a certificate that was not read yet.
     pub(super) wait: Interval,
     /// How long a certificate is carried forward to resumed sessions; TLS 1.3 at most 24 hours.
     pub(super) carry: Interval,
+    /// Memory of certificates; 1 MiB at least.
+    pub(super) memory: ByteSize,
 }
 
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
@@ -223,7 +331,7 @@ pub(super) struct RawLearning {
 
 impl Default for RawJoin {
     fn default() -> Self {
-        Self { wait: Interval::seconds(5), carry: Interval::days(7) }
+        Self { wait: Interval::seconds(5), carry: Interval::days(7), memory: ByteSize(CERTIFICATE_MEMORY) }
     }
 }
 

@@ -11,12 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{EventTime, Networks, TimeZone};
 use crate::rdap::{ServerUrl, Zone};
+use crate::sink::network::{Endpoint, IndexName, SocketAddress};
 
 /// A length of time, such as `250ms`, `5s`, `10m`, `12h` or `30d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Interval(pub(super) Duration);
 
-/// How long a question to a registry may take.
+/// How long a question to a registry, or a request to an output, may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Timeout(pub(super) Duration);
 
@@ -51,6 +52,42 @@ pub(super) struct Listen(pub(super) SocketAddr);
 /// The address of a server of RDAP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct RdapServer(pub(super) ServerUrl);
+
+/// The address of a server that records go to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Url(pub(super) Endpoint);
+
+/// One such address, or several that are as good as each other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Urls(pub(super) Vec<Endpoint>);
+
+/// An index, alias or data stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Index(pub(super) IndexName);
+
+/// The address of a socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Socket(pub(super) SocketAddress);
+
+/// Requests at the same time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Connections(pub(super) usize);
+
+/// Bytes of one request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct RequestSize(pub(super) usize);
+
+impl Default for Index {
+    fn default() -> Self {
+        Self(IndexName::default())
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self(2)
+    }
+}
 
 impl Rate {
     pub(super) const fn per_second(number: u32) -> Self {
@@ -212,6 +249,15 @@ schema_of! {
     DnsZone, "DnsZone", {"type": "string", "examples": ["example.org"]};
     RdapServer, "RdapServer", {"type": "string", "pattern": "^https://", "examples": ["https://rdap.example"]};
     Listen, "Listen", {"type": "string", "examples": ["127.0.0.1:9469"]};
+    Url, "Url", {"type": "string", "pattern": "^https?://", "examples": ["https://splunk.example:8088"]};
+    Urls, "Urls", {
+        "type": ["string", "array"], "pattern": "^https?://", "items": {"type": "string", "pattern": "^https?://"},
+        "examples": ["https://elastic.example:9200"]
+    };
+    Index, "Index", {"type": "string"};
+    Socket, "Socket", {"type": "string", "examples": ["unix:/run/siem.sock"]};
+    Connections, "Connections", {"type": "integer", "minimum": 1, "maximum": 16};
+    RequestSize, "RequestSize", {"type": "string", "examples": ["5MiB"]};
 }
 
 impl<'a> Deserialize<'a> for ByteSize {
@@ -266,7 +312,65 @@ impl<'a> Deserialize<'a> for Timeout {
         let Interval(time) = Interval::deserialize(deserializer)?;
         match (Self::MIN..=Self::MAX).contains(&time) {
             true => Ok(Self(time)),
-            false => Err(D::Error::custom("a question takes from 100 ms to 10 minutes; write `10s`")),
+            false => Err(D::Error::custom("it may take from 100 ms to 10 minutes; write `10s`")),
+        }
+    }
+}
+
+impl<'a> Deserialize<'a> for Url {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        Endpoint::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Urls {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected an address, or a list of addresses")]
+        enum Texts {
+            One(String),
+            Many(Vec<String>),
+        }
+        let texts = match Texts::deserialize(deserializer)? {
+            Texts::One(text) => vec![text],
+            Texts::Many(texts) => texts,
+        };
+        if texts.is_empty() {
+            return Err(D::Error::custom("names no address"));
+        }
+        let urls: Result<Vec<_>, _> = texts.iter().map(|text| Endpoint::parse(text)).collect();
+        urls.map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Index {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        IndexName::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Socket {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        SocketAddress::parse(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'a> Deserialize<'a> for Connections {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = usize::deserialize(deserializer)?;
+        match (1..=16).contains(&number) {
+            true => Ok(Self(number)),
+            false => Err(D::Error::custom("from 1 to 16 connections can be had")),
+        }
+    }
+}
+
+impl<'a> Deserialize<'a> for RequestSize {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let ByteSize(bytes) = ByteSize::deserialize(deserializer)?;
+        match (64 << 10..=64 << 20).contains(&bytes) {
+            true => Ok(Self(bytes as usize)),
+            false => Err(D::Error::custom("a request has from 64 KiB to 64 MiB; write `5MiB`")),
         }
     }
 }

@@ -41,8 +41,6 @@ pub struct SessionContext {
     pub client_certificate: Option<Arc<KnownCertificate>>,
     /// Who connected to whom.
     pub direction: Option<Direction>,
-    /// What history was told of the server's certificate.
-    pub observed: Option<ObservedCertificate>,
     /// The network that the server is in, unless it is within.
     pub network: Option<Id128>,
     /// What history says, this session included.
@@ -95,6 +93,13 @@ pub enum AbsentReason {
     NotLogged,
     /// The sensor logged it where certsift has not seen it.
     NotFound,
+}
+
+impl SessionContext {
+    /// The server's certificate as history knows it.
+    pub fn observed(&self) -> Option<&ObservedCertificate> {
+        self.leaf.known().map(|known| &known.observed)
+    }
 }
 
 impl Leaf {

@@ -57,7 +57,7 @@ impl Correlator {
         }
         let name = session.server_name.map(|name| name.of(&batch.text));
         let others = self.history.names().peek(observation.domain?)?.certificates.observers();
-        let others: Vec<_> = others.iter().map(|other| other.id).take(FORMER_LOOKED_AT).collect();
+        let others: Vec<_> = others.map(|other| other.id).take(FORMER_LOOKED_AT).collect();
         let mut former = None;
         for id in change.from_certificate.into_iter().chain(others) {
             let Some(known) = self.certificates.find(id) else { continue };

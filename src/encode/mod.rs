@@ -9,6 +9,7 @@ mod alert;
 mod certificate;
 mod dead_letter;
 mod json;
+mod line_id;
 mod object;
 mod schema;
 mod siem;
@@ -21,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use alert::Raised;
 pub use certificate::{CertificateObject, KeyObject, NameObject, SanObject, StateName};
+pub use line_id::{ID_LEN, id_in};
 pub use object::{
     CertsiftObject, ChainObject, EnrichedRecord, FeedObject, HistoryObject, IssuerChangeObject, IssuerHistory,
     NameAskedObject, SideName, SignatureObject,
@@ -194,7 +196,7 @@ fn fetch(judged: &Judged) {
         let seen = &context.seen;
         let parts = [
             context.leaf.known().is_some(),
-            context.observed.is_some(),
+            context.former.is_some(),
             context.shared_client,
             seen.issuer.is_some(),
             seen.certificate.is_some(),

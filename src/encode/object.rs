@@ -20,7 +20,9 @@ use crate::knowledge::feeds::{FeedMatch, MatchKind, Standing};
 use crate::knowledge::names::NameAnalysis;
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
 use crate::knowledge::trust::{Chain, ChainJudge, ChainReason, ChainStatus};
-use crate::model::{Certificate, Direction, EventTime, Id128, Record, RecordId};
+use crate::model::{
+    Certificate, Direction, EventTime, Id128, Record, RecordId, Serial, Sha1Digest, Sha256Digest, ValidityTime,
+};
 
 /// A line of output: the record as it came, with the `certsift` object added where certsift has something to say.
 #[derive(JsonSchema)]
@@ -455,11 +457,11 @@ impl HistoryObject {
         let change = seen.name.as_ref().and_then(|name| name.issuer_change.as_deref());
         let change = change.filter(|change| context.clock.since(change.at) <= LATELY);
         Self {
-            certificate_first_seen: seen.certificate.map(|certificate| Text(certificate.first.at)),
+            certificate_first_seen: seen.certificate.as_ref().map(|certificate| Text(certificate.first.at)),
             certificate_first_age_days: certificate
-                .zip(seen.certificate)
+                .zip(seen.certificate.as_ref())
                 .and_then(|(certificate, seen)| age_days(certificate, seen.first.at)),
-            certificate_clients: seen.certificate.map(|certificate| u32::from(certificate.clients)),
+            certificate_clients: seen.certificate.as_ref().map(|certificate| u32::from(certificate.clients)),
             name_first_seen: seen.name.as_ref().map(|name| Text(name.first.at)),
             whole: seen.whole_since.is_some(),
             issuer_change: change.map(|change| IssuerChangeObject {
@@ -509,13 +511,38 @@ impl<T: Display> Serialize for Text<T> {
     }
 }
 
-impl<T> JsonSchema for Text<T> {
+/// What the text of a value is, by the names of JSON Schema.
+pub(super) trait Textual {
+    /// Its format, where there is a name for it.
+    const FORMAT: Option<&'static str> = None;
+}
+
+impl Textual for EventTime {
+    const FORMAT: Option<&'static str> = Some("date-time");
+}
+
+impl Textual for ValidityTime {
+    const FORMAT: Option<&'static str> = Some("date-time");
+}
+
+impl Textual for Sha256Digest {}
+impl Textual for Sha1Digest {}
+impl Textual for Id128 {}
+impl Textual for RecordId {}
+impl Textual for KnowledgeVersion {}
+impl Textual for &Serial {}
+
+impl<T: Textual> JsonSchema for Text<T> {
     fn schema_name() -> Cow<'static, str> {
         String::schema_name()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        String::json_schema(generator)
+        let mut schema = String::json_schema(generator);
+        if let Some(format) = T::FORMAT {
+            schema.insert("format".to_owned(), format.into());
+        }
+        schema
     }
 
     fn inline_schema() -> bool {

@@ -48,7 +48,7 @@ fn report_listed(subject: &Subject<'_>, findings: &mut Findings) {
 
 fn report_alone(subject: &Subject<'_>, findings: &mut Findings) {
     let context = subject.context;
-    let (Some(seen), Some(certificate)) = (context.seen.fingerprint, &context.observed) else { return };
+    let (Some(seen), Some(certificate)) = (context.seen.fingerprint, context.observed()) else { return };
     let FirstSeen { at: since, .. } = seen.first;
     let is_known = context.seen.learning.is_none() && context.clock.since(since) >= KNOWN_AFTER;
     // What a session went with whose certificate was hidden is not known.

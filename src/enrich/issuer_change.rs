@@ -48,7 +48,7 @@ enum Reading {
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let context = subject.context;
-    let Some(certificate) = &context.observed else {
+    let Some(certificate) = context.observed() else {
         return findings.not_evaluated("issuer_change:no_certificate");
     };
     let Some(issuer) = certificate.issuer_of_name() else {
@@ -191,7 +191,7 @@ fn read(subject: &Subject<'_>, name: &NameSeen, change: &IssuerChange) -> Readin
 
 /// Whether the name has moved: for a day and more several clients have got the new certificate, and nobody the old one.
 fn has_stayed(name: &NameSeen, change: &IssuerChange, subject: &Subject<'_>) -> bool {
-    let clients = subject.context.seen.certificate.map_or(0, |certificate| certificate.clients);
+    let clients = subject.context.seen.certificate.as_ref().map_or(0, |certificate| certificate.clients);
     subject.context.clock.since(change.at) >= DAY_NANOS
         && name.former_issuer_day.is_none_or(|day| day <= change.at.day())
         && clients >= ESTABLISHED_CLIENTS

@@ -228,6 +228,7 @@ pub struct DomainRegistration {
     /// The registrable domain.
     pub domain: String,
     /// The day of registration, `YYYY-MM-DD`; of a window, its first day.
+    #[schemars(extend("format" = "date"))]
     pub registered: String,
     /// Days from then to the record's time: of a window, the most that it may be.
     pub age_days: i64,
@@ -237,6 +238,7 @@ pub struct DomainRegistration {
     pub source: String,
     /// The day of the data; of a window, its last day.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date"))]
     pub as_of: Option<String>,
     /// The least age that it may have.
     #[serde(skip)]

@@ -26,10 +26,10 @@ const MAX_NETWORKS: u32 = 3;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let context = subject.context;
-    let Some(seen) = context.seen.certificate else {
+    let Some(seen) = &context.seen.certificate else {
         return findings.not_evaluated("moved_certificate:no_certificate");
     };
-    let Some(moved) = seen.moved else { return };
+    let Some(moved) = &seen.moved else { return };
     let is_here = context.network == Some(moved.to) && context.clock.since(moved.at) <= LATELY;
     let is_known = moved.networks <= MAX_NETWORKS && seen.clients > ESTABLISHED_CLIENTS;
     let is_presented = matches!(context.leaf, Leaf::Presented(_));

@@ -24,7 +24,7 @@ const MAX_CLIENTS: u8 = 8;
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let seen = &subject.context.seen;
-    let Some(certificate) = seen.certificate else {
+    let Some(certificate) = &seen.certificate else {
         return findings.not_evaluated("shared_certificate:no_certificate");
     };
     match class(subject) {

@@ -13,11 +13,11 @@ use crate::model::{Certificate, EventTime, Session};
 pub struct TransparencyObject {
     /// When the certificate was first logged: by what it says itself of that (RFC 6962 §3.3), or by a file of a log.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub certificate_logged: Option<EventTime>,
     /// When a certificate for the name was first logged, by files of logs.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub name_logged: Option<EventTime>,
     /// Certificates for the registrable domain that were logged in the 30 days before, by files of logs.
     #[serde(skip_serializing_if = "Option::is_none")]

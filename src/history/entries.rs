@@ -72,7 +72,7 @@ pub struct CertificateEntry {
     /// Registrable domains.
     pub names: Recent,
     /// The last time that it came to a network where it had not been, long after it was first seen.
-    pub moved: Option<Box<Moved>>,
+    pub moved: Option<Arc<Moved>>,
 }
 
 /// A public key.
@@ -477,7 +477,7 @@ impl CertificateEntry {
             servers: self.servers.count_since(from_day),
             networks: self.networks.count_since(from_day),
             names: self.names.count_since(from_day),
-            moved: self.moved.as_deref().copied(),
+            moved: self.moved.clone(),
         }
     }
 }
@@ -536,7 +536,7 @@ impl FingerprintEntry {
     /// What is known of it, by the observers since a day.
     pub(super) fn seen(&self, from_day: i32) -> FingerprintSeen {
         let certificates = self.certificates.count_since(from_day);
-        let latest = self.certificates.observers().first().filter(|_| certificates == 1);
+        let latest = self.certificates.observers().next().filter(|_| certificates == 1);
         FingerprintSeen {
             first: self.times.first,
             last_seen: self.times.last_seen,

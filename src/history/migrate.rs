@@ -77,7 +77,7 @@ fn from_format_2(table: HistoryTable, value: &[u8]) -> Result<Vec<u8>, BadRow> {
             let row: Certificate2 = read_row(value)?;
             let clients = set(row.clients);
             // A day is all that is known of the last sight.
-            let last_day = clients.observers().first().map_or(i32::MIN, |observer| observer.day);
+            let last_day = clients.observers().next().map_or(i32::MIN, |observer| observer.day);
             let last_seen = row.first.at.max(EventTime::from_day(last_day));
             Ok(write_row(&CertificateEntry { clients, ..CertificateEntry::new(Times { first: row.first, last_seen }) }))
         }
@@ -119,7 +119,7 @@ mod tests {
         };
         let row = from_format_2(HistoryTable::Issuers, &postcard::to_allocvec(&issuer).unwrap()).unwrap();
         let entry: IssuerEntry = read_row(&row).unwrap();
-        let clients: Vec<_> = entry.clients.observers().iter().map(|observer| observer.id).collect();
+        let clients: Vec<_> = entry.clients.observers().map(|observer| observer.id).collect();
         assert_eq!(clients, [id(2), id(3), id(1)]);
         assert_eq!((entry.times.first, entry.times.last_seen, entry.label), (FIRST, issuer.last_seen, None));
 

@@ -453,7 +453,7 @@ impl Session<'_> {
                 if let Some(to) = self.observation.network.filter(|_| new_server && new_network && is_old && !recalled)
                 {
                     self.resized.set(true);
-                    entry.moved = Some(Box::new(Moved { at: self.observation.at, to, networks: networks.into() }));
+                    entry.moved = Some(Arc::new(Moved { at: self.observation.at, to, networks: networks.into() }));
                 }
                 self.note(&mut entry.names, self.observation.domain);
                 let several = entry.clients.is_several();
@@ -500,10 +500,10 @@ impl Session<'_> {
                 self.note(&mut entry.clients, self.observation.client.within());
                 let new_server = self.note(&mut entry.servers, self.observation.server);
                 let new_network = self.note(&mut entry.networks, self.observation.network);
-                let from_certificate = entry.certificates.observers().first().map(|observer| observer.id);
+                let from_certificate = entry.certificates.observers().next().map(|observer| observer.id);
                 self.note(&mut entry.certificates, shown.map(|certificate| certificate.id));
                 let issuer = shown.and_then(ObservedCertificate::issuer_of_name);
-                let from = entry.issuers.observers().first().map(|observer| observer.id);
+                let from = entry.issuers.observers().next().map(|observer| observer.id);
                 let new_issuer = self.note(&mut entry.issuers, issuer);
                 // What is recalled tells nothing of what the server would present today.
                 let presented = certificate.is_some_and(|certificate| !certificate.recalled);

@@ -162,7 +162,7 @@ pub struct IssuerSeen {
 }
 
 /// What is known of a certificate.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct CertificateSeen {
     /// When it was first seen.
     pub first: FirstSeen,
@@ -177,7 +177,7 @@ pub struct CertificateSeen {
     /// Distinct registrable domains.
     pub names: u8,
     /// The last time that it came to a network where it had not been, long after it was first seen.
-    pub moved: Option<Moved>,
+    pub moved: Option<Arc<Moved>>,
 }
 
 /// What is known of a key.

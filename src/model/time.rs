@@ -145,6 +145,11 @@ impl ValidityTime {
         !(Self::MIN_PRINTED..=Self::MAX_PRINTED).contains(&self.0)
     }
 
+    /// Seconds since the epoch of the time that its text says.
+    pub fn printed_seconds(self) -> i64 {
+        self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED)
+    }
+
     /// The time a sensor meant that took the fields of a UTC time for local time of `zone` (Zeek before 8.0).
     pub fn undo_local(self, zone: &TimeZone) -> Self {
         // Beyond what the calendar library knows, the zone's last rule holds.
@@ -162,7 +167,7 @@ impl ValidityTime {
 /// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
 impl fmt::Display for ValidityTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_date_time(self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED), 0, 0, f)
+        write_date_time(self.printed_seconds(), 0, 0, f)
     }
 }
 

@@ -6,6 +6,10 @@
 //! commit say which lines belong into the output and how the state came to be what it was: [`Ledger::open`] completes the
 //! one and redoes the other.
 //!
+//! A server cannot be asked what arrived, and may take its time. What the journals hold is therefore written into the new one
+//! once more, without what it did to the state, and sent again while new lines are read already: whatever happens meanwhile,
+//! the next start finds it there. A commit waits until the server has taken all that came before.
+//!
 //! Here every line passes, one after the other, and so it is here that is known which alerts were raised before it: the
 //! findings that an alert's key is made of are worked out by workers, after `correlate`, which could not know it. A chunk is
 //! settled before it is written down: its journal entry holds the lines as they are and the alerts among them, which a
@@ -25,6 +29,7 @@ use crate::crash;
 use crate::encode::Encoded;
 use crate::history::Alerts;
 use crate::model::StreamKey;
+use crate::sink::network::Prepared;
 use crate::sink::{Compressor, OpenMode, Output, Patience, Rotation, SinkError, is_full, sync_folder};
 use crate::state::{
     InputPosition, Journal, JournalReader, JournalStart, Newest, StateChanges, StateStore, Step, Written,
@@ -43,6 +48,15 @@ pub(super) struct Ledger {
     rotation: Rotation,
     unaccounted: Unaccounted,
     unaccounted_letters: Unaccounted,
+    /// Lines for a server that were in the journals, and may have to be sent again.
+    unsent: Option<JournalReader>,
+}
+
+/// What is written to.
+pub(super) struct Destination {
+    pub(super) dead_letters: PathBuf,
+    /// The server, where it is one.
+    pub(super) server: Option<Prepared>,
 }
 
 /// Where reading goes on.
@@ -61,12 +75,14 @@ impl Ledger {
     /// The output or the state cannot be used, or the output was shortened.
     pub(super) fn open(
         config: &OutputConfig,
-        dead_letters: PathBuf,
+        destination: Destination,
         state: Arc<StateStore>,
         patience: Patience,
         progress: Arc<Progress>,
         correlator: &mut Correlator,
     ) -> Result<(Self, Known), PipelineError> {
+        let Destination { dead_letters, server } = destination;
+        let is_server = server.is_some();
         state.restore(correlator)?;
         let mut alerts = state.alerts()?;
         let mut positions: Positions =
@@ -75,7 +91,8 @@ impl Ledger {
         let written = state.written()?.unwrap_or_default();
         let directory = state.directory().to_owned();
         let mut number = written.journal;
-        let mut redo = Redo::begin(written, dead_letters.clone(), &patience)?;
+        let written_journal = number;
+        let mut redo = Redo::begin(written, dead_letters.clone(), is_server, &patience)?;
         let mut journal = JournalReader::open(&directory, number)?;
         let mut entries = 0_u64;
         loop {
@@ -108,7 +125,12 @@ impl Ledger {
             tracing::info!(chunks = entries, "went through the journal of what was written since the last commit");
         }
         let (unaccounted, unaccounted_letters) = redo.unaccounted(config.path.as_deref())?;
-        let mut output = Output::open(config.path.as_deref(), dead_letters, OpenMode::Append, patience.clone())?;
+        let mut output = match server {
+            Some(server) => {
+                Output::send(server.start(patience.clone())?, dead_letters, OpenMode::Append, patience.clone())?
+            }
+            None => Output::open(config.path.as_deref(), dead_letters, OpenMode::Append, patience.clone())?,
+        };
         output.write(&redo.uncertain(), &[])?;
         output.sync()?;
         let (output_mark, dead_letter_mark) = output.marks()?;
@@ -117,7 +139,11 @@ impl Ledger {
             output: output_mark.clone(),
             dead_letters: dead_letter_mark.clone(),
         };
-        let journal = begin_journal(&directory, number + 1, &start, &patience)?;
+        let first = written_journal;
+        let (journal, unsent) = match is_server && entries > 0 {
+            true => repeat_journals(&directory, first..=number, start, &patience)?,
+            false => (begin_journal(&directory, number + 1, &start, &patience)?, None),
+        };
         // What was redone is committed before anything new is written.
         let mut changes = StateChanges::take(0, correlator);
         changes.add_alerts(&mut alerts);
@@ -143,8 +169,21 @@ impl Ledger {
             rotation: config.rotation,
             unaccounted,
             unaccounted_letters,
+            unsent,
         };
         Ok((ledger, Known { positions, newest }))
+    }
+
+    /// Sends again what a server may not have got before the last end.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub(super) fn send_again(&mut self) -> Result<(), PipelineError> {
+        let Some(mut journal) = self.unsent.take() else { return Ok(()) };
+        while let Some(entry) = journal.next_entry()? {
+            self.output.write(&entry.lines, &[])?;
+        }
+        Ok(())
     }
 
     /// Writes a chunk, and what it did to the state.
@@ -224,6 +263,31 @@ impl Ledger {
             None
         })
     }
+}
+
+/// Begins a journal with the lines of those before it, and what reads these lines from it.
+fn repeat_journals(
+    directory: &Path,
+    numbers: std::ops::RangeInclusive<u64>,
+    start: JournalStart,
+    patience: &Patience,
+) -> Result<(Journal, Option<JournalReader>), PipelineError> {
+    let next = numbers.end() + 1;
+    let mut journal = begin_journal(directory, next, &start.repeated(), patience)?;
+    for number in numbers {
+        let mut before = JournalReader::open(directory, number)?;
+        while let Some(entry) = before.next_entry()? {
+            if !entry.lines.is_empty() {
+                journal.append((0, 0), &Step::default(), &entry.lines, &[], patience)?;
+            }
+        }
+    }
+    // The state will say that these lines are accounted for, and nothing but this journal has them then.
+    journal.sync()?;
+    sync_folder(directory)?;
+    crash::point("journal-repeated");
+    let repeated = JournalReader::open(directory, next)?;
+    Ok((journal, Some(repeated)))
 }
 
 fn begin_journal(

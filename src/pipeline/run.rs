@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::archives::Looks;
 use super::gauges::Gauges;
-use super::ledger::{Known, Ledger, Positions};
+use super::ledger::{Destination, Known, Ledger, Positions};
 use super::peek::{Sensors, file_name, is_one_log};
 use super::reload::{ReadAgain, Reloaded, Reloader, Why};
 use super::stages::{Encoder, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
@@ -27,6 +27,7 @@ use crate::knowledge::{Answers, Knowledge, KnowledgeFiles};
 use crate::model::{Batch, Log, SourceInfo, StreamKey};
 use crate::observe::Metrics;
 use crate::rdap::{AskedCounts, Asking, Servers};
+use crate::sink::network::Prepared;
 use crate::sink::{is_rotated_name, is_same_file};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
 use crate::source::{Lines, Splitter, is_named_like_a_log};
@@ -44,6 +45,8 @@ pub struct Run {
     pub threads: usize,
     /// The state.
     pub state: Arc<StateStore>,
+    /// The server that records go to, where it is one.
+    pub server: Option<Prepared>,
     /// Where dead letters go.
     pub dead_letters: PathBuf,
     /// Set when it is to end: what was written by then is read, written and committed.
@@ -180,17 +183,19 @@ impl Run {
             workers.ask(asking.queue());
         }
         let history = History::new(self.config.history, true);
-        let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
+        let certificates =
+            CertificateStore::new(Backing::State(self.state.certificates())).within(self.config.certificate_memory);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
         correlator.set_knowledge(&self.knowledge);
         let mut stopping = Stopping::new(Arc::clone(&self.stop));
         let patience = stopping.patience(self.metrics.waiting());
         let output = self.config.output.path.clone();
-        let written = output.into_iter().chain([self.dead_letters.clone()]).collect();
+        let rejected = self.server.as_ref().map(|server| server.rejected().to_owned());
+        let written = output.into_iter().chain(rejected).chain([self.dead_letters.clone()]).collect();
         let progress = Arc::new(Progress::new(Arc::clone(&self.metrics)));
         let (ledger, Known { positions, newest }) = Ledger::open(
             &self.config.output,
-            self.dead_letters,
+            Destination { dead_letters: self.dead_letters, server: self.server },
             self.state,
             patience,
             Arc::clone(&progress),

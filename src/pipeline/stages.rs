@@ -360,6 +360,9 @@ impl Sink {
         let metrics = &progress.metrics;
         // Sensors of which was said that they cannot be compared with lists of SHA-1.
         let mut told = BTreeSet::new();
+        if let Self::Ledger(ledger) = &mut self {
+            ledger.send_again()?;
+        }
         for message in messages {
             metrics.sink_begins();
             match message {
@@ -402,8 +405,9 @@ impl Sink {
                 }
             }
         }
-        if let Self::Ledger(ledger) = &mut self {
-            ledger.finish()?;
+        match &mut self {
+            Self::Ledger(ledger) => ledger.finish()?,
+            Self::Plain(output, ..) => output.finish()?,
         }
         let dead_letter_path = match &self {
             Self::Plain(output, ..) => output.dead_letter_path(),

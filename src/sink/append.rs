@@ -86,6 +86,16 @@ impl Patience {
         self.waiting.writing(path)
     }
 
+    /// Whether it waits at all.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Whether nothing is waited for any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
     /// Tries something until there is room for it; says so once.
     ///
     /// # Errors

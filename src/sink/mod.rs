@@ -1,9 +1,10 @@
-//! Where lines go: a file or standard output, and the dead-letter file beside it.
+//! Where lines go: a file, standard output or a [server](network), and the dead-letter file beside it.
 //!
 //! In: encoded chunks in their order. Out: bytes. Promise: one write a chunk; a full disk is waited for where that is
 //! wanted, and any other write that fails stops the pipeline and is said with the file's name.
 
 mod append;
+pub mod network;
 mod rotation;
 
 use std::fs::File;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use append::UnsyncedFile;
 pub use append::{AppendFile, FileMark, Patience, is_full, sync_folder, sync_folder_of};
+use network::{Barrier, Network};
 pub use rotation::{Compression, Compressor, Rotation, is_rotated_name};
 
 /// How existing files are treated.
@@ -30,15 +32,17 @@ pub struct Output {
     patience: Patience,
 }
 
-/// Files of an output whose last bytes may not be on the disk yet.
+/// Files of an output whose last bytes may not be on the disk yet, and lines that a server may not have taken yet.
 pub struct Unsynced {
     lines: Option<UnsyncedFile>,
+    sent: Option<Barrier>,
     dead_letters: Option<UnsyncedFile>,
 }
 
 enum Target {
     File(AppendFile),
     Stdout(io::Stdout),
+    Network(Network),
 }
 
 /// The dead-letter file, which is made when it is needed.
@@ -87,6 +91,23 @@ impl Output {
             None => Target::Stdout(io::stdout()),
             Some(path) => Target::File(open(path, mode, &patience)?),
         };
+        Self::with(lines, dead_letters, mode, patience)
+    }
+
+    /// An output that is a server; dead letters go to `dead_letters`.
+    ///
+    /// # Errors
+    /// A file cannot be opened.
+    pub fn send(
+        network: Network,
+        dead_letters: PathBuf,
+        mode: OpenMode,
+        patience: Patience,
+    ) -> Result<Self, SinkError> {
+        Self::with(Target::Network(network), dead_letters, mode, patience)
+    }
+
+    fn with(lines: Target, dead_letters: PathBuf, mode: OpenMode, patience: Patience) -> Result<Self, SinkError> {
         if mode == OpenMode::Replace {
             remove_older(&dead_letters).map_err(|source| SinkError { path: dead_letters.clone(), source })?;
         }
@@ -110,6 +131,7 @@ impl Output {
                     let written = stdout.write_all(lines).and_then(|()| stdout.flush());
                     written.map_err(|source| SinkError { path: PathBuf::from("-"), source })?;
                 }
+                Target::Network(network) => network.write(lines)?,
             }
             crate::crash::point("output-written");
         }
@@ -127,7 +149,7 @@ impl Output {
     pub fn positions(&mut self, any_dead_letters: bool) -> Result<(u64, u64), SinkError> {
         let lines = match &mut self.lines {
             Target::File(file) => file.position()?,
-            Target::Stdout(_) => 0,
+            Target::Stdout(_) | Target::Network(_) => 0,
         };
         let dead_letters = if any_dead_letters { self.dead_letters.open(&self.patience)?.position()? } else { 0 };
         Ok((lines, dead_letters))
@@ -140,7 +162,7 @@ impl Output {
     pub fn marks(&self) -> Result<(Option<FileMark>, Option<FileMark>), SinkError> {
         let lines = match &self.lines {
             Target::File(file) => file.mark()?,
-            Target::Stdout(_) => None,
+            Target::Stdout(_) | Target::Network(_) => None,
         };
         Ok((lines, self.dead_letters.file.as_ref().map(AppendFile::mark).transpose()?.flatten()))
     }
@@ -158,9 +180,13 @@ impl Output {
     /// # Errors
     /// A file cannot be opened; the old one stays in use.
     pub fn reopen(&mut self) -> Result<(), SinkError> {
-        if let Target::File(file) = &mut self.lines {
-            let path = file.path().to_owned();
-            *file = open(&path, OpenMode::Append, &self.patience)?;
+        match &mut self.lines {
+            Target::File(file) => {
+                let path = file.path().to_owned();
+                *file = open(&path, OpenMode::Append, &self.patience)?;
+            }
+            Target::Stdout(_) => {}
+            Target::Network(network) => network.reopen()?,
         }
         self.dead_letters.file = None;
         self.dead_letters.open_existing(&self.patience)
@@ -193,20 +219,32 @@ impl Output {
     /// # Errors
     /// The system says no.
     pub fn unsynced(&self) -> Result<Unsynced, SinkError> {
-        let lines = match &self.lines {
-            Target::File(file) => file.unsynced()?,
-            Target::Stdout(_) => None,
+        let (lines, sent) = match &self.lines {
+            Target::File(file) => (file.unsynced()?, None),
+            Target::Stdout(_) => (None, None),
+            Target::Network(network) => (None, Some(network.barrier())),
         };
         let dead_letters = self.dead_letters.file.as_ref().map(AppendFile::unsynced).transpose()?.flatten();
-        Ok(Unsynced { lines, dead_letters })
+        Ok(Unsynced { lines, sent, dead_letters })
     }
 
-    /// Makes what was written last through a loss of power.
+    /// Makes what was written last through a loss of power; waits until a server has taken it.
     ///
     /// # Errors
-    /// The disk says no.
+    /// The disk says no, or the server.
     pub fn sync(&self) -> Result<(), SinkError> {
         self.unsynced()?.sync()
+    }
+
+    /// Waits until a server has taken everything.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub fn finish(&self) -> Result<(), SinkError> {
+        match &self.lines {
+            Target::Network(network) => network.barrier().wait(),
+            Target::File(_) | Target::Stdout(_) => Ok(()),
+        }
     }
 
     /// Where dead letters are, if there were any.
@@ -216,13 +254,16 @@ impl Output {
 }
 
 impl Unsynced {
-    /// Makes what was written to the files last through a loss of power.
+    /// Makes what was written to the files last through a loss of power; waits until a server has taken what it was sent.
     ///
     /// # Errors
-    /// The disk says no.
+    /// The disk says no, or the server.
     pub fn sync(&self) -> Result<(), SinkError> {
         if let Some(lines) = &self.lines {
             lines.sync()?;
+        }
+        if let Some(sent) = &self.sent {
+            sent.wait()?;
         }
         crate::crash::point("output-synced");
         if let Some(dead_letters) = &self.dead_letters {
@@ -263,6 +304,11 @@ pub fn default_dead_letter_path(output: Option<&Path>, state: Option<&Path>) -> 
         (_, Some(state)) => state.join(NAME),
         _ => PathBuf::from(NAME),
     }
+}
+
+/// The file of lines that a server rejects: beside the state, or else in the working directory.
+pub fn default_rejected_path(state: Option<&Path>) -> PathBuf {
+    state.unwrap_or(Path::new("")).join("certsift.rejected.ndjson")
 }
 
 /// Whether two paths lead to one file, by whatever names.

@@ -106,6 +106,14 @@ impl Journal {
         Ok(Self { file, number, buffer: Vec::new() })
     }
 
+    /// Makes it last through a loss of power.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub fn sync(&self) -> Result<(), SinkError> {
+        self.file.sync()
+    }
+
     /// Its number.
     pub fn number(&self) -> u64 {
         self.number
@@ -144,6 +152,13 @@ impl Journal {
         buffer.shrink_to(MAX_KEPT_BUFFER);
         self.buffer = buffer;
         written
+    }
+}
+
+impl JournalStart {
+    /// Where a journal begins that is linked to none before it: it repeats their lines.
+    pub fn repeated(self) -> Self {
+        Self { previous: u64::MAX, ..self }
     }
 }
 

@@ -1,18 +1,18 @@
 //! Elastic Common Schema, by the list of fields that its release publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Namespaces of products, which the schema leaves to them.
-const OWN: [&str; 3] = ["certsift", "zeek", "suricata"];
+use super::OWN;
+use super::table::fits;
 
 pub(super) struct Schema(BTreeMap<String, Field>);
 
 struct Field {
     kind: String,
+    level: String,
     is_array: bool,
 }
 
@@ -25,10 +25,16 @@ impl Schema {
         let rows = std::fs::read_to_string(folder.join("fields.csv")).unwrap();
         let fields = rows.lines().skip(1).filter_map(|row| {
             let cells: Vec<&str> = row.splitn(8, ',').collect();
-            let [_, _, _, name, kind, _, normalization, _] = cells[..] else { return None };
-            Some((name.to_owned(), Field { kind: kind.to_owned(), is_array: normalization == "array" }))
+            let [_, _, _, name, kind, level, normalization, _] = cells[..] else { return None };
+            let (kind, level) = (kind.to_owned(), level.to_owned());
+            Some((name.to_owned(), Field { kind, level, is_array: normalization == "array" }))
         });
         Self(fields.collect())
+    }
+
+    /// Type of a field, whether it is a list, and its level.
+    pub(super) fn field(&self, name: &str) -> Option<(&str, bool, &str)> {
+        self.0.get(name).map(|field| (field.kind.as_str(), field.is_array, field.level.as_str()))
     }
 
     pub(super) fn check(&self, record: &Value) {
@@ -62,16 +68,7 @@ impl Schema {
             }
         };
         for value in values {
-            let fits = match field.kind.as_str() {
-                "keyword" | "wildcard" | "match_only_text" => value.is_string(),
-                "date" => value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()),
-                "ip" => value.as_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()),
-                "long" => value.is_i64() || value.is_u64(),
-                "float" => value.is_number(),
-                "boolean" => value.is_boolean(),
-                other => panic!("{path} is {other}"),
-            };
-            assert!(fits, "{path} is not {}: {record}", field.kind);
+            assert!(fits(&field.kind, value), "{path} is not {}: {record}", field.kind);
         }
     }
 }

@@ -37,6 +37,22 @@ impl Schema {
         }
     }
 
+    /// Type of an attribute, whether it is a list, and whether it is required.
+    pub(super) fn attribute(&self, path: &str) -> Option<(String, bool, String)> {
+        let mut definition = &self.network_activity;
+        let mut found = None;
+        for name in path.split('.') {
+            let attribute = definition.attributes.get(name)?;
+            let general = &self.dictionary["attributes"][name];
+            let kind = attribute["type"].as_str().or(general["type"].as_str())?;
+            let is_array = general["is_array"] == true || attribute["is_array"] == true;
+            let requirement = attribute["requirement"].as_str()?.to_owned();
+            definition = self.objects.get(kind).unwrap_or(definition);
+            found = Some((kind.to_owned(), is_array, requirement));
+        }
+        found
+    }
+
     pub(super) fn check(&self, record: &Value) {
         let class = match record["class_uid"].as_u64() {
             Some(4001) => &self.network_activity,

@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod scene;
 pub(crate) mod sensor;
+pub(crate) mod server;
 pub(crate) mod shipper;
 pub(crate) mod sidecar;
 pub(crate) mod small_disk;

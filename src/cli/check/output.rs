@@ -5,15 +5,22 @@ use std::path::Path;
 
 use super::Checked;
 use super::section::Section;
-use crate::sink::{default_dead_letter_path, is_same_file};
+use crate::encode::Format;
+use crate::sink::network::{Login, NetworkSettings, SecretSource};
+use crate::sink::{default_dead_letter_path, default_rejected_path, is_same_file};
 
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("output");
     let output = &checked.config.output;
     let state = checked.config.state_dir.as_deref();
-    match &output.path {
-        Some(path) => place(&mut section, "records", path, None),
-        None => section.fact("records", "standard output"),
+    match (&output.network, &output.path) {
+        (Some(network), _) => {
+            server(&mut section, network, output.format);
+            let rejected = output.rejected.clone().unwrap_or_else(|| default_rejected_path(state));
+            place(&mut section, "rejected lines", &rejected, state);
+        }
+        (None, Some(path)) => place(&mut section, "records", path, None),
+        (None, None) => section.fact("records", "standard output"),
     }
     let dead = output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output.path.as_deref(), state));
     place(&mut section, "dead letters", &dead, state);
@@ -21,6 +28,43 @@ pub(super) fn section(checked: &Checked) -> Section {
         section.problem(format!("{}: is the output and the dead-letter file; name another one", dead.display()));
     }
     section
+}
+
+/// Says where records would be sent, and whether what that takes can be read. The server itself is told nothing.
+fn server(section: &mut Section, network: &NetworkSettings, format: Format) {
+    let (name, format) = (network.name(), format.name());
+    let secret = |source: &SecretSource| format!("secret from {source}");
+    match network {
+        NetworkSettings::Elasticsearch(settings) => {
+            section.fact("records", format!("{name}, index {}, as {format}; each once by its id", settings.index));
+            let urls = settings.http.urls.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            if !urls.is_empty() {
+                section.fact("other addresses", urls);
+            }
+            let login = match &settings.login {
+                Login::None => "none".to_owned(),
+                Login::ApiKey(source) => format!("API key, {}", secret(source)),
+                Login::Password(user, source) => format!("user {user}, {}", secret(source)),
+            };
+            section.fact("login", login);
+        }
+        NetworkSettings::Splunk(settings) => {
+            let safe = match settings.acknowledge {
+                Some(_) => "at least once, acknowledged by the indexer",
+                None => "not acknowledged: what the server has accepted and then loses is lost",
+            };
+            section.fact("records", format!("{name}, sourcetype {}, as {format}; {safe}", settings.sourcetype));
+            section.fact("login", format!("token, {}", secret(&settings.token)));
+        }
+        NetworkSettings::Socket(_) => {
+            section.fact("records", format!("{name}, as {format}; not acknowledged: what the system took is taken"));
+        }
+    }
+    network.warnings().iter().for_each(|warning| section.warning(warning));
+    // Nothing is written where lines would be rejected to.
+    if let Err(error) = network.prepare(std::path::PathBuf::new()) {
+        section.problem(error.to_string());
+    }
 }
 
 /// Says whether a file can be written. `made` is a folder that certsift makes at its start.

@@ -136,7 +136,7 @@ fn observers_of(of: &str, set: &Recent) -> Vec<(String, String)> {
         "clients" | "servers" | "networks" | "hidden_servers" => Address::of_id(id).ip().to_string(),
         _ => hex(id),
     };
-    set.observers().iter().map(|known| (name(known.id), EventTime::date_text(known.day))).collect()
+    set.observers().map(|known| (name(known.id), EventTime::date_text(known.day))).collect()
 }
 
 /// An identity as text.

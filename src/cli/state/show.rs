@@ -196,7 +196,7 @@ impl<'a> Judge<'a> {
     /// within, and while learning.
     fn is_rare(&self, id: Id128, entry: &IssuerEntry) -> Option<bool> {
         let name = entry.label.as_deref().and_then(|label| name_of(id, label))?;
-        let only_within = entry.clients.observers().is_empty() && !entry.internal_clients.observers().is_empty();
+        let only_within = entry.clients.is_empty() && !entry.internal_clients.is_empty();
         if self.learning || only_within || self.public_cas.find(&name).is_some() {
             return None;
         }

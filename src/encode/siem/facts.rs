@@ -141,6 +141,7 @@ impl<'a> Facts<'a> {
         }
         if let Body::Certificate(CertificateRecord { certificate, .. }) = &record.body {
             self.exponent = members.parsed("certificate.exponent");
+            members.set_aside("certificate.exponent", "certificate.exponent_other");
             // Sites write times as they like: as numbers here, and there as text.
             for (key, time) in [
                 ("certificate.not_valid_before", certificate.not_before),
@@ -176,12 +177,14 @@ impl<'a> Facts<'a> {
         {
             self.rest.put_original("zeek.ssl.version".into(), Node::Text(version));
         }
-        let is_datagram = self.version.as_ref().is_some_and(|version| version.protocol == "dtls");
-        self.transport = Some(if is_datagram { Transport::Udp } else { Transport::Tcp });
         self.cipher = members.text("cipher");
         self.curve = members.text("curve");
         self.server_name = members.text("server_name");
         self.next_protocol = members.text("next_protocol");
+        // Zeek hands what QUIC carries on to its analyser of TLS, and the log does not say so.
+        let is_quic = self.next_protocol.as_deref().is_some_and(is_over_quic);
+        let is_datagram = is_quic || self.version.as_ref().is_some_and(|version| version.protocol == "dtls");
+        self.transport = Some(if is_datagram { Transport::Udp } else { Transport::Tcp });
         self.established = members.flag("established");
         self.resumed = members.flag("resumed");
         self.last_alert = members.text("last_alert");
@@ -190,6 +193,17 @@ impl<'a> Facts<'a> {
         self.ja3s = members.text("ja3s");
         self.ja4 = members.text("ja4");
         self.ja4s = members.text("ja4s");
+        for (key, name) in [
+            ("last_alert", "last_alert_other"),
+            ("validation_status", "validation_status_other"),
+            ("curve", "curve_other"),
+            ("resumed", "resumed_other"),
+            ("version", "version_other"),
+            ("ja4", "ja4_other"),
+            ("ja4s", "ja4s_other"),
+        ] {
+            members.set_aside(key, name);
+        }
     }
 
     fn read_eve(&mut self, mut members: Members<'a>, record: &Record, session: Option<&Session>) {
@@ -197,6 +211,7 @@ impl<'a> Facts<'a> {
             members.take("timestamp");
         }
         self.connection = members.parsed::<u64>("flow_id").map(|id| Cow::Owned(id.to_string()));
+        members.set_aside("flow_id", "flow_id_other");
         self.community_id = members.text("community_id");
         self.transport = match members.text("proto") {
             Some(name) if name.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
@@ -221,6 +236,13 @@ impl<'a> Facts<'a> {
                 name: alert.text("signature"),
                 category: alert.text("category"),
             };
+            for (key, name) in [
+                ("signature_id", "signature_id_other"),
+                ("signature", "signature_other"),
+                ("category", "category_other"),
+            ] {
+                alert.set_aside(key, name);
+            }
             alert.remain("suricata.eve.alert", &mut self.rest);
         }
         for (key, within) in [("tls", "suricata.eve.tls"), ("quic", "suricata.eve.quic")] {
@@ -247,19 +269,33 @@ impl<'a> Facts<'a> {
             );
         }
         self.resumed = tls.flag("session_resumed");
+        tls.set_aside("session_resumed", "session_resumed_other");
         self.server_der = der(&mut tls);
+        // What the server chose; the names that the client offered remain.
+        self.next_protocol = tls.only_text("server_alpns");
         if let Some(mut client) = tls.object("client") {
             self.client_der = der(&mut client);
             client.remain("suricata.eve.tls.client", &mut self.rest);
         }
         self.ja4 = tls.text("ja4");
-        for (key, slot, within) in
-            [("ja3", &mut self.ja3, "suricata.eve.tls.ja3"), ("ja3s", &mut self.ja3s, "suricata.eve.tls.ja3s")]
-        {
+        let (ja3, ja3s) = if is_quic {
+            ("suricata.eve.quic.ja3", "suricata.eve.quic.ja3s")
+        } else {
+            ("suricata.eve.tls.ja3", "suricata.eve.tls.ja3s")
+        };
+        for (key, slot, within) in [("ja3", &mut self.ja3, ja3), ("ja3s", &mut self.ja3s, ja3s)] {
             if let Some(mut fingerprint) = tls.object(key) {
                 *slot = fingerprint.text("hash");
                 fingerprint.remain(within, &mut self.rest);
             }
+        }
+        for (key, name) in [
+            ("certificate", "certificate_other"),
+            ("chain", "chain_other"),
+            ("ja4", "ja4_other"),
+            ("version", "version_other"),
+        ] {
+            tls.set_aside(key, name);
         }
         tls.remain(within, &mut self.rest);
     }
@@ -304,6 +340,11 @@ impl Version {
         is_number.then_some(())?;
         Some(Self { protocol: protocol_name(protocol)?, number })
     }
+}
+
+/// Whether a protocol, by its name in ALPN, is spoken over QUIC alone.
+fn is_over_quic(protocol: &str) -> bool {
+    protocol == "doq" || ["h3", "hq"].iter().any(|name| protocol == *name || protocol.starts_with(&format!("{name}-")))
 }
 
 fn protocol_name(name: &str) -> Option<&'static str> {

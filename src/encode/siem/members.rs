@@ -60,6 +60,22 @@ impl<'a> Members<'a> {
         list.unwrap_or_default().into_iter().map(|text| text.0).collect()
     }
 
+    /// The string of a list that holds one.
+    pub(super) fn only_text(&mut self, key: &'static str) -> Option<Cow<'a, str>> {
+        let raw = self.0.get(&Key(Cow::Borrowed(key)))?;
+        let [Key(text)] = serde_json::from_str(raw.get()).ok()?;
+        self.take(key);
+        Some(text)
+    }
+
+    /// Gives what is left under a key another name: what a sensor writes otherwise than it does must not be of another type
+    /// in the place of what it does.
+    pub(super) fn set_aside(&mut self, key: &'static str, name: &'static str) {
+        if let Some(raw) = self.take(key) {
+            self.0.insert(Key(Cow::Borrowed(name)), raw);
+        }
+    }
+
     /// An object.
     pub(super) fn object(&mut self, key: &'static str) -> Option<Self> {
         self.typed(key)

@@ -44,6 +44,17 @@ pub enum Format {
     Ocsf,
 }
 
+impl Format {
+    /// Its name, as it is written in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Ecs => "ecs",
+            Self::Ocsf => "ocsf",
+        }
+    }
+}
+
 /// A record, and what it is joined with.
 struct Joined<'a> {
     log: Log,

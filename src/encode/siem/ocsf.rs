@@ -47,12 +47,40 @@ pub(super) fn document<'a>(joined: &'a Joined<'a>, rest: Tree<'a>) -> Tree<'a> {
     if !rest.is_empty() {
         event.merge("unmapped", rest);
     }
-    for (field, value) in
-        [("unmapped.zeek.ssl.curve", &facts.curve), ("unmapped.zeek.ssl.last_alert", &facts.last_alert)]
-    {
+    without_a_place(&mut event, joined, is_session);
+    event
+}
+
+/// What was read and has no attribute.
+fn without_a_place<'a>(event: &mut Tree<'a>, joined: &'a Joined<'a>, is_session: bool) {
+    let facts = &joined.facts;
+    let (connection, resumed) = if joined.is_zeek() {
+        ("unmapped.zeek.session_id", "unmapped.zeek.ssl.resumed")
+    } else {
+        ("unmapped.suricata.eve.flow_id", "unmapped.suricata.eve.tls.session_resumed")
+    };
+    event.put(resumed, facts.resumed);
+    if !is_session {
+        event.put(connection, facts.connection.as_deref());
+    }
+    for (field, value) in [
+        ("unmapped.zeek.ssl.curve", &facts.curve),
+        ("unmapped.zeek.ssl.last_alert", &facts.last_alert),
+        ("unmapped.suricata.eve.alert.signature", &facts.rule.name),
+        ("unmapped.suricata.eve.alert.category", &facts.rule.category),
+    ] {
         event.put(field, value.as_deref());
     }
-    event
+    event.put("unmapped.suricata.eve.alert.signature_id", facts.rule.id);
+    event.put("unmapped.zeek.x509.certificate.exponent", facts.exponent);
+    // What the schema calls the chain are serial numbers.
+    for (certificate, chain, der) in [
+        ("unmapped.suricata.eve.tls.certificate", "unmapped.suricata.eve.tls.chain", &facts.server_der),
+        ("unmapped.suricata.eve.tls.client.certificate", "unmapped.suricata.eve.tls.client.chain", &facts.client_der),
+    ] {
+        event.put(certificate, der.certificate.as_deref());
+        event.put(chain, Some(der.chain.iter().map(|der| &**der).collect::<Vec<_>>()));
+    }
 }
 
 fn class(event: &mut Tree<'_>, is_session: bool) {
@@ -145,7 +173,7 @@ fn tls<'a>(event: &mut Tree<'a>, facts: &'a Facts<'a>, certificate: Option<Tree<
     event.put("tls.ja3_hash", facts.ja3.as_deref().map(|hash| fingerprint(1, hash.to_owned())));
     event.put("tls.ja3s_hash", facts.ja3s.as_deref().map(|hash| fingerprint(1, hash.to_owned())));
     event.put("tls.certificate", certificate);
-    event.put("tls.certificate_chain", Some(facts.server_der.chain.iter().map(|der| &**der).collect::<Vec<_>>()));
+    event.put("tls.alert", facts.last_alert.as_deref().and_then(alert));
     let ja4 = [(1_i64, &facts.ja4), (2, &facts.ja4s)].into_iter().filter_map(|(kind, value)| {
         let mut fingerprint = Tree::default();
         fingerprint.put("type_id", Some(kind));
@@ -153,6 +181,46 @@ fn tls<'a>(event: &mut Tree<'a>, facts: &'a Facts<'a>, certificate: Option<Tree<
         Some(fingerprint)
     });
     event.put("ja4_fingerprint_list", Some(ja4.collect::<Vec<_>>()));
+}
+
+/// The number of an alert, by the name that Zeek gives it: the registry of IANA, TLS Alerts.
+fn alert(name: &str) -> Option<i64> {
+    Some(match name {
+        "close_notify" => 0,
+        "unexpected_message" => 10,
+        "bad_record_mac" => 20,
+        "decryption_failed" => 21,
+        "record_overflow" => 22,
+        "decompression_failure" => 30,
+        "handshake_failure" => 40,
+        "no_certificate" => 41,
+        "bad_certificate" => 42,
+        "unsupported_certificate" => 43,
+        "certificate_revoked" => 44,
+        "certificate_expired" => 45,
+        "certificate_unknown" => 46,
+        "illegal_parameter" => 47,
+        "unknown_ca" => 48,
+        "access_denied" => 49,
+        "decode_error" => 50,
+        "decrypt_error" => 51,
+        "export_restriction" => 60,
+        "protocol_version" => 70,
+        "insufficient_security" => 71,
+        "internal_error" => 80,
+        "inappropriate_fallback" => 86,
+        "user_canceled" => 90,
+        "no_renegotiation" => 100,
+        "unsupported_extension" => 110,
+        "certificate_unobtainable" => 111,
+        "unrecognized_name" => 112,
+        "bad_certificate_status_response" => 113,
+        "bad_certificate_hash_value" => 114,
+        "unknown_psk_identity" => 115,
+        "certificate_required" => 116,
+        "no_application_protocol" => 120,
+        _ => return None,
+    })
 }
 
 /// A certificate; the schema asks for its issuer and its serial number.
@@ -164,8 +232,8 @@ fn certificate(certificate: &Certificate) -> Option<Tree<'_>> {
     object.put("serial_number", Some(serial));
     object.put("subject", certificate.subject.as_ref().map(DistinguishedName::text));
     object.put("version", certificate.version.map(|version| version.to_string()));
-    object.put("created_time", certificate.not_before.map(|time| time.0.saturating_mul(1000)));
-    object.put("expiration_time", certificate.not_after.map(|time| time.0.saturating_mul(1000)));
+    object.put("created_time", certificate.not_before.map(|time| time.printed_seconds() * 1000));
+    object.put("expiration_time", certificate.not_after.map(|time| time.printed_seconds() * 1000));
     object.put("is_self_signed", certificate.self_signed.map(|signed| signed != SelfSigned::No));
     let sha1 = certificate.sha1.map(|hash| fingerprint(2, hash.to_string()));
     let sha256 = certificate.sha256.map(|hash| fingerprint(3, hash.to_string()));
@@ -209,8 +277,13 @@ fn observables<'a>(event: &mut Tree<'a>, joined: &'a Joined<'a>) {
     }
     if let Some(certificate) = joined.certificate {
         let hashes = [certificate.sha1.map(|hash| hash.to_string()), certificate.sha256.map(|hash| hash.to_string())];
+        let name = if joined.log == Log::ZeekX509 {
+            "unmapped.certificate.fingerprints.value"
+        } else {
+            "tls.certificate.fingerprints.value"
+        };
         for hash in hashes.into_iter().flatten() {
-            add("tls.certificate.fingerprints.value", 8, hash);
+            add(name, 8, hash);
         }
     }
     event.put("observables", Some(observables));

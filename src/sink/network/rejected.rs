@@ -1,0 +1,71 @@
+//! The file of lines that a server will never take, each with the reason.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use crate::sink::{AppendFile, Patience, SinkError, sync_folder_of};
+
+/// The file, which is made when it is needed.
+pub(super) struct Rejected {
+    path: PathBuf,
+    file: Mutex<Option<AppendFile>>,
+}
+
+#[derive(Serialize)]
+struct RejectedLine<'a> {
+    reason: &'a str,
+    text: &'a str,
+}
+
+impl Rejected {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, file: Mutex::default() }
+    }
+
+    pub(super) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Writes a line down.
+    ///
+    /// # Errors
+    /// The file cannot take it.
+    pub(super) fn write(&self, line: &[u8], reason: &str, patience: &Patience) -> Result<(), SinkError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match &mut *file {
+            Some(file) => file,
+            none => {
+                let is_new = !self.path.exists();
+                let mut opened = AppendFile::open(&self.path)?;
+                opened.cut_torn_line(0)?;
+                if is_new {
+                    sync_folder_of(&self.path)?;
+                }
+                none.insert(opened)
+            }
+        };
+        let text = String::from_utf8_lossy(line.trim_ascii_end());
+        let mut entry = serde_json::to_vec(&RejectedLine { reason, text: &text })
+            .map_err(|error| file.error(std::io::Error::other(error)))?;
+        entry.push(b'\n');
+        file.append(&entry, patience)
+    }
+
+    /// Makes what was written last through a loss of power.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(super) fn sync(&self) -> Result<(), SinkError> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.as_ref().map_or(Ok(()), AppendFile::sync)
+    }
+
+    /// Opens the file by its name again when the next line comes.
+    pub(super) fn reopen(&self) -> Result<(), SinkError> {
+        self.sync()?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,392 @@
+//! Splunk's HTTP Event Collector, which says only later, and only if asked, that what it took is safe.
+//!
+//! It gives a number for each request. A thread of its own asks for the numbers; what is not acknowledged in time is sent
+//! again.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::batch::Batch;
+use super::client::{Client, HttpSettings, Reply};
+use super::fault::{Fault, FaultKind, shown};
+use super::queue::{NetworkCounts, Queue};
+use super::secret::{Credentials, SecretSource};
+use super::sender::{Courier, Guard, Outcome};
+use crate::model::EventTime;
+
+/// Where records go, and what is said of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SplunkSettings {
+    /// How it is reached.
+    pub http: HttpSettings,
+    /// The token of the collector.
+    pub token: SecretSource,
+    /// The index; the token's own where there is none.
+    pub index: Option<String>,
+    /// The source.
+    pub source: Option<String>,
+    /// The source type.
+    pub sourcetype: String,
+    /// The host; where there is none, Splunk takes the address that the request came from.
+    pub host: Option<String>,
+    /// For how long an acknowledgement is waited for, or `None` where what was taken counts as safe.
+    pub acknowledge: Option<Duration>,
+}
+
+/// One connection.
+pub(super) struct Splunk {
+    collector: Collector,
+    /// What precedes every record, without its time.
+    metadata: Vec<u8>,
+    /// Whether acknowledgements are wanted.
+    acknowledge: bool,
+    /// Whether the server was asked if it gives them.
+    asked: bool,
+    body: Vec<u8>,
+}
+
+/// What asks for acknowledgements.
+pub(super) struct Acknowledger {
+    collector: Collector,
+    patience: Duration,
+}
+
+/// A collector, and who certsift is there.
+struct Collector {
+    client: Client,
+    url: String,
+    token: SecretSource,
+    credentials: Credentials,
+    channel: String,
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    code: i64,
+    #[serde(rename = "ackId")]
+    ack_id: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+struct Refusal {
+    #[serde(default)]
+    code: i64,
+    #[serde(rename = "invalid-event-number")]
+    number: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Acknowledgements {
+    acks: HashMap<String, bool>,
+}
+
+/// The times that records may have, in whichever schema.
+#[derive(Deserialize)]
+struct Times<'a> {
+    #[serde(borrow, rename = "@timestamp")]
+    ecs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ts: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    /// Of OCSF, in milliseconds.
+    #[serde(borrow)]
+    time: Option<&'a RawValue>,
+}
+
+/// Codes of Splunk's answers: acknowledgement is switched off.
+const ACK_IS_DISABLED: i64 = 14;
+/// And what is wrong with a record: no data, invalid format, no event, an empty one, invalid fields.
+const OF_THE_RECORD: [i64; 5] = [5, 6, 12, 13, 15];
+/// Numbers in one question for acknowledgements.
+const MAX_ASKED: usize = 1000;
+/// Between two questions, longer each time that nothing was acknowledged.
+const MIN_ASK_PAUSE: Duration = Duration::from_millis(100);
+const MAX_ASK_PAUSE: Duration = Duration::from_secs(2);
+
+impl Collector {
+    fn new(settings: &SplunkSettings, channel: &str) -> Result<Self, String> {
+        let url = settings.http.urls.first().map(ToString::to_string).unwrap_or_default();
+        let client = Client::new(settings.http.tls()?, settings.http.timeout);
+        let (token, credentials) = (settings.token.clone(), credentials(&settings.token)?);
+        Ok(Self { client, url, token, credentials, channel: channel.to_owned() })
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> Result<Reply, Fault> {
+        let url = format!("{}/services/collector/{path}", self.url);
+        let channel = [("x-splunk-request-channel", &*self.channel)];
+        self.client.post(&url, "application/json", &self.credentials, &channel, body)
+    }
+
+    /// Asks which numbers are acknowledged.
+    fn ask(&self, numbers: &[u64]) -> Result<Vec<u64>, Fault> {
+        let question = serde_json::json!({ "acks": numbers }).to_string();
+        let reply = self.post(&format!("ack?channel={}", self.channel), question.as_bytes())?;
+        if reply.status != 200 {
+            return Err(fault_of(&reply));
+        }
+        let answer: Acknowledgements = serde_json::from_slice(&reply.body).map_err(|error| {
+            Fault::new(
+                FaultKind::Broken,
+                format!("the reply is none of acknowledgements: {error}: {}", shown(&reply.body)),
+            )
+        })?;
+        let acknowledged = answer.acks.into_iter().filter(|(_, is_safe)| *is_safe);
+        Ok(acknowledged.filter_map(|(number, _)| number.parse().ok()).collect())
+    }
+
+    fn refresh(&mut self) -> bool {
+        // What cannot be read now is said when it is refused the next time.
+        let Ok(credentials) = credentials(&self.token) else { return false };
+        let is_other = credentials != self.credentials;
+        self.credentials = credentials;
+        is_other
+    }
+}
+
+fn credentials(token: &SecretSource) -> Result<Credentials, String> {
+    Credentials::read(token, "Splunk", str::to_owned)
+}
+
+impl Splunk {
+    /// Reads secrets and certificates.
+    pub(super) fn new(settings: &SplunkSettings, channel: &str) -> Result<Self, String> {
+        let mut metadata = serde_json::Map::new();
+        let texts = [("host", &settings.host), ("source", &settings.source), ("index", &settings.index)];
+        for (key, text) in texts.into_iter().chain([("sourcetype", &Some(settings.sourcetype.clone()))]) {
+            if let Some(text) = text {
+                metadata.insert(key.to_owned(), text.as_str().into());
+            }
+        }
+        let mut metadata = serde_json::to_vec(&metadata).map_err(|error| error.to_string())?;
+        metadata.pop();
+        Ok(Self {
+            collector: Collector::new(settings, channel)?,
+            metadata,
+            acknowledge: settings.acknowledge.is_some(),
+            asked: false,
+            body: Vec::new(),
+        })
+    }
+
+    fn write_body(&mut self, batch: &Batch) {
+        self.body.clear();
+        for line in batch.lines() {
+            self.body.extend_from_slice(&self.metadata);
+            if let Some(time) = time_of(line) {
+                // Writing to memory does not fail.
+                let _ = write!(self.body, ",\"time\":{}.{:06}", time.seconds(), micros(time));
+            }
+            self.body.extend_from_slice(b",\"event\":");
+            self.body.extend_from_slice(line.trim_ascii_end());
+            self.body.extend_from_slice(b"}\n");
+        }
+    }
+
+    /// Asks whether the token has acknowledgements, before anything is sent that would never be acknowledged.
+    fn ask_first(&mut self) -> Result<(), Fault> {
+        if self.acknowledge && !self.asked {
+            self.collector.ask(&[])?;
+            self.asked = true;
+        }
+        Ok(())
+    }
+}
+
+impl Courier for Splunk {
+    fn send(&mut self, batch: &Batch, counts: &NetworkCounts) -> Outcome {
+        if let Err(fault) = self.ask_first() {
+            return Outcome::Failed(fault);
+        }
+        self.write_body(batch);
+        counts.requests.fetch_add(1, Ordering::Relaxed);
+        counts.bytes.fetch_add(self.body.len() as u64, Ordering::Relaxed);
+        let outcome = match self.collector.post("event", &self.body) {
+            Ok(reply) => outcome_of(&reply, self.acknowledge),
+            Err(fault) => Outcome::Failed(fault),
+        };
+        // Acknowledgements may have been switched off meanwhile.
+        self.asked &= !matches!((&outcome, self.acknowledge), (Outcome::Taken, true));
+        outcome
+    }
+
+    fn refresh(&mut self) -> bool {
+        self.collector.refresh()
+    }
+}
+
+impl Acknowledger {
+    /// Reads secrets and certificates.
+    pub(super) fn new(settings: &SplunkSettings, channel: &str, patience: Duration) -> Result<Self, String> {
+        Ok(Self { collector: Collector::new(settings, channel)?, patience })
+    }
+
+    /// Asks until the end.
+    pub(super) fn run(mut self, queue: &Arc<Queue>) {
+        let _guard = Guard(queue);
+        let mut pause = MIN_ASK_PAUSE;
+        while let Some(numbers) = queue.held(MAX_ASKED) {
+            match self.collector.ask(&numbers) {
+                Ok(acknowledged) => {
+                    pause = if acknowledged.is_empty() { pause * 2 } else { MIN_ASK_PAUSE };
+                    acknowledged.into_iter().for_each(|number| queue.acknowledged(number));
+                    queue.say_well();
+                }
+                Err(fault) => {
+                    queue.say_trouble(&fault);
+                    pause = if fault.kind.needs_a_person() && !self.collector.refresh() {
+                        MAX_ASK_PAUSE
+                    } else {
+                        pause * 2
+                    };
+                }
+            }
+            let late = queue.expire(self.patience);
+            if late > 0 {
+                tracing::warn!(requests = late, "not acknowledged in time; sent again");
+            }
+            pause = pause.min(MAX_ASK_PAUSE);
+            if !queue.pause(pause) {
+                return;
+            }
+        }
+    }
+}
+
+/// The channel of this process: by it Splunk knows whose numbers are asked for.
+pub(super) fn new_channel() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    // The keys of the hasher are random.
+    let [high, low] = [1_u8, 2].map(|part| RandomState::new().hash_one((part, now, std::process::id())));
+    let bits = (u128::from(high) << 64 | u128::from(low)) & !(0xF000_u128 << 64) & !(0xC000_u128 << 48)
+        | 0x4000_u128 << 64
+        | 0x8000_u128 << 48;
+    let digits = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
+fn outcome_of(reply: &Reply, acknowledge: bool) -> Outcome {
+    match reply.status {
+        200 => {}
+        413 => return Outcome::TooLarge("the server takes no request of this size (413)".to_owned()),
+        400 => {
+            let refusal: Refusal = serde_json::from_slice(&reply.body).unwrap_or_default();
+            if OF_THE_RECORD.contains(&refusal.code) {
+                return Outcome::Spoilt(refusal.number, fault_of(reply).to_string());
+            }
+            return Outcome::Failed(fault_of(reply));
+        }
+        _ => return Outcome::Failed(fault_of(reply)),
+    }
+    match serde_json::from_slice(&reply.body) {
+        Ok(Taken { code: 0, ack_id: Some(number) }) if acknowledge => Outcome::Held(number),
+        Ok(Taken { code: 0, .. }) => Outcome::Taken,
+        _ => Outcome::Failed(Fault::new(
+            FaultKind::Broken,
+            format!("the reply is none of the event collector: {}", shown(&reply.body)),
+        )),
+    }
+}
+
+/// What a status means that is not a success.
+fn fault_of(reply: &Reply) -> Fault {
+    let code = serde_json::from_slice::<Refusal>(&reply.body).unwrap_or_default().code;
+    if code == ACK_IS_DISABLED {
+        let what = "acknowledgement is switched off for this token; switch it on, or set acknowledge = false";
+        return Fault::new(FaultKind::Refused, what);
+    }
+    reply.fault()
+}
+
+/// The time of a record in whichever schema, as far as Splunk can have it.
+fn time_of(line: &[u8]) -> Option<EventTime> {
+    let times: Times<'_> = serde_json::from_slice(line).ok()?;
+    let parse = |value: &RawValue| match value.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) => EventTime::parse_iso8601(text),
+        None => EventTime::parse_epoch(value.get()),
+    };
+    let time = match (times.ecs.or(times.ts).or(times.timestamp), times.time) {
+        (Some(value), _) => parse(value),
+        (None, Some(millis)) => EventTime::parse_millis(millis.get()),
+        (None, None) => None,
+    };
+    time.filter(|time| (0..=i64::from(u32::MAX)).contains(&time.seconds()))
+}
+
+fn micros(time: EventTime) -> i64 {
+    time.since(EventTime::from_seconds(time.seconds())) / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_found_in_every_schema() {
+        for (line, expected) in [
+            (r#"{"ts":1760000000.123456,"uid":"C"}"#, Some((1_760_000_000, 123_456))),
+            (r#"{"ts":"2025-10-09T08:53:20.500000Z"}"#, Some((1_760_000_000, 500_000))),
+            (r#"{"timestamp":"2025-10-09T08:53:20.000001+0000"}"#, Some((1_760_000_000, 1))),
+            (r#"{"@timestamp":"2025-10-09T08:53:20Z","time":5}"#, Some((1_760_000_000, 0))),
+            (r#"{"time":1760000000007}"#, Some((1_760_000_000, 7000))),
+            (r#"{"ts":-5}"#, None),
+            (r#"{"ts":1e300}"#, None),
+            (r#"{"ts":{}}"#, None),
+            (r#"{"ts":1,"ts":2}"#, None),
+            ("{}", None),
+            ("", None),
+        ] {
+            let found = time_of(line.as_bytes()).map(|time| (time.seconds(), micros(time)));
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_channel_is_a_uuid_of_its_own() {
+        let (one, other) = (new_channel(), new_channel());
+        assert_ne!(one, other);
+        let lengths: Vec<_> = one.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert!(one.split('-').nth(2).unwrap().starts_with('4'), "{one}");
+        assert!(one.split('-').nth(3).unwrap().starts_with(['8', '9', 'a', 'b']), "{one}");
+    }
+
+    #[test]
+    fn answers_say_what_is_taken_and_what_is_wrong_with_which_record() {
+        let outcome = |status, body: &str, acknowledge| {
+            outcome_of(&Reply { status, retry_after: None, body: body.as_bytes().to_vec() }, acknowledge)
+        };
+        let taken = r#"{"text":"Success","code":0,"ackId":7}"#;
+        assert!(matches!(outcome(200, taken, true), Outcome::Held(7)));
+        assert!(matches!(outcome(200, taken, false), Outcome::Taken));
+        assert!(matches!(outcome(200, r#"{"text":"Success","code":0}"#, true), Outcome::Taken));
+        for body in ["", "<html>", "{}", r#"{"code":9}"#, r#"{"code":0,"ackId":-1}"#] {
+            assert!(
+                matches!(outcome(200, body, true), Outcome::Failed(fault) if fault.kind == FaultKind::Broken),
+                "{body}"
+            );
+        }
+        let spoilt = r#"{"text":"Invalid data format","code":6,"invalid-event-number":3}"#;
+        assert!(matches!(outcome(400, spoilt, true), Outcome::Spoilt(Some(3), _)));
+        for (status, body) in [
+            (400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#),
+            (400, r#"{"text":"ACK is disabled","code":14}"#),
+            (403, r#"{"text":"Invalid token","code":4}"#),
+            (400, "nonsense"),
+        ] {
+            assert!(
+                matches!(outcome(status, body, true), Outcome::Failed(fault) if fault.kind == FaultKind::Refused),
+                "{body}"
+            );
+        }
+        let busy = outcome(503, r#"{"text":"Server is busy","code":9}"#, true);
+        assert!(matches!(busy, Outcome::Failed(fault) if fault.kind == FaultKind::Busy));
+    }
+}

@@ -1,0 +1,579 @@
+//! Servers that records are sent to, and that fail in every way: each record is there in the end, and once by its id.
+//!
+//! The servers are small ones of this test. A plain run sends some thousand records through three kills,
+//! `CERTSIFT_FULL_TESTS=1` a hundred thousand.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails, and says so")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::random::{Random, seed};
+use support::server::{Action, Request, Service, certificate, free_port, listen, serve, serve_on, serve_tls};
+use support::sidecar::{PATIENCE, World};
+use support::traffic::{Traffic, numbers};
+
+/// What a test never wants to read again.
+const SECRET: &str = "Geheim-7f3a";
+
+/// A server of Elasticsearch.
+struct Elastic {
+    /// Lines by their ids, and how often each was offered.
+    documents: Mutex<BTreeMap<String, (String, usize)>>,
+    requests: AtomicUsize,
+    mood: Box<dyn Fn(&Bulk) -> Mood + Send + Sync>,
+    /// One request in so many is broken off.
+    resets: usize,
+    random: Mutex<Random>,
+}
+
+/// A request to `_bulk`.
+struct Bulk {
+    target: String,
+    login: Option<String>,
+    /// Ids and lines.
+    lines: Vec<(String, String)>,
+}
+
+/// What an Elasticsearch does with a request.
+enum Mood {
+    Take,
+    /// What stands here is done, and nothing taken.
+    Refuse(Action),
+    /// It is taken, and then this is done in place of the answer.
+    TakeAndThen(Action),
+    /// Each line that is not taken has this status and type.
+    Each(Box<dyn Fn(usize, &str) -> Option<(u16, &'static str)>>),
+}
+
+impl Elastic {
+    fn new(mood: impl Fn(&Bulk) -> Mood + Send + Sync + 'static) -> Self {
+        let random = Mutex::new(Random::from_seed(seed()));
+        let (documents, requests) = (Mutex::default(), AtomicUsize::new(0));
+        Self { documents, requests, mood: Box::new(mood), resets: 0, random }
+    }
+
+    fn lines(&self) -> Vec<u8> {
+        let documents = self.documents.lock().unwrap();
+        documents.values().map(|(line, _)| format!("{line}\n")).collect::<String>().into_bytes()
+    }
+
+    fn count(&self) -> usize {
+        self.documents.lock().unwrap().len()
+    }
+
+    /// The reply for each line, of which some are not taken.
+    fn take(&self, bulk: &Bulk, refuses: impl Fn(usize, &str) -> Option<(u16, &'static str)>) -> String {
+        let mut documents = self.documents.lock().unwrap();
+        let mut errors = false;
+        let items = bulk.lines.iter().enumerate().map(|(number, (id, line))| {
+            let (status, kind) = match (refuses(number, line), documents.get_mut(id)) {
+                (Some(refused), _) => refused,
+                (None, Some((_, offered))) => {
+                    *offered += 1;
+                    (409, "version_conflict_engine_exception")
+                }
+                (None, None) => {
+                    documents.insert(id.clone(), (line.clone(), 1));
+                    (201, "")
+                }
+            };
+            errors |= status != 201;
+            match status {
+                201 => json!({ "create": { "status": status } }),
+                _ => {
+                    json!({ "create": { "status": status, "error": { "type": kind, "reason": "as the test wants" } } })
+                }
+            }
+        });
+        let items: Vec<_> = items.collect();
+        json!({ "errors": errors, "items": items }).to_string()
+    }
+}
+
+impl Service for Elastic {
+    fn answer(&self, request: &Request) -> Action {
+        let body = std::str::from_utf8(&request.body).unwrap();
+        let lines: Vec<_> = body.lines().collect();
+        let (pairs, []) = lines.as_chunks::<2>() else { panic!("half a line: {body}") };
+        let lines = pairs.iter().map(|[action, line]| {
+            let action: Value = serde_json::from_str(action).unwrap();
+            (action["create"]["_id"].as_str().unwrap().to_owned(), (*line).to_owned())
+        });
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let login = request.headers.get("authorization").cloned();
+        let bulk = Bulk { target: request.target.clone(), login, lines: lines.collect() };
+        match (self.mood)(&bulk) {
+            Mood::Take => Action::Reply(200, self.take(&bulk, |_, _| None)),
+            Mood::Refuse(action) => action,
+            Mood::TakeAndThen(action) => {
+                self.take(&bulk, |_, _| None);
+                action
+            }
+            Mood::Each(refuses) => Action::Reply(200, self.take(&bulk, refuses)),
+        }
+    }
+
+    fn reset_within(&self) -> Option<usize> {
+        let mut random = self.random.lock().unwrap();
+        (self.resets > 0 && random.one_in(self.resets)).then(|| random.below(100_000))
+    }
+}
+
+/// Does one thing or another, about every second time something that is wrong.
+fn anything(random: &mut Random) -> Mood {
+    let garbage = ["", "{", "<html>502</html>", "{\"errors\":false,\"items\":[]}", "[[[[[[", "\u{0}\u{1}"];
+    match random.below(24) {
+        0 => Mood::Refuse(Action::Reply(429, "{\"error\":\"too much\"}".to_owned())),
+        1 => Mood::Refuse(Action::ReplyWith(429, "Retry-After: 0\r\n", String::new())),
+        2 => Mood::Refuse(Action::Reply(503, "unavailable".to_owned())),
+        3 => Mood::Refuse(Action::Reply(500, String::new())),
+        4 => Mood::Refuse(Action::Reply(200, garbage[random.below(garbage.len())].to_owned())),
+        5 => Mood::TakeAndThen(Action::Raw(Vec::new())),
+        6 => Mood::TakeAndThen(Action::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"errors\":fal".to_vec())),
+        7 => Mood::TakeAndThen(Action::Raw(b"HTTP/9 nonsense\r\n\r\n".to_vec())),
+        8 => Mood::TakeAndThen(Action::Endless),
+        9 => Mood::TakeAndThen(Action::Reply(502, String::new())),
+        10 => Mood::Refuse(Action::Hang(Duration::from_millis(1200))),
+        11..=13 => {
+            let share = random.below(3) + 2;
+            Mood::Each(Box::new(move |number, _| {
+                (number % share == 0)
+                    .then_some([(429, "es_rejected_execution_exception"), (503, "unavailable")][number % 2])
+            }))
+        }
+        _ => Mood::Take,
+    }
+}
+
+/// A sensor, certsift, and a server.
+struct Sending {
+    world: World,
+    traffic: Traffic,
+}
+
+impl Sending {
+    /// `output` are the sections of the output.
+    fn new(output: &str) -> Self {
+        let world = World::new();
+        let config = format!(
+            "{output}\n[[input]]\npaths = [\"logs/*.log\"]\n[state]\ndir = \"state\"\ncommit_interval = \"50ms\"\n\
+             [join]\nwait = \"50ms\"\n"
+        );
+        std::fs::write(world.path("certsift.toml"), config).unwrap();
+        Self { world, traffic: Traffic::default() }
+    }
+
+    fn elastic(port: u16, more: &str) -> Self {
+        let url = format!("[output]\nformat = \"raw\"\n[output.elasticsearch]\nurl = \"http://127.0.0.1:{port}\"\n");
+        Self::new(&format!("{url}index = \"certsift\"\ntimeout = \"1s\"\n{more}"))
+    }
+
+    fn start(&mut self) {
+        let log = OpenOptions::new().create(true).append(true).open(self.world.path("stderr.txt")).unwrap();
+        self.world.child = Some(without_proxy(self.world.command().arg("-vvv")).stderr(log).spawn().unwrap());
+    }
+
+    fn append(&mut self, sessions: u32) {
+        self.traffic.append(&self.world.path("logs/ssl.log"), sessions);
+    }
+
+    fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !holds() {
+            let said = self.world.said();
+            assert!(started.elapsed() < 4 * PATIENCE, "{what}: {}", &said[said.len().saturating_sub(3000)..]);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn wait_until_said(&self, what: &str) {
+        self.wait_until(what, || self.world.said().contains(what));
+    }
+
+    /// Lets certsift write, and kills it, and so on; then all has to arrive.
+    fn live_through_kills(&mut self, arrived: impl Fn() -> usize) {
+        let (steps, sessions) = if support::full_tests() { (100, 1000) } else { (25, 200) };
+        let mut random = Random::from_seed(seed());
+        self.start();
+        for step in 0..steps {
+            let before = arrived();
+            self.append(sessions);
+            if step % (steps / 4) == steps / 4 - 1 && step < steps * 7 / 8 {
+                self.wait_until("something arrives", || arrived() > before);
+                random.pause(Duration::from_millis(60));
+                self.world.kill();
+                self.start();
+            }
+            random.pause(Duration::from_millis(20));
+        }
+        let all = self.traffic.sessions as usize;
+        self.wait_until("all arrives", || arrived() >= all);
+        self.world.stop();
+    }
+
+    fn rejected(&self) -> Vec<Value> {
+        support::records(&std::fs::read(self.world.path("state/certsift.rejected.ndjson")).unwrap_or_default())
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_certsift"));
+        without_proxy(command.args(arguments).current_dir(self.world.folder.path())).output().unwrap()
+    }
+
+    /// Fails when the secret is in anything that certsift has written or says.
+    fn assert_secret_is_kept(&self) {
+        let check = self.run(&["check", "--config", "certsift.toml"]);
+        for (what, text) in [("check", check.stdout), ("check", check.stderr), ("log", self.world.said().into_bytes())]
+        {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let (user, key) = ("aHVnbzpHZWhlaW0tN2Yz", "R2VoZWltLTdm");
+            assert!(!text.contains(SECRET) && !text.contains(user) && !text.contains(key), "{what}: {text}");
+        }
+        for entry in std::fs::read_dir(self.world.path("state")).unwrap() {
+            let content = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(memchr_find(&content, SECRET.as_bytes()).is_none());
+        }
+    }
+}
+
+fn memchr_find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|part| part == wanted)
+}
+
+fn without_proxy(command: &mut Command) -> &mut Command {
+    for name in ["ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "http_proxy", "https_proxy"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[test]
+fn each_id_is_there_once_through_kills_and_whatever_elasticsearch_does() {
+    let random = Mutex::new(Random::from_seed(seed()));
+    let elastic = Arc::new(Elastic { resets: 15, ..Elastic::new(move |_| anything(&mut random.lock().unwrap())) });
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "request_size = \"64KiB\"\n");
+    sending.live_through_kills(|| elastic.count());
+    // As many ids as sessions, and each session once.
+    assert_eq!(elastic.count(), sending.traffic.sessions as usize);
+    sending.traffic.assert_once(numbers(&elastic.lines()), &sending.world.said());
+    assert!(sending.rejected().is_empty(), "{:?}", sending.rejected());
+    for (id, (line, _)) in &*elastic.documents.lock().unwrap() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["certsift"]["id"], **id);
+    }
+    let said = sending.world.said();
+    assert!(said.contains("went through the journal"), "no kill came while something was on its way");
+    assert!(!said.contains("panicked") && !said.contains("fault of certsift"));
+}
+
+#[test]
+fn nothing_is_sent_twice_where_nothing_fails() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.start();
+    for _ in 0..5 {
+        let before = elastic.count();
+        sending.append(500);
+        sending.wait_until("all arrives", || elastic.count() == before + 500);
+        sending.world.stop();
+        sending.start();
+    }
+    sending.world.stop();
+    let documents = elastic.documents.lock().unwrap();
+    assert!(documents.values().all(|(_, offered)| *offered == 1));
+    assert_eq!(documents.len(), 2500);
+}
+
+#[test]
+fn a_line_that_is_never_taken_is_written_down_and_the_others_are_there() {
+    let elastic = Arc::new(Elastic::new(|bulk| {
+        assert!(bulk.target.starts_with("/certsift/_bulk?"), "{}", bulk.target);
+        Mood::Each(Box::new(|_, line| line.contains("\"uid\":\"C7\"").then_some((400, "document_parsing_exception"))))
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(50);
+    sending.start();
+    sending.wait_until("all but one arrive", || elastic.count() == 49);
+    sending.world.stop();
+    let rejected = sending.rejected();
+    assert_eq!(rejected.len(), 1);
+    let reason = "status 400: document_parsing_exception: as the test wants";
+    assert_eq!(rejected[0]["reason"], reason);
+    let line: Value = serde_json::from_str(rejected[0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(line["uid"], "C7");
+    let said = sending.world.said();
+    assert!(said.contains("a line was rejected") && said.contains("rejected=1"), "{said}");
+}
+
+#[test]
+fn a_request_that_is_too_large_is_sent_in_parts() {
+    let elastic = Arc::new(Elastic::new(|bulk| match bulk.lines.len() {
+        0..=3 if bulk.lines.iter().all(|(_, line)| !line.contains("\"uid\":\"C9\"")) => Mood::Take,
+        1 => Mood::Refuse(Action::Reply(413, String::new())),
+        // Some that do not say so end the connection.
+        len if len > 100 => Mood::Refuse(Action::Raw(Vec::new())),
+        _ => Mood::Refuse(Action::Reply(413, String::new())),
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "connections = 1\n");
+    sending.append(400);
+    sending.start();
+    sending.wait_until("all but one arrive", || elastic.count() == 399);
+    sending.world.stop();
+    assert_eq!(sending.rejected().len(), 1);
+    sending.traffic.sessions -= 1;
+    let mut numbers = numbers(&elastic.lines());
+    numbers.iter_mut().filter(|number| **number > 9).for_each(|number| *number -= 1);
+    sending.traffic.assert_once(numbers, "");
+}
+
+#[test]
+fn one_line_that_spoils_a_request_is_found() {
+    let elastic =
+        Arc::new(Elastic::new(|bulk| match bulk.lines.iter().any(|(_, line)| line.contains("\"uid\":\"C33\"")) {
+            true => Mood::Refuse(Action::Reply(400, "{\"error\":\"malformed\"}".to_owned())),
+            false => Mood::Take,
+        }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(100);
+    sending.start();
+    sending.wait_until("all but one arrive", || elastic.count() == 99);
+    sending.world.stop();
+    let rejected = sending.rejected();
+    assert_eq!(rejected.len(), 1);
+    assert!(rejected[0]["reason"].as_str().unwrap().contains("malformed"), "{}", rejected[0]);
+}
+
+#[test]
+fn a_secret_that_is_refused_is_said_and_another_one_is_used_once_it_is_there() {
+    let elastic = Arc::new(Elastic::new(|bulk| {
+        // hugo and the secret, in base64.
+        let expected = "Basic aHVnbzpHZWhlaW0tN2YzYQ==";
+        match bulk.login.as_deref() == Some(expected) {
+            true => Mood::Take,
+            // Some repeat what they were told.
+            false => Mood::Refuse(Action::Reply(401, format!("who is {:?}, {SECRET}-old?", bulk.login))),
+        }
+    }));
+    let login = "username = \"hugo\"\npassword_file = \"password\"\n";
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), login);
+    std::fs::write(sending.world.path("password"), format!("{SECRET}-old\n")).unwrap();
+    sending.append(20);
+    sending.start();
+    sending.wait_until_said("nothing is taken until this is mended");
+    std::fs::write(sending.world.path("password"), format!("{SECRET}\n")).unwrap();
+    sending.wait_until("all arrives", || elastic.count() == 20);
+    sending.wait_until_said("delivering again");
+    let said = sending.world.said();
+    assert_eq!(said.matches("nothing is taken until this is mended").count(), 1, "{said}");
+    assert!(said.contains("status 401: who is "), "{said}");
+    // What a restart does not find is said, and not what it is.
+    sending.world.stop();
+    sending.assert_secret_is_kept();
+    std::fs::write(sending.world.path("password"), format!("{SECRET}\nand another line")).unwrap();
+    let output = sending.run(&["run", "--config", "certsift.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("password") && !said.contains(SECRET), "{said}");
+    std::fs::remove_file(sending.world.path("password")).unwrap();
+    let output = sending.run(&["check", "--config", "certsift.toml"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && said.contains("password"), "{said}");
+}
+
+#[test]
+fn an_api_key_may_come_from_the_environment() {
+    let key = "ApiKey R2VoZWltLTdmM2E6eHl6";
+    let elastic = Arc::new(Elastic::new(move |bulk| {
+        assert_eq!(bulk.login.as_deref(), Some(key));
+        Mood::Take
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "api_key_env = \"CERTSIFT_TEST_KEY\"\n");
+    sending.append(20);
+    let log = OpenOptions::new().create(true).append(true).open(sending.world.path("stderr.txt")).unwrap();
+    let mut command = sending.world.command();
+    let command = without_proxy(command.arg("-vvv")).env("CERTSIFT_TEST_KEY", format!("{SECRET}:xyz"));
+    sending.world.child = Some(command.stderr(log).spawn().unwrap());
+    sending.wait_until("all arrives", || elastic.count() == 20);
+    sending.world.stop();
+    sending.assert_secret_is_kept();
+}
+
+#[test]
+fn a_server_that_is_asked_too_much_is_let_alone_as_long_as_it_says() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&asked);
+    let elastic = Arc::new(Elastic::new(move |_| {
+        let mut asked = shared.lock().unwrap();
+        asked.push(Instant::now());
+        match asked.len() {
+            1 => Mood::Refuse(Action::ReplyWith(429, "Retry-After: 2\r\n", String::new())),
+            _ => Mood::Take,
+        }
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "connections = 1\n");
+    sending.append(20);
+    sending.start();
+    sending.wait_until("all arrives", || elastic.count() == 20);
+    sending.world.stop();
+    let asked = asked.lock().unwrap();
+    assert!(asked[1] - asked[0] >= Duration::from_secs(2), "{:?}", asked[1] - asked[0]);
+}
+
+#[test]
+fn nobody_is_believed_whom_nobody_vouches_for() {
+    let (pem, config) = certificate("127.0.0.1");
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let port = serve_tls(Arc::clone(&elastic), config);
+    let mut sending = Sending::elastic(port, "");
+    let plain = std::fs::read_to_string(sending.world.path("certsift.toml")).unwrap().replace("http://", "https://");
+    let with = |line: &str| plain.replace("index = ", &format!("{line}\nindex = "));
+    let other = certificate("127.0.0.1").0;
+    let elsewhere = certificate("elsewhere.example").0;
+    std::fs::write(sending.world.path("good.pem"), pem).unwrap();
+    std::fs::write(sending.world.path("other.pem"), format!("{other}{elsewhere}")).unwrap();
+    sending.append(20);
+    for config in [plain.clone(), with("ca_file = \"other.pem\"")] {
+        std::fs::write(sending.world.path("certsift.toml"), config).unwrap();
+        std::fs::remove_file(sending.world.path("stderr.txt")).unwrap_or_default();
+        sending.start();
+        sending.wait_until_said("the server's certificate is not trusted");
+        sending.world.kill();
+    }
+    assert_eq!(elastic.requests.load(Ordering::Relaxed), 0, "who is not trusted is told nothing");
+    std::fs::write(sending.world.path("certsift.toml"), with("ca_file = \"good.pem\"")).unwrap();
+    sending.start();
+    sending.wait_until("all arrives", || elastic.count() == 20);
+    sending.world.stop();
+    // Whoever wants to believe everybody can.
+    std::fs::write(sending.world.path("certsift.toml"), with("verify = false")).unwrap();
+    sending.append(20);
+    sending.start();
+    sending.wait_until("all arrives", || elastic.count() == 40);
+    sending.world.stop();
+    assert!(sending.world.said().contains("verify = false: whoever answers is believed"));
+    let check = sending.run(&["check", "--config", "certsift.toml"]);
+    assert!(String::from_utf8_lossy(&check.stdout).contains("warning: verify = false"));
+    std::fs::write(sending.world.path("broken.pem"), "-----BEGIN CERTIFICATE-----\n!\n").unwrap();
+    for file in ["broken.pem", "none.pem", "certsift.toml"] {
+        std::fs::write(sending.world.path("certsift.toml"), with(&format!("ca_file = \"{file}\""))).unwrap();
+        let check = sending.run(&["check", "--config", "certsift.toml"]);
+        assert!(!check.status.success() && String::from_utf8_lossy(&check.stdout).contains(file));
+    }
+}
+
+#[test]
+fn a_server_that_takes_nothing_keeps_no_end_waiting_and_gets_the_rest_later() {
+    let is_deaf = Arc::new(AtomicBool::new(true));
+    let shared = Arc::clone(&is_deaf);
+    let elastic = Arc::new(Elastic::new(move |_| match shared.load(Ordering::Relaxed) {
+        true => Mood::Refuse(Action::Hang(Duration::from_secs(600))),
+        false => Mood::Take,
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "request_size = \"64KiB\"\n");
+    let config = std::fs::read_to_string(sending.world.path("certsift.toml")).unwrap();
+    std::fs::write(sending.world.path("certsift.toml"), config.replace("timeout = \"1s\"", "timeout = \"10m\""))
+        .unwrap();
+    sending.append(3000);
+    // The second time it begins with what it could not send the first time, and more than waits at once.
+    for _ in 0..2 {
+        sending.start();
+        sending.wait_until_said("following");
+        sending.wait_until("a request comes", || elastic.requests.load(Ordering::Relaxed) > 0);
+        sending.world.signal("-TERM");
+        let status = support::process::end_within(sending.world.child.as_mut().unwrap(), PATIENCE).unwrap();
+        sending.world.child = None;
+        assert_eq!(status.code(), Some(1), "{}", sending.world.said());
+        elastic.requests.store(0, Ordering::Relaxed);
+    }
+    is_deaf.store(false, Ordering::Relaxed);
+    sending.append(100);
+    sending.start();
+    sending.wait_until("all arrives", || elastic.count() == 3100);
+    sending.world.stop();
+    sending.traffic.assert_once(numbers(&elastic.lines()), &sending.world.said());
+}
+
+#[test]
+fn a_server_that_comes_later_and_one_of_several_that_is_there_get_everything() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let (nobody, later) = (free_port(), free_port());
+    let urls = format!("[\"http://127.0.0.1:{nobody}\", \"http://127.0.0.1:{later}\"]");
+    let mut sending = Sending::elastic(later, "");
+    let config = std::fs::read_to_string(sending.world.path("certsift.toml")).unwrap();
+    let config = config.replace(&format!("\"http://127.0.0.1:{later}\""), &urls);
+    std::fs::write(sending.world.path("certsift.toml"), config).unwrap();
+    sending.append(50);
+    sending.start();
+    sending.wait_until_said("cannot deliver; trying again");
+    serve_on(listen(later), Arc::clone(&elastic), None);
+    sending.wait_until("all arrives", || elastic.count() == 50);
+    sending.world.stop();
+}
+
+#[test]
+fn what_passes_through_has_an_id_of_its_content() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    let event = |number: u32| {
+        format!(
+            r#"{{"timestamp":"2026-03-09T02:00:00.000001+0000","event_type":"dns","src_ip":"10.0.0.1","dns":{{"id":{number}}}}}"#
+        )
+    };
+    sending.world.append("logs/eve.log", &[event(1), event(2)]);
+    sending.start();
+    sending.wait_until("both arrive", || elastic.count() == 2);
+    sending.world.stop();
+    let documents = elastic.documents.lock().unwrap();
+    for (id, (line, _)) in &*documents {
+        assert_eq!(*id, certsift::model::Id128::of(line.as_bytes()).to_string());
+    }
+}
+
+#[test]
+fn a_replay_sends_everything_and_ends_at_what_only_a_person_can_mend() {
+    let random = Mutex::new(Random::from_seed(seed()));
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let shared = Arc::clone(&is_closed);
+    let elastic = Arc::new(Elastic::new(move |_| match shared.load(Ordering::Relaxed) {
+        true => Mood::Refuse(Action::Reply(403, "{}".to_owned())),
+        false => anything(&mut random.lock().unwrap()),
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "request_size = \"64KiB\"\n");
+    sending.append(1000);
+    let replay = ["replay", "--config", "certsift.toml", "logs/ssl.log"];
+    let output = sending.run(&replay);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.is_empty() && said.contains("sent      1000"), "{said}");
+    sending.traffic.assert_once(numbers(&elastic.lines()), &said);
+    is_closed.store(true, Ordering::Relaxed);
+    let output = sending.run(&replay);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("status 403") && said.contains(&format!("http://127.0.0.1")), "{said}");
+    // Who names another output gets that.
+    let before = elastic.requests.load(Ordering::Relaxed);
+    let output = sending.run(&[&replay[..], &["-o", "-"]].concat());
+    assert_eq!(numbers(&output.stdout).len(), 1000);
+    assert_eq!(elastic.requests.load(Ordering::Relaxed), before);
+}
+
+#[test]
+fn check_says_where_records_would_go_and_asks_nobody() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let port = serve(Arc::clone(&elastic));
+    let sending = Sending::elastic(port, "username = \"hugo\"\npassword_file = \"password\"\n");
+    std::fs::write(sending.world.path("password"), SECRET).unwrap();
+    let output = sending.run(&["check", "--config", "certsift.toml"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let expected = format!("http://127.0.0.1:{port}, index certsift, as raw; each once by its id");
+    assert!(said.contains(&expected) && said.contains("user hugo, secret from password"), "{said}");
+    assert!(said.contains("state/certsift.rejected.ndjson") && !said.contains(SECRET), "{said}");
+    assert_eq!(elastic.requests.load(Ordering::Relaxed), 0);
+}
