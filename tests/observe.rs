@@ -11,6 +11,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::server::free_port;
 use support::sidecar::{PATIENCE, World, ssl, x509};
 use support::small_disk::{SmallDisk, may_mount};
 use support::{certsift, repository};
@@ -381,6 +382,24 @@ fn health_is_bad_with_the_reason_while_the_disk_is_full() {
     });
     // The disk goes once nobody writes to it any more.
     drop(observed);
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_said_by_health_and_counted() {
+    let world = World::new();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let url = format!("[output.elasticsearch]\nurl = \"http://127.0.0.1:{}\"\n", free_port());
+    std::fs::write(world.path("certsift.toml"), config.replace("path = \"out.ndjson\"\n", &url)).unwrap();
+    let observed = Observed::start_in(world, "");
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    observed.world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    let said = observed.wait_for_health(503);
+    assert!(said.starts_with("http://127.0.0.1:") && said.contains("has taken nothing for"), "{said}");
+    let metrics = observed.metrics();
+    assert!(metrics.value("certsift_sink_retries_total", &[("sink", "network")]) >= 1.0);
+    assert_eq!(metrics.value("certsift_network_lines_in_flight", &[]), 1.0);
+    assert_eq!(metrics.value("certsift_network_lines_taken_total", &[]), 0.0);
+    assert_eq!(metrics.value("certsift_outputs_waiting", &[]), 1.0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! rates and alerts need not guess.
 
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::metrics::{COMMIT_BUCKETS, Metrics, Numbers, seconds_between};
@@ -11,6 +12,7 @@ use super::process::{Process, unix_seconds};
 use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
 use crate::model::{EventTime, Log};
+use crate::sink::network::NetworkCounts;
 use crate::source::tail::FileState;
 
 /// Logs whose records are written.
@@ -50,7 +52,8 @@ impl Metrics {
         out.written(&numbers);
         out.read(&numbers, now);
         out.committed(&numbers, self.commit_busy());
-        out.sunk(&numbers, self.waiting().retries(), self.waiting().reasons().len());
+        out.sunk(&numbers, self.waiting().retries(), self.network(), self.waiting().reasons().len());
+        out.sent(self.network());
         out.known(&numbers, now);
         out.asked(&numbers);
         out.family("certsift_healthy", Kind::Gauge, "1 while certsift reads and commits, else 0; /healthz says why.");
@@ -170,7 +173,7 @@ impl Exposition {
         );
     }
 
-    fn sunk(&mut self, numbers: &Numbers, retries: u64, waiting: usize) {
+    fn sunk(&mut self, numbers: &Numbers, retries: u64, network: Option<&NetworkCounts>, waiting: usize) {
         self.gauge(
             "certsift_sink_queued",
             "Chunks and commits that the sink has not taken yet.",
@@ -179,7 +182,32 @@ impl Exposition {
         self.gauge("certsift_journal_bytes", "Bytes of journal since the last commit began.", numbers.journal_bytes);
         self.family("certsift_sink_retries_total", Kind::Counter, "Times that something was written once more.");
         self.sample(&[("sink", "file")], retries);
-        self.gauge("certsift_outputs_waiting", "Outputs that take nothing now.", waiting);
+        if let Some(network) = network {
+            self.sample(&[("sink", "network")], network.retries.load(Ordering::Relaxed));
+        }
+        self.gauge("certsift_outputs_waiting", "Outputs that have taken nothing for a while.", waiting);
+    }
+
+    fn sent(&mut self, network: Option<&NetworkCounts>) {
+        type Count = fn(&NetworkCounts) -> &AtomicU64;
+        let families: [(&'static str, Kind, &str, Count); 5] = [
+            ("certsift_network_requests_total", Kind::Counter, "Requests to a server, with those sent again.", |it| {
+                &it.requests
+            }),
+            ("certsift_network_sent_bytes_total", Kind::Counter, "Bytes of their bodies.", |it| &it.bytes),
+            ("certsift_network_lines_taken_total", Kind::Counter, "Lines that a server has taken.", |it| &it.taken),
+            ("certsift_network_lines_rejected_total", Kind::Counter, "Lines that a server will never take.", |it| {
+                &it.rejected
+            }),
+            ("certsift_network_lines_in_flight", Kind::Gauge, "Lines on their way to a server.", |it| &it.in_flight),
+        ];
+        for (name, kind, help, count) in families {
+            self.family(name, kind, help);
+            // Without a server there is nothing to alert on.
+            if let Some(network) = network {
+                self.sample(&[], count(network).load(Ordering::Relaxed));
+            }
+        }
     }
 
     fn known(&mut self, Numbers { feeds, .. }: &Numbers, now: SystemTime) {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Waiting;
 use crate::encode::Counts;
 use crate::model::EventTime;
 use crate::rdap::AskedCounts;
+use crate::sink::network::NetworkCounts;
 use crate::source::tail::{FileState, TailCounts};
 
 /// Numbers that stages tell and others ask for. It is locked for as long as a few numbers take to copy.
@@ -17,6 +18,8 @@ pub struct Metrics {
     started: Instant,
     numbers: Mutex<Numbers>,
     waiting: Arc<Waiting>,
+    /// Of an output that is a server.
+    network: OnceLock<Arc<NetworkCounts>>,
     phase: AtomicU8,
     /// Milliseconds since the start: when the reading last came round.
     round: AtomicU64,
@@ -179,6 +182,7 @@ impl Default for Metrics {
             started: Instant::now(),
             numbers: Mutex::default(),
             waiting: Arc::default(),
+            network: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
             round: AtomicU64::new(0),
             sink_busy: AtomicU64::new(0),
@@ -226,6 +230,12 @@ impl Metrics {
             }
         }
         self.lock().feeds = by_name.into_values().collect();
+    }
+
+    /// Says where a network output counts what it sends.
+    pub fn set_network(&self, counts: Arc<NetworkCounts>) {
+        // There is one, from the start to the end.
+        let _ = self.network.set(counts);
     }
 
     /// Takes what the reading side tells.
@@ -279,6 +289,10 @@ impl Metrics {
     /// Where outputs say that they take nothing.
     pub(crate) fn waiting(&self) -> &Arc<Waiting> {
         &self.waiting
+    }
+
+    pub(super) fn network(&self) -> Option<&NetworkCounts> {
+        self.network.get().map(Arc::as_ref)
     }
 
     pub(super) fn numbers(&self) -> Numbers {
