@@ -461,6 +461,7 @@ fn status_asks_the_process_and_else_looks_at_the_state() {
     assert!(text.starts_with("certsift 0.1.0 runs, and is well\n"), "{text}");
     let line = text.lines().find(|line| line.contains("logs/ssl.log")).unwrap();
     assert!(line.contains("0 bytes") && line.ends_with("2025-10-09T08:53:21Z"), "{text}");
+    assert!(!text.contains("server "), "there is none: {text}");
     assert!(text.contains("records       zeek.ssl 1\n") && text.contains("absent        not_found 1\n"), "{text}");
     let (_, json) = status(&folder, &["--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
