@@ -112,7 +112,7 @@ fn what_is_printed_together_is_what_is_written() {
         let alone: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(together[name.trim_end_matches(".json")], alone);
     }
-    for what in ["splunk", "sigma", "elastic-rules", "splunk-rules"] {
+    for what in ["splunk", "sigma", "elastic-rules", "splunk-rules", "grafana", "prometheus"] {
         let printed = String::from_utf8(certsift(folder.path(), &["setup", what]).stdout).unwrap();
         for (name, text) in files(what) {
             assert!(printed.contains(text.as_str()), "{name}");

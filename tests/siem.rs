@@ -349,6 +349,28 @@ fn no_value_of_a_record_makes_a_field_of_another_type() {
 }
 
 #[test]
+fn what_is_deep_or_long_leaves_as_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ssl.log");
+    let deep = [["[", "]"], [r#"{"a":"#, "}"]].map(|[open, close]| open.repeat(50_000) + "1" + &close.repeat(50_000));
+    let long = format!(r#""{}""#, "\u{202e}<b>\u{1f512}".repeat(200_000));
+    let line = |odd: &str| {
+        format!(
+            r#"{{"_path":"ssl","ts":1773022447.1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"198.51.100.2","odd":{odd},"server_name":{long}}}"#
+        )
+    };
+    let lines = deep.iter().chain([&long]).map(|odd| line(odd)).collect::<Vec<_>>();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    for format in ["ecs", "ocsf"] {
+        let text = String::from_utf8(replay(std::slice::from_ref(&path), &["--format", format])).unwrap();
+        assert_eq!(text.lines().count(), lines.len());
+        for (written, odd) in text.lines().zip(deep.iter().chain([&long])) {
+            assert!(written.contains(&format!("\"odd\":{odd}")) && written.contains(&long), "{format}");
+        }
+    }
+}
+
+#[test]
 fn a_line_that_cannot_be_taken_apart_leaves_whole() {
     let folder = tempfile::tempdir().unwrap();
     let line = r#"{"_path":"ssl","ts":1773022447.1,"uid":"C1","id.orig_h":"10.0.0.1","id.resp_h":"198.51.100.2","established":true,"\ud800":1}"#;

@@ -33,8 +33,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let config = Config::load(path)?;
     start_logging_as(arguments.common.verbose.max(1), config.observe.log_format);
-    if config.inputs.iter().all(|input| input.paths.is_empty()) {
-        anyhow::bail!("{}: no input is configured; add [[input]] with paths = [\"…/*.log\"]", path.display());
+    if config.inputs.iter().all(|input| input.paths.is_empty() && input.socket.is_none()) {
+        anyhow::bail!(
+            "{}: no input is configured; add [[input]] with paths = [\"…/*.log\"] or a socket",
+            path.display()
+        );
     }
     let Some(state_dir) = arguments.state.clone().or_else(|| config.state_dir.clone()) else {
         anyhow::bail!("{}: no state directory; add [state] with dir = \"…\", or give --state DIR", path.display());

@@ -24,6 +24,7 @@ use crate::model::{Networks, TimeZone};
 use crate::rdap::RdapSettings;
 use crate::sink::Rotation;
 use crate::sink::network::NetworkSettings;
+use crate::source::streams::Socket;
 pub use documented::{schema, shown};
 pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
@@ -82,6 +83,8 @@ pub struct InputConfig {
     pub paths: Vec<String>,
     /// Where rotated files go.
     pub archives: Vec<String>,
+    /// A socket to listen on.
+    pub socket: Option<Socket>,
     /// The sensor's name.
     pub sensor: Option<String>,
     /// The sensor's zone, for Zeek before 8.0.
@@ -149,6 +152,18 @@ pub struct RegisteredPaths {
     pub day: Option<i32>,
 }
 
+impl InputConfig {
+    /// The files, folders and patterns among its paths; `-` is standard input.
+    pub fn files(&self) -> impl Iterator<Item = &String> {
+        self.paths.iter().filter(|path| *path != "-")
+    }
+
+    /// Whether standard input is among its paths.
+    pub fn is_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path == "-")
+    }
+}
+
 impl KnowledgePaths {
     /// Every path and pattern whose files are read again when they change.
     pub fn patterns(&self) -> Vec<String> {
@@ -209,6 +224,10 @@ impl Config {
     /// What is wrong, with its line.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, String> {
         let raw: raw::RawConfig = toml::from_str(text).map_err(|error| network::complaint(text, &error))?;
+        let is_empty = |input: &raw::RawInput| input.paths.is_empty() && input.socket.is_none();
+        if let Some(number) = raw.input.iter().position(is_empty) {
+            return Err(format!("[[input]] number {} has neither `paths` nor a `socket`", number + 1));
+        }
         if let Some(value::Listen(address)) = raw.observe.listen
             && !address.ip().is_loopback()
             && !raw.observe.allow_remote
@@ -304,6 +323,11 @@ impl raw::RawConfig {
         let inputs = self.input.into_iter().map(|input| InputConfig {
             paths: places(input.paths),
             archives: places(input.archives),
+            socket: input.socket.map(|socket| Socket {
+                kind: socket.kind,
+                path: PathBuf::from(place(socket.path)),
+                mode: input.socket_mode.map(|mode| mode.0),
+            }),
             sensor: input.sensor,
             time_zone: input.time_zone.map(|zone| zone.0),
         });
@@ -377,6 +401,7 @@ impl raw::RawConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::streams::SocketKind;
 
     #[test]
     fn an_empty_configuration_works() {
@@ -394,6 +419,9 @@ mod tests {
             ("[join]\nwait = \"5 parsecs\"\n", "parsecs"),
             ("[output]\nrotate_size = \"512 pages\"\n", "pages"),
             ("[network]\nlocal = [\"10.0.0.0/99\"]\n", "10.0.0.0/99"),
+            ("[[input]]\nsocket = \"tcp:7\"\n", "tcp:7"),
+            ("[[input]]\nsocket_mode = \"rw\"\n", "rw"),
+            ("[[input]]\nsocket_mode = \"8888\"\n", "8888"),
             ("[[input]]\npaths = []\ntime_zone = \"Middle/Earth\"\n", "Middle/Earth"),
             ("[rdap]\nrate = \"0/s\"\n", "0/s"),
             ("[observe]\nlisten = \"9469\"\n", "127.0.0.1:9469"),
@@ -404,6 +432,20 @@ mod tests {
         ] {
             let message = Config::parse(text, Path::new("")).unwrap_err();
             assert!(message.contains(expected) && message.contains("line 2") | message.contains("line 3"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_input_is_of_files_or_of_a_socket() {
+        let text = "[[input]]\npaths = [\"-\", \"a.log\"]\n[[input]]\nsocket = \"unix-dgram:eve.sock\"\nsocket_mode = \"0660\"\n";
+        let inputs = Config::parse(text, Path::new("/etc/x")).unwrap().inputs;
+        assert_eq!(inputs[0].files().collect::<Vec<_>>(), ["/etc/x/a.log"]);
+        assert!(inputs[0].is_stdin() && !inputs[1].is_stdin());
+        let path = PathBuf::from("/etc/x/eve.sock");
+        assert_eq!(inputs[1].socket, Some(Socket { kind: SocketKind::Datagram, path, mode: Some(0o660) }));
+        for text in ["[[input]]\nsensor = \"a\"\n", "[[input]]\npaths = []\n"] {
+            let message = Config::parse(text, Path::new("")).unwrap_err();
+            assert!(message.contains("number 1 has neither"), "{message}");
         }
     }
 

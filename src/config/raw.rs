@@ -9,8 +9,8 @@ use toml::Spanned;
 
 use super::LogFormat;
 use super::value::{
-    ByteSize, Connections, Day, DnsZone, Index, Interval, Listen, NetworkList, Rate, RdapServer, RequestSize, Socket,
-    Timeout, Url, Urls, ZoneName,
+    ByteSize, Connections, Day, DnsZone, FileMode, Index, InputSocket, Interval, Listen, NetworkList, Rate, RdapServer,
+    RequestSize, Socket, Timeout, Url, Urls, ZoneName,
 };
 use crate::correlate::CERTIFICATE_MEMORY;
 use crate::encode::{Detail, Format, OtherEvents};
@@ -47,11 +47,16 @@ pub(super) struct RawConfig {
 pub(super) struct RawInput {
     /// Files, folders and patterns to follow; the format is found from the content.
     #[schemars(extend("examples" = [["/opt/zeek/logs/current/*.log"]]))]
+    #[serde(default)]
     pub(super) paths: Vec<String>,
     /// Where rotated files go: files, folders with everything below, patterns; keep it narrow.
     #[schemars(extend("examples" = [["/opt/zeek/logs/20*/ssl*", "/opt/zeek/logs/20*/x509*"]]))]
     #[serde(default)]
     pub(super) archives: Vec<String>,
+    /// A Unix socket that certsift listens on, as Suricata writes to: unix-stream:PATH or unix-dgram:PATH.
+    pub(super) socket: Option<InputSocket>,
+    /// Permissions of the socket, in octal.
+    pub(super) socket_mode: Option<FileMode>,
     /// Name for `certsift.sensor`; else the record's own.
     #[schemars(extend("examples" = ["dmz-1"]))]
     pub(super) sensor: Option<String>,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::model::{EventTime, Networks, TimeZone};
 use crate::rdap::{ServerUrl, Zone};
 use crate::sink::network::{Endpoint, IndexName, SocketAddress};
+use crate::source::streams::SocketKind;
 
 /// A length of time, such as `250ms`, `5s`, `10m`, `12h` or `30d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +54,37 @@ pub(super) struct Listen(pub(super) SocketAddr);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct RdapServer(pub(super) ServerUrl);
 
+/// A socket such as `unix-stream:/run/certsift/eve.sock`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct InputSocket {
+    pub(super) kind: SocketKind,
+    pub(super) path: String,
+}
+
+/// Permissions such as `"0660"`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FileMode(pub(super) u32);
+
+impl InputSocket {
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, path) = text.split_once(':')?;
+        let kind = match kind {
+            "unix-stream" => SocketKind::Stream,
+            "unix-dgram" => SocketKind::Datagram,
+            _ => return None,
+        };
+        (!path.is_empty()).then(|| Self { kind, path: path.to_owned() })
+    }
+}
+
+impl FileMode {
+    fn parse(text: &str) -> Option<Self> {
+        let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777)?;
+        Some(Self(mode))
+    }
+}
+
 /// The address of a server that records go to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Url(pub(super) Endpoint);
@@ -62,7 +94,7 @@ pub(super) struct Url(pub(super) Endpoint);
 pub(super) struct Urls(pub(super) Vec<Endpoint>);
 
 /// An index, alias or data stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Index(pub(super) IndexName);
 
 /// The address of a socket.
@@ -76,12 +108,6 @@ pub(super) struct Connections(pub(super) usize);
 /// Bytes of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct RequestSize(pub(super) usize);
-
-impl Default for Index {
-    fn default() -> Self {
-        Self(IndexName::default())
-    }
-}
 
 impl Default for Connections {
     fn default() -> Self {
@@ -255,9 +281,29 @@ schema_of! {
         "examples": ["https://elastic.example:9200"]
     };
     Index, "Index", {"type": "string"};
+    InputSocket, "InputSocket", {
+        "type": "string", "pattern": "^unix-(stream|dgram):", "examples": ["unix-stream:/run/certsift/eve.sock"]
+    };
+    FileMode, "FileMode", {"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0660"]};
     Socket, "Socket", {"type": "string", "examples": ["unix:/run/siem.sock"]};
     Connections, "Connections", {"type": "integer", "minimum": 1, "maximum": 16};
     RequestSize, "RequestSize", {"type": "string", "examples": ["5MiB"]};
+}
+
+impl<'a> Deserialize<'a> for InputSocket {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let complaint =
+            || format!("`{text}` is no socket; write `unix-stream:/run/certsift/eve.sock` or `unix-dgram:…`");
+        Self::parse(&text).ok_or_else(|| D::Error::custom(complaint()))
+    }
+}
+
+impl<'a> Deserialize<'a> for FileMode {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("`{text}` are no permissions; write `\"0660\"`")))
+    }
 }
 
 impl<'a> Deserialize<'a> for ByteSize {

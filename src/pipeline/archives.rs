@@ -112,7 +112,7 @@ impl Looks {
 pub(super) fn candidates(config: &Config, since: Option<SystemTime>, lost: &[PathBuf]) -> Vec<Candidate> {
     let mut patterns: Vec<String> = config.inputs.iter().flat_map(|input| &input.archives).cloned().collect();
     // What was compressed where it lay is among the followed names.
-    patterns.extend(config.inputs.iter().flat_map(|input| &input.paths).cloned());
+    patterns.extend(config.inputs.iter().flat_map(|input| input.files()).cloned());
     patterns.extend(lost.iter().filter_map(|path| Some(path.parent()?.to_string_lossy().into_owned())));
     patterns.sort();
     patterns.dedup();

@@ -183,10 +183,10 @@ impl Sensors<'_> {
     /// paths or archives hold the file.
     pub(super) fn source(&self, path: &std::path::Path, stream: StreamKey) -> SourceInfo {
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let configured = self
-            .inputs
-            .iter()
-            .find(|input| input.paths.iter().chain(&input.archives).any(|pattern| is_among(path, &real, pattern)));
+        let configured = self.inputs.iter().find(|input| {
+            let is_socket = input.socket.as_ref().is_some_and(|socket| socket.path == path);
+            is_socket || input.paths.iter().chain(&input.archives).any(|pattern| is_among(path, &real, pattern))
+        });
         let sensor = self.sensor.or_else(|| configured.and_then(|input| input.sensor.as_deref()));
         let time_zone = self.time_zone.or_else(|| configured.and_then(|input| input.time_zone.as_ref()));
         SourceInfo {

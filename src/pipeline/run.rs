@@ -18,7 +18,7 @@ use super::peek::{Sensors, file_name, is_one_log};
 use super::reload::{ReadAgain, Reloaded, Reloader, Why};
 use super::stages::{Encoder, PipelineError, Progress, Sink, SinkThread, Stopped, Ticket, Workers};
 use super::stopping::Stopping;
-use crate::config::Config;
+use crate::config::{Config, InputConfig};
 use crate::correlate::{Backing, CertificateStore, Correlator, KeyTracker};
 use crate::decode::{Detected, detect};
 use crate::encode::{Counts, EncodeSettings};
@@ -29,6 +29,7 @@ use crate::observe::Metrics;
 use crate::rdap::{AskedCounts, Asking, Servers};
 use crate::sink::network::Prepared;
 use crate::sink::{is_rotated_name, is_same_file};
+use crate::source::streams::{Socket, Streams, is_stream};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
 use crate::source::{Lines, Splitter, is_named_like_a_log};
 use crate::state::{InputPosition, Newest, StateChanges, StateStore, Step};
@@ -121,6 +122,8 @@ pub(super) struct Running {
     written: Vec<PathBuf>,
     pub(super) workers: Workers,
     pub(super) tail: Tail,
+    /// Sockets and standard input.
+    streams: Streams,
     followed: HashMap<FileId, Followed>,
     /// How far every stream was read that is known, this process's and those before.
     pub(super) positions: Positions,
@@ -208,6 +211,7 @@ impl Run {
         let ended = ended.into_iter().map(|position| position.stream).collect();
         let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
         let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
+        let streams = Streams::start(&sockets_of(&self.config), is_stdin(&self.config), &tail.waker())?;
         let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)), progress)?;
         let reloader = Reloader::start(self.config.clone(), self.knowledge, self.knowledge_files, self.read_again)?;
         stopping.look();
@@ -216,6 +220,7 @@ impl Run {
             written,
             workers,
             tail,
+            streams,
             followed: HashMap::new(),
             positions,
             underway: VecDeque::new(),
@@ -270,8 +275,10 @@ impl Running {
     fn follow(&mut self, reload: &AtomicBool, reloader: &Reloader) -> Result<(), Stopped> {
         let mut next_look = Instant::now() + ARCHIVE_INTERVAL;
         loop {
-            let stopping = self.stopping.look();
+            // Nothing comes from a pipeline that has ended, where that is all there is.
+            let stopping = self.stopping.look() || (self.streams.has_run_out() && patterns_of(&self.config).is_empty());
             if stopping {
+                self.streams.stop();
                 self.gauges.stopping();
             }
             if reload.swap(false, Ordering::Relaxed) {
@@ -282,8 +289,9 @@ impl Running {
             if let Some(reloaded) = reloader.take() {
                 self.adopt(reloaded)?;
             }
-            let items = self.tail.poll(POLL_BYTES);
-            let idle = items.is_empty() && self.underway.is_empty() && !self.tail.is_behind();
+            let mut items = self.tail.poll(POLL_BYTES);
+            items.extend(self.streams.take(POLL_BYTES));
+            let idle = items.is_empty() && self.underway.is_empty() && !self.is_behind();
             // What one poll brings was written side by side: until all of it is correlated, the clock of one input says
             // nothing about what another still holds.
             self.correlator.set_patient(true);
@@ -292,7 +300,7 @@ impl Running {
                 self.correlate_ready(MAX_UNDERWAY)?;
             }
             // Only where there is more to read do workers go on with what is under way.
-            self.correlate_ready(if self.tail.is_behind() { MAX_UNDERWAY } else { 0 })?;
+            self.correlate_ready(if self.is_behind() { MAX_UNDERWAY } else { 0 })?;
             self.release_held()?;
             if self.sink.has_stopped() {
                 return Err(Stopped);
@@ -304,11 +312,11 @@ impl Running {
             self.note_committed();
             self.commit_when_due()?;
             self.say_how_it_goes();
-            if stopping && idle {
+            if stopping && idle && self.streams.is_done() {
                 return self.finish();
             }
             let look = Instant::now();
-            if self.underway.is_empty() && !self.tail.is_behind() && look >= next_look {
+            if self.underway.is_empty() && !self.is_behind() && look >= next_look {
                 self.catch_up(false)?;
                 next_look = Instant::now() + ARCHIVE_INTERVAL.max(look.elapsed() * ARCHIVE_SHARE);
             }
@@ -316,6 +324,11 @@ impl Running {
                 self.tail.wait(if self.encoder.is_empty() { IDLE_WAIT } else { BUSY_WAIT });
             }
         }
+    }
+
+    /// Whether there is more to read than was read.
+    fn is_behind(&self) -> bool {
+        self.tail.is_behind() || self.streams.is_behind()
     }
 
     /// Uses what was read anew, from the next chunk on.
@@ -334,7 +347,10 @@ impl Running {
         self.workers.renew(knowledge, settings);
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();
-        // What needs a restart stays as it is: the output, the join and the history.
+        // What needs a restart stays as it is: the output, sockets, the join and the history.
+        if sockets_of(&self.config) != sockets_of(&config) || is_stdin(&self.config) != is_stdin(&config) {
+            tracing::warn!("other sockets, or standard input, are used after a restart only");
+        }
         self.config.inputs = config.inputs;
         self.config.commit_interval = config.commit_interval;
         self.gauges.metrics().set_commit_interval(config.commit_interval);
@@ -367,7 +383,9 @@ impl Running {
                 ended = chunk.end.is_some();
                 Lines { bytes: chunk.bytes.clone(), offset: chunk.offset, oversize: None }
             }
-            Item::Oversize(line) => Lines { bytes: Vec::new(), offset: line.offset, oversize: Some(line.length) },
+            Item::Oversize(line) => {
+                Lines { bytes: line.beginning.clone(), offset: line.offset, oversize: Some(line.length) }
+            }
         };
         let mut batches = VecDeque::new();
         if let Some(followed) = self.followed.get_mut(&file) {
@@ -383,7 +401,7 @@ impl Running {
     fn meet(&mut self, chunk: &Chunk) -> bool {
         let name = file_name(&chunk.path);
         if !self.followed.contains_key(&chunk.file) {
-            if self.is_own(&chunk.path) {
+            if !is_stream(chunk.file) && self.is_own(&chunk.path) {
                 tracing::warn!(path = %chunk.path.display(), "skipped: certsift itself writes this file");
                 self.tail.ignore(chunk.file);
                 return false;
@@ -405,7 +423,8 @@ impl Running {
             self.followed.insert(chunk.file, followed);
         }
         let undecided = self.followed.get(&chunk.file).is_some_and(|followed| followed.undecided);
-        if !undecided {
+        // What somebody sends here is meant for it.
+        if !undecided || is_stream(chunk.file) {
             return true;
         }
         let unwanted = match detect(&chunk.bytes, &name) {
@@ -546,7 +565,7 @@ impl Running {
         let tick = self.started.elapsed().as_millis() as u64;
         self.correlator.set_tick(tick);
         // While an input is behind, the certificates that sessions wait for may be waiting there.
-        let behind = self.tail.is_behind() || !self.underway.is_empty();
+        let behind = self.is_behind() || !self.underway.is_empty();
         self.correlator.set_patient(behind);
         let wait = (self.config.join.wait.max(0) / 1_000_000) as u64;
         let wait = if behind { wait.max(PATIENCE_MILLIS) } else { wait };
@@ -576,7 +595,7 @@ impl Running {
         let effects = self.correlator.take_effects();
         let mut inputs = Vec::new();
         for (file, ended) in std::mem::take(&mut self.touched) {
-            let Some(followed) = self.followed.get(&file) else { continue };
+            let Some(followed) = self.followed.get(&file).filter(|_| !is_stream(file)) else { continue };
             let resume = self.tail.resume_point(file, followed.completed);
             let stream = followed.source.stream;
             self.commits.done.insert(file, followed.completed);
@@ -690,5 +709,13 @@ impl Registries {
 }
 
 fn patterns_of(config: &Config) -> Vec<String> {
-    config.inputs.iter().flat_map(|input| input.paths.iter().cloned()).collect()
+    config.inputs.iter().flat_map(|input| input.files().cloned()).collect()
+}
+
+fn sockets_of(config: &Config) -> Vec<Socket> {
+    config.inputs.iter().filter_map(|input| input.socket.clone()).collect()
+}
+
+fn is_stdin(config: &Config) -> bool {
+    config.inputs.iter().any(InputConfig::is_stdin)
 }

@@ -50,6 +50,9 @@ pub enum PipelineError {
     /// Live files cannot be followed.
     #[error(transparent)]
     Tail(#[from] crate::source::tail::TailError),
+    /// A socket cannot be listened on.
+    #[error(transparent)]
+    Stream(#[from] crate::source::streams::StreamError),
     /// The worker threads cannot be started.
     #[error("cannot start worker threads: {0}")]
     Workers(#[from] rayon::ThreadPoolBuildError),

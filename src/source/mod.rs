@@ -1,4 +1,4 @@
-//! Where bytes come from: files, archives, directories, standard input, and live files that are rotated.
+//! Where bytes come from: files, archives, directories, standard input, sockets, and live files that are rotated.
 //!
 //! In: paths. Out: whole lines with their offsets in decompressed bytes. Promise: a bounded amount is read ahead, a line
 //! is handed out once and whole, and what cannot be read is said with its file and offset.
@@ -7,6 +7,7 @@ mod discover;
 mod lines;
 mod open;
 mod split;
+pub mod streams;
 pub mod tail;
 
 pub use discover::{DiscoverError, Discovered, discover};

@@ -64,7 +64,7 @@ const HEAD: usize = 64 * 1024;
 impl InputFiles {
     pub(super) fn of(input: &InputConfig) -> Self {
         Self {
-            paths: input.paths.iter().map(|pattern| Followed::of(pattern)).collect(),
+            paths: input.files().map(|pattern| Followed::of(pattern)).collect(),
             archives: input.archives.iter().map(|pattern| Archives::of(pattern)).collect(),
         }
     }

@@ -10,7 +10,7 @@ const ECS: &str = include_str!("../../../schemas/siem/ecs.csv");
 /// Longer strings stay in the document and are not indexed: a term of more than 32,766 bytes is refused with its document.
 const MAX_TERM: u32 = 1024;
 
-/// As deep as a line can be that certsift reads.
+/// Deeper than sensors write; a deeper document is refused, and without saying so at 20.
 const MAX_DEPTH: u32 = 128;
 
 /// What sensors write under the same name and type in all their formats.

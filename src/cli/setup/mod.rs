@@ -7,6 +7,7 @@
 
 mod elastic;
 mod mapping;
+mod operations;
 mod rules;
 mod splunk;
 
@@ -40,6 +41,10 @@ enum Command {
     ElasticRules,
     /// Scheduled searches of Splunk
     SplunkRules,
+    /// Dashboard of certsift itself, for Grafana
+    Grafana,
+    /// Alert rules about certsift itself, for Prometheus
+    Prometheus,
 }
 
 /// What a product needs.
@@ -73,6 +78,8 @@ pub(super) fn setup(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Sigma => rules::sigma(),
         Command::ElasticRules => rules::elastic(),
         Command::SplunkRules => rules::splunk(),
+        Command::Grafana => operations::grafana(),
+        Command::Prometheus => operations::prometheus(),
     };
     match &arguments.output {
         Some(folder) => setup.write(folder)?,

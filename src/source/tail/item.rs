@@ -54,6 +54,8 @@ pub struct Oversize {
     pub offset: u64,
     /// Its bytes, with the `\n` if it has one.
     pub length: u64,
+    /// Its first bytes, where they cannot be read again.
+    pub beginning: Vec<u8>,
 }
 
 /// How a file ended.

@@ -124,7 +124,14 @@ impl Tail {
                 self.counts.oversize_lines += 1;
                 tracing::warn!(path = %file.path.display(), offset, length, "line is too long");
                 let path = Arc::clone(&file.path);
-                items.push(Item::Oversize(Oversize { file: file.id, stream, path, offset, length }));
+                items.push(Item::Oversize(Oversize {
+                    file: file.id,
+                    stream,
+                    path,
+                    offset,
+                    length,
+                    beginning: Vec::new(),
+                }));
                 Turn::Served(1)
             }
             Ok(Step::Truncated { unread }) => self.truncated(index, unread, now, items),
