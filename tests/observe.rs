@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -400,6 +400,29 @@ fn a_server_that_cannot_be_reached_is_said_by_health_and_counted() {
     assert_eq!(metrics.value("certsift_network_lines_in_flight", &[]), 1.0);
     assert_eq!(metrics.value("certsift_network_lines_taken_total", &[]), 0.0);
     assert_eq!(metrics.value("certsift_outputs_waiting", &[]), 1.0);
+}
+
+#[test]
+fn a_socket_is_an_input_whose_newest_record_is_known_also_when_its_sender_has_gone() {
+    let observed = Observed::start("[[input]]\nsocket = \"unix-stream:s\"\n");
+    let path = observed.world.path("s");
+    let started = Instant::now();
+    let mut sender = loop {
+        match UnixStream::connect(&path) {
+            Ok(sender) => break sender,
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{error}: {}", observed.world.said()),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    writeln!(sender, "{}", ssl(1_760_000_001, 1)).unwrap();
+    let newest = |metrics: &Exposition| metrics.of_input("certsift_input_newest_record_timestamp_seconds", "s");
+    observed.wait_until("the record", |metrics| newest(metrics) == Some(1_760_000_001.0));
+    drop(sender);
+    let metrics = observed.wait_until("the commit", |metrics| {
+        metrics.value("certsift_records_written_total", &[("log", "zeek.ssl")]) == 1.0
+    });
+    assert_eq!(newest(&metrics), Some(1_760_000_001.0));
+    assert_eq!(metrics.of_input("certsift_input_lag_bytes", "s"), None, "nobody knows");
 }
 
 #[test]

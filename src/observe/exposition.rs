@@ -113,7 +113,9 @@ impl Exposition {
         let wall = event_time(now);
         self.family("certsift_input_lag_bytes", Kind::Gauge, "Bytes of an input that are there and not judged yet.");
         for input in &reading.inputs {
-            self.sample(&[("input", &input.input)], input.lag_bytes);
+            if let Some(bytes) = input.lag_bytes {
+                self.sample(&[("input", &input.input)], bytes);
+            }
         }
         self.family(
             "certsift_input_lag_seconds",
@@ -121,7 +123,9 @@ impl Exposition {
             "Seconds between now and the newest record that was read of an input that has more; 0 without more.",
         );
         for input in &reading.inputs {
-            self.sample(&[("input", &input.input)], input.lag_seconds(wall));
+            if let Some(seconds) = input.lag_seconds(wall) {
+                self.sample(&[("input", &input.input)], seconds);
+            }
         }
         self.family(
             "certsift_input_newest_record_timestamp_seconds",
@@ -322,7 +326,7 @@ mod tests {
         let metrics = Metrics::default();
         let mut reading = Reading::default();
         let input = "a\"b\\c\nd\u{1b}e".to_owned();
-        reading.set_inputs([InputNumbers { input, lag_bytes: 7, newest: None }]);
+        reading.set_inputs([InputNumbers { input, lag_bytes: Some(7), newest: None }]);
         metrics.set_reading(reading, None);
         let text = metrics.exposition();
         let expected = "certsift_input_lag_bytes{input=\"a\\\"b\\\\c\\nd\u{fffd}e\"} 7\n";
