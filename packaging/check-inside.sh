@@ -26,6 +26,7 @@ ask() {
 }
 is_well() { [[ "$(ask /healthz)" == 'HTTP/1.1 200'* ]]; }
 lines() { cat /var/log/certsift/enriched.ndjson 2>/dev/null | wc -l; }
+has_read_all() { [[ "$(ask /metrics)" == *'certsift_input_lag_bytes{input="/srv/logs/ssl.log"} 0'* ]]; }
 has_lines() { [ "$(lines)" -ge "$1" ]; }
 property() { systemctl show --value --property "$1" certsift.service; }
 session() {
@@ -63,6 +64,7 @@ if [ -d /run/systemd/system ]; then
     systemctl enable certsift.service 2>/dev/null
     wait_for "the first record" has_lines 1
     wait_for "health" is_well
+    wait_for "the end of the log" has_read_all
     runuser -u certsift -- certsift check --config /etc/certsift/certsift.toml | tail -n 1
     say "state: $(property ActiveState), $(property SubState); status: $(property StatusText)"
     process="$(property MainPID)"

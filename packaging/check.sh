@@ -23,8 +23,9 @@ say "size: $(stat -c %s "$package") bytes; $(dpkg-deb -f "$package" Depends)"
 
 say "== the unit, as systemd-analyze judges it (0 is safest, 10 is not safe at all)"
 systemd-analyze security --offline=true --no-pager "$here/systemd/certsift.service" | tail -n 1
-systemd-analyze verify --man=no "$here/systemd/certsift.service" 2>&1 |
-    grep -v 'is not executable' | grep certsift && fail "the unit has mistakes" || true
+# The program need not be on this machine.
+mistakes="$(systemd-analyze verify --man=no "$here/systemd/certsift.service" 2>&1 | grep -v 'is not executable' || true)"
+[[ "$mistakes" != *certsift* ]] || fail "the unit has mistakes: $mistakes"
 
 say "== a bare Debian ($suite, minbase)"
 if [ -n "${2:-}" ]; then

@@ -7,10 +7,11 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::server::free_port;
 use support::sidecar::{PATIENCE, World, ssl, x509};
 use support::small_disk::{SmallDisk, may_mount};
 use support::{certsift, repository};
@@ -384,6 +385,47 @@ fn health_is_bad_with_the_reason_while_the_disk_is_full() {
 }
 
 #[test]
+fn a_server_that_cannot_be_reached_is_said_by_health_and_counted() {
+    let world = World::new();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let url = format!("[output.elasticsearch]\nurl = \"http://127.0.0.1:{}\"\n", free_port());
+    std::fs::write(world.path("certsift.toml"), config.replace("path = \"out.ndjson\"\n", &url)).unwrap();
+    let observed = Observed::start_in(world, "");
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    observed.world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    let said = observed.wait_for_health(503);
+    assert!(said.starts_with("http://127.0.0.1:") && said.contains("has taken nothing for"), "{said}");
+    let metrics = observed.metrics();
+    assert!(metrics.value("certsift_sink_retries_total", &[("sink", "network")]) >= 1.0);
+    assert_eq!(metrics.value("certsift_network_lines_in_flight", &[]), 1.0);
+    assert_eq!(metrics.value("certsift_network_lines_taken_total", &[]), 0.0);
+    assert_eq!(metrics.value("certsift_outputs_waiting", &[]), 1.0);
+}
+
+#[test]
+fn a_socket_is_an_input_whose_newest_record_is_known_also_when_its_sender_has_gone() {
+    let observed = Observed::start("[[input]]\nsocket = \"unix-stream:s\"\n");
+    let path = observed.world.path("s");
+    let started = Instant::now();
+    let mut sender = loop {
+        match UnixStream::connect(&path) {
+            Ok(sender) => break sender,
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{error}: {}", observed.world.said()),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    writeln!(sender, "{}", ssl(1_760_000_001, 1)).unwrap();
+    let newest = |metrics: &Exposition| metrics.of_input("certsift_input_newest_record_timestamp_seconds", "s");
+    observed.wait_until("the record", |metrics| newest(metrics) == Some(1_760_000_001.0));
+    drop(sender);
+    let metrics = observed.wait_until("the commit", |metrics| {
+        metrics.value("certsift_records_written_total", &[("log", "zeek.ssl")]) == 1.0
+    });
+    assert_eq!(newest(&metrics), Some(1_760_000_001.0));
+    assert_eq!(metrics.of_input("certsift_input_lag_bytes", "s"), None, "nobody knows");
+}
+
+#[test]
 fn a_pattern_that_finds_nothing_yet_is_no_illness() {
     let observed = Observed::start("");
     let metrics = observed.wait_until("the look at the inputs", |metrics| {
@@ -442,6 +484,7 @@ fn status_asks_the_process_and_else_looks_at_the_state() {
     assert!(text.starts_with("certsift 0.1.0 runs, and is well\n"), "{text}");
     let line = text.lines().find(|line| line.contains("logs/ssl.log")).unwrap();
     assert!(line.contains("0 bytes") && line.ends_with("2025-10-09T08:53:21Z"), "{text}");
+    assert!(!text.contains("server "), "there is none: {text}");
     assert!(text.contains("records       zeek.ssl 1\n") && text.contains("absent        not_found 1\n"), "{text}");
     let (_, json) = status(&folder, &["--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -486,6 +529,31 @@ fn systemd_is_told_of_the_start_the_life_and_the_end() {
 }
 
 #[test]
+fn the_watchdog_spares_who_waits_for_a_server() {
+    let mut world = World::new();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let url = format!("[output.elasticsearch]\nurl = \"http://127.0.0.1:{}\"\n", free_port());
+    let config = config.replace("path = \"out.ndjson\"\n", &url);
+    let config = config.replace("[state]\n", "[state]\ncommit_interval = \"50ms\"\n");
+    std::fs::write(world.path("certsift.toml"), config).unwrap();
+    let socket = UnixDatagram::bind(world.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let child = world.command().env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000").spawn();
+    world.child = Some(child.unwrap());
+    let mut alive = 0;
+    // Far more than until the commits have filled the queue, and the sink waits for the first of them.
+    for time in 0.. {
+        world.append("logs/x509.log", &[x509(1_760_000_000 + time, time)]);
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).unwrap();
+        alive += u32::from(&buffer[..length] == b"WATCHDOG=1");
+        if alive == 60 {
+            break;
+        }
+    }
+}
+
+#[test]
 fn promtool_finds_nothing_to_complain_of() {
     let observed = Observed::start("");
     observed.world.append("logs/x509.log", &[x509(1_760_000_000, 1)]);
@@ -504,4 +572,7 @@ fn promtool_finds_nothing_to_complain_of() {
     let rules = repository("packaging/prometheus/certsift.rules.yml");
     let output = Command::new("promtool").args(["check", "rules"]).arg(rules).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tests = repository("packaging/prometheus/certsift.rules.test.yml");
+    let output = Command::new("promtool").args(["test", "rules"]).arg(tests).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

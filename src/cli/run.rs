@@ -72,6 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     let server = server.transpose()?;
     let counts = server.as_ref().map(Prepared::counts);
+    counts.iter().for_each(|counts| metrics.set_network(Arc::clone(counts)));
     tracing::info!(state = %state_dir.display(), "following");
     let run = Run {
         knowledge: Arc::new(knowledge),

@@ -75,8 +75,8 @@ struct Feed {
     failed: bool,
 }
 
-/// Counters that are shown: the group, the metric, and the label that tells its kinds apart.
-const COUNTERS: [(&str, &str, &str); 9] = [
+/// Counts that are shown: the group, the metric, and the label that tells its kinds apart.
+const COUNTERS: [(&str, &str, &str); 12] = [
     ("records", "certsift_records_written_total", "log"),
     ("sessions", "certsift_sessions_total", "certificate"),
     ("absent", "certsift_sessions_absent_total", "reason"),
@@ -85,6 +85,9 @@ const COUNTERS: [(&str, &str, &str); 9] = [
     ("troubles", "certsift_faulty_records_total", "faulty_records"),
     ("troubles", "certsift_lost_bytes_total", "lost_bytes"),
     ("troubles", "certsift_sink_retries_total", "sink_retries"),
+    ("troubles", "certsift_network_lines_rejected_total", "rejected_lines"),
+    ("server", "certsift_network_lines_taken_total", "taken"),
+    ("server", "certsift_network_lines_in_flight", "in_flight"),
     ("evictions", "certsift_evictions_total", "table"),
 ];
 
@@ -120,9 +123,10 @@ fn of_process(address: SocketAddr) -> std::io::Result<Status> {
     let reasons = if healthy { Vec::new() } else { said.lines().map(str::to_owned).collect() };
     let mut counts: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (group, metric, label) in COUNTERS {
-        let group = counts.entry(group).or_default();
+        // What a run has nothing to do with has no sample, and no group.
         for sample in samples.iter().filter(|sample| sample.name == metric) {
             let kind = label_of(sample, label).unwrap_or(label).to_owned();
+            let group = counts.entry(group).or_default();
             *group.entry(kind).or_default() += sample.value as u64;
         }
     }

@@ -93,7 +93,7 @@ mod tests {
         let metrics = Metrics::default();
         let mut reading = Reading::default();
         let input = "a\"b\\c,d}=\" e\nf".to_owned();
-        reading.set_inputs([InputNumbers { input: input.clone(), lag_bytes: 7, newest: None }]);
+        reading.set_inputs([InputNumbers { input: input.clone(), lag_bytes: Some(7), newest: None }]);
         metrics.set_reading(reading, None);
         let samples = samples(&metrics.exposition());
         let found = samples.iter().find(|sample| sample.name == "certsift_input_lag_bytes").unwrap();

@@ -4,6 +4,7 @@
 //! rates and alerts need not guess.
 
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::metrics::{COMMIT_BUCKETS, Metrics, Numbers, seconds_between};
@@ -11,6 +12,7 @@ use super::process::{Process, unix_seconds};
 use crate::correlate::AbsentReason;
 use crate::enrich::Verdict;
 use crate::model::{EventTime, Log};
+use crate::sink::network::NetworkCounts;
 use crate::source::tail::FileState;
 
 /// Logs whose records are written.
@@ -50,7 +52,8 @@ impl Metrics {
         out.written(&numbers);
         out.read(&numbers, now);
         out.committed(&numbers, self.commit_busy());
-        out.sunk(&numbers, self.waiting().retries(), self.waiting().reasons().len());
+        out.sunk(&numbers, self.waiting().retries(), self.network(), self.waiting().reasons().len());
+        out.sent(self.network());
         out.known(&numbers, now);
         out.asked(&numbers);
         out.family("certsift_healthy", Kind::Gauge, "1 while certsift reads and commits, else 0; /healthz says why.");
@@ -110,7 +113,9 @@ impl Exposition {
         let wall = event_time(now);
         self.family("certsift_input_lag_bytes", Kind::Gauge, "Bytes of an input that are there and not judged yet.");
         for input in &reading.inputs {
-            self.sample(&[("input", &input.input)], input.lag_bytes);
+            if let Some(bytes) = input.lag_bytes {
+                self.sample(&[("input", &input.input)], bytes);
+            }
         }
         self.family(
             "certsift_input_lag_seconds",
@@ -118,7 +123,9 @@ impl Exposition {
             "Seconds between now and the newest record that was read of an input that has more; 0 without more.",
         );
         for input in &reading.inputs {
-            self.sample(&[("input", &input.input)], input.lag_seconds(wall));
+            if let Some(seconds) = input.lag_seconds(wall) {
+                self.sample(&[("input", &input.input)], seconds);
+            }
         }
         self.family(
             "certsift_input_newest_record_timestamp_seconds",
@@ -170,7 +177,7 @@ impl Exposition {
         );
     }
 
-    fn sunk(&mut self, numbers: &Numbers, retries: u64, waiting: usize) {
+    fn sunk(&mut self, numbers: &Numbers, retries: u64, network: Option<&NetworkCounts>, waiting: usize) {
         self.gauge(
             "certsift_sink_queued",
             "Chunks and commits that the sink has not taken yet.",
@@ -179,7 +186,32 @@ impl Exposition {
         self.gauge("certsift_journal_bytes", "Bytes of journal since the last commit began.", numbers.journal_bytes);
         self.family("certsift_sink_retries_total", Kind::Counter, "Times that something was written once more.");
         self.sample(&[("sink", "file")], retries);
-        self.gauge("certsift_outputs_waiting", "Outputs that take nothing now.", waiting);
+        if let Some(network) = network {
+            self.sample(&[("sink", "network")], network.retries.load(Ordering::Relaxed));
+        }
+        self.gauge("certsift_outputs_waiting", "Outputs that have taken nothing for a while.", waiting);
+    }
+
+    fn sent(&mut self, network: Option<&NetworkCounts>) {
+        type Count = fn(&NetworkCounts) -> &AtomicU64;
+        let families: [(&'static str, Kind, &str, Count); 5] = [
+            ("certsift_network_requests_total", Kind::Counter, "Requests to a server, with those sent again.", |it| {
+                &it.requests
+            }),
+            ("certsift_network_sent_bytes_total", Kind::Counter, "Bytes of their bodies.", |it| &it.bytes),
+            ("certsift_network_lines_taken_total", Kind::Counter, "Lines that a server has taken.", |it| &it.taken),
+            ("certsift_network_lines_rejected_total", Kind::Counter, "Lines that a server will never take.", |it| {
+                &it.rejected
+            }),
+            ("certsift_network_lines_in_flight", Kind::Gauge, "Lines on their way to a server.", |it| &it.in_flight),
+        ];
+        for (name, kind, help, count) in families {
+            self.family(name, kind, help);
+            // Without a server there is nothing to alert on.
+            if let Some(network) = network {
+                self.sample(&[], count(network).load(Ordering::Relaxed));
+            }
+        }
     }
 
     fn known(&mut self, Numbers { feeds, .. }: &Numbers, now: SystemTime) {
@@ -294,7 +326,7 @@ mod tests {
         let metrics = Metrics::default();
         let mut reading = Reading::default();
         let input = "a\"b\\c\nd\u{1b}e".to_owned();
-        reading.set_inputs([InputNumbers { input, lag_bytes: 7, newest: None }]);
+        reading.set_inputs([InputNumbers { input, lag_bytes: Some(7), newest: None }]);
         metrics.set_reading(reading, None);
         let text = metrics.exposition();
         let expected = "certsift_input_lag_bytes{input=\"a\\\"b\\\\c\\nd\u{fffd}e\"} 7\n";

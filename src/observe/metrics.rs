@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Waiting;
 use crate::encode::Counts;
 use crate::model::EventTime;
 use crate::rdap::AskedCounts;
+use crate::sink::network::NetworkCounts;
 use crate::source::tail::{FileState, TailCounts};
 
 /// Numbers that stages tell and others ask for. It is locked for as long as a few numbers take to copy.
@@ -17,6 +18,8 @@ pub struct Metrics {
     started: Instant,
     numbers: Mutex<Numbers>,
     waiting: Arc<Waiting>,
+    /// Of an output that is a server.
+    network: OnceLock<Arc<NetworkCounts>>,
     phase: AtomicU8,
     /// Milliseconds since the start: when the reading last came round.
     round: AtomicU64,
@@ -78,8 +81,8 @@ pub struct Reading {
 pub struct InputNumbers {
     /// Its path, at most [`InputNumbers::MAX_NAME`] bytes of it.
     pub input: String,
-    /// Bytes that are there and not judged yet.
-    pub lag_bytes: u64,
+    /// Bytes that are there and not judged yet, where that can be known.
+    pub lag_bytes: Option<u64>,
     /// The largest time of its records.
     pub newest: Option<EventTime>,
 }
@@ -131,7 +134,7 @@ impl Reading {
         }
         let mut inputs: Vec<_> = by_name.into_values().collect();
         if inputs.len() > Self::MAX_INPUTS {
-            let mut others = InputNumbers { input: Self::OTHERS.to_owned(), lag_bytes: 0, newest: None };
+            let mut others = InputNumbers { input: Self::OTHERS.to_owned(), lag_bytes: None, newest: None };
             inputs.drain(Self::MAX_INPUTS..).for_each(|input| others.add(&input));
             inputs.push(others);
         }
@@ -155,16 +158,17 @@ impl InputNumbers {
     }
 
     fn add(&mut self, other: &Self) {
-        self.lag_bytes += other.lag_bytes;
+        self.lag_bytes = match (self.lag_bytes, other.lag_bytes) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
         self.newest = self.newest.max(other.newest);
     }
 
     /// Seconds between a moment and the newest record that was read, while something is there that was not; else 0.
-    pub(super) fn lag_seconds(&self, now: EventTime) -> f64 {
-        match self.newest {
-            Some(newest) if self.lag_bytes > 0 => seconds_between(newest, now),
-            _ => 0.0,
-        }
+    pub(super) fn lag_seconds(&self, now: EventTime) -> Option<f64> {
+        let newest = self.newest.filter(|_| self.lag_bytes != Some(0));
+        self.lag_bytes.map(|_| newest.map_or(0.0, |newest| seconds_between(newest, now)))
     }
 }
 
@@ -179,6 +183,7 @@ impl Default for Metrics {
             started: Instant::now(),
             numbers: Mutex::default(),
             waiting: Arc::default(),
+            network: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
             round: AtomicU64::new(0),
             sink_busy: AtomicU64::new(0),
@@ -226,6 +231,12 @@ impl Metrics {
             }
         }
         self.lock().feeds = by_name.into_values().collect();
+    }
+
+    /// Says where a network output counts what it sends.
+    pub fn set_network(&self, counts: Arc<NetworkCounts>) {
+        // There is one, from the start to the end.
+        let _ = self.network.set(counts);
     }
 
     /// Takes what the reading side tells.
@@ -279,6 +290,10 @@ impl Metrics {
     /// Where outputs say that they take nothing.
     pub(crate) fn waiting(&self) -> &Arc<Waiting> {
         &self.waiting
+    }
+
+    pub(super) fn network(&self) -> Option<&NetworkCounts> {
+        self.network.get().map(Arc::as_ref)
     }
 
     pub(super) fn numbers(&self) -> Numbers {
@@ -338,7 +353,7 @@ mod tests {
     use super::*;
 
     fn input(name: &str, lag_bytes: u64, newest: Option<i64>) -> InputNumbers {
-        InputNumbers { input: name.to_owned(), lag_bytes, newest: newest.map(EventTime::from_seconds) }
+        InputNumbers { input: name.to_owned(), lag_bytes: Some(lag_bytes), newest: newest.map(EventTime::from_seconds) }
     }
 
     #[test]
@@ -364,9 +379,10 @@ mod tests {
     #[test]
     fn an_input_that_is_read_to_its_end_has_no_lag_however_old_its_records_are() {
         let now = EventTime::from_seconds(1000);
-        assert_eq!(input("a", 0, Some(1)).lag_seconds(now), 0.0);
-        assert_eq!(input("a", 1, Some(990)).lag_seconds(now), 10.0);
-        assert_eq!(input("a", 1, Some(2000)).lag_seconds(now), 0.0, "a clock that is ahead");
+        assert_eq!(input("a", 0, Some(1)).lag_seconds(now), Some(0.0));
+        assert_eq!(input("a", 1, Some(990)).lag_seconds(now), Some(10.0));
+        assert_eq!(input("a", 1, Some(2000)).lag_seconds(now), Some(0.0), "a clock that is ahead");
+        assert_eq!(InputNumbers { lag_bytes: None, ..input("a", 1, Some(990)) }.lag_seconds(now), None);
     }
 
     #[test]

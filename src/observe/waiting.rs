@@ -6,50 +6,70 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What is being waited for, by its path, and how often writing was tried again.
+/// What is being waited for, by its name, and how often writing was tried again.
 #[derive(Debug, Default)]
 pub struct Waiting {
     retries: AtomicU64,
-    waits: Mutex<BTreeMap<PathBuf, Wait>>,
+    waits: Mutex<Waits>,
 }
 
-#[derive(Debug)]
-struct Wait {
-    since: Instant,
-    /// Why; nothing while a write has begun that may be done at once.
-    why: Option<String>,
+#[derive(Debug, Default)]
+struct Waits {
+    /// What takes nothing, since when, and why.
+    refused: BTreeMap<PathBuf, (Instant, String)>,
+    /// Writes that have begun, to what, and since when.
+    begun: BTreeMap<u64, (PathBuf, Instant)>,
+    /// Waits for a server to have taken what it was sent.
+    sending: usize,
+    numbers: u64,
 }
 
 /// A write that may take as long as its reader likes; it is over when this is dropped.
 pub(crate) struct Writing<'a> {
     waiting: &'a Waiting,
-    path: &'a Path,
+    number: u64,
 }
 
-/// A write that takes longer than this waits for its reader.
-const SLOW: Duration = Duration::from_secs(10);
+/// A wait until a server has taken everything, which takes as long as there is much to take; likewise.
+pub(crate) struct Sending<'a>(&'a Waiting);
+
+/// What takes nothing for so long is said. What comes right sooner was no trouble.
+const GRACE: Duration = Duration::from_secs(5);
 
 impl Waiting {
     /// Notes that something could not be written and is tried again.
     pub(crate) fn again(&self, path: &Path, why: impl FnOnce() -> String) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        self.refused(path, why);
+    }
+
+    /// Notes that an output takes nothing.
+    pub(crate) fn refused(&self, path: &Path, why: impl FnOnce() -> String) {
         let mut waits = self.lock();
-        match waits.get_mut(path) {
-            Some(wait) if wait.why.is_some() => {}
-            Some(wait) => wait.why = Some(why()),
-            None => drop(waits.insert(path.to_owned(), Wait { since: Instant::now(), why: Some(why()) })),
+        match waits.refused.get_mut(path) {
+            Some((_, known)) => *known = why(),
+            None => drop(waits.refused.insert(path.to_owned(), (Instant::now(), why()))),
         }
     }
 
-    /// Notes that it was written, or given up.
+    /// Notes that it takes something again, or was given up.
     pub(crate) fn over(&self, path: &Path) {
-        self.lock().remove(path);
+        self.lock().refused.remove(path);
     }
 
     /// Notes that a write begins to something that has a reader.
-    pub(crate) fn writing<'a>(&'a self, path: &'a Path) -> Writing<'a> {
-        self.lock().insert(path.to_owned(), Wait { since: Instant::now(), why: None });
-        Writing { waiting: self, path }
+    pub(crate) fn writing(&self, path: &Path) -> Writing<'_> {
+        let mut waits = self.lock();
+        waits.numbers += 1;
+        let number = waits.numbers;
+        waits.begun.insert(number, (path.to_owned(), Instant::now()));
+        Writing { waiting: self, number }
+    }
+
+    /// Notes that it is being waited for a server to have taken everything.
+    pub(crate) fn sending(&self) -> Sending<'_> {
+        self.lock().sending += 1;
+        Sending(self)
     }
 
     /// How often writing was tried again.
@@ -57,30 +77,42 @@ impl Waiting {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Whether anything is being waited for, or written to a reader.
+    /// Whether anything is being waited for that is not certsift's own doing.
     pub(super) fn any(&self) -> bool {
-        !self.lock().is_empty()
+        let waits = self.lock();
+        waits.sending > 0 || !waits.refused.is_empty() || !waits.begun.is_empty()
     }
 
-    /// What is being waited for, in words.
+    /// What has taken nothing for a while, in words.
     pub(super) fn reasons(&self) -> Vec<String> {
+        self.reasons_after(GRACE)
+    }
+
+    fn reasons_after(&self, grace: Duration) -> Vec<String> {
         let waits = self.lock();
-        let slow = waits.iter().filter(|(_, wait)| wait.why.is_some() || wait.since.elapsed() > SLOW);
-        let words = slow.map(|(path, wait)| {
-            let why = wait.why.as_deref().unwrap_or("its reader does not read");
-            format!("{} has taken nothing for {} s: {why}", path.display(), wait.since.elapsed().as_secs())
+        let refused = waits.refused.iter().map(|(path, (since, why))| (path, since, why.as_str()));
+        let begun = waits.begun.values().map(|(path, since)| (path, since, "its reader does not read"));
+        let long = refused.chain(begun).filter(|(_, since, _)| since.elapsed() >= grace);
+        let words = long.map(|(path, since, why)| {
+            format!("{} has taken nothing for {} s: {why}", path.display(), since.elapsed().as_secs())
         });
         words.collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Wait>> {
+    fn lock(&self) -> MutexGuard<'_, Waits> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        self.waiting.over(self.path);
+        self.waiting.lock().begun.remove(&self.number);
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.lock().sending -= 1;
     }
 }
 
@@ -89,17 +121,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_tried_again_is_said_until_it_is_over() {
+    fn what_takes_nothing_is_said_after_a_while_and_until_it_is_over() {
         let (waiting, path) = (Waiting::default(), Path::new("/full/out"));
         for _ in 0..3 {
             waiting.again(path, || "no space".to_owned());
         }
-        let writing = waiting.writing(Path::new("/pipe"));
-        assert!(waiting.any());
-        assert_eq!(waiting.reasons(), ["/full/out has taken nothing for 0 s: no space"], "a write has just begun");
-        drop(writing);
+        waiting.refused(Path::new("https://siem"), || "status 503".to_owned());
+        assert!(waiting.reasons().is_empty(), "it has just begun");
+        let said = waiting.reasons_after(Duration::ZERO);
+        let expected =
+            ["/full/out has taken nothing for 0 s: no space", "https://siem has taken nothing for 0 s: status 503"];
+        assert_eq!(said, expected);
         waiting.over(path);
-        assert!(!waiting.any() && waiting.reasons().is_empty());
-        assert_eq!(waiting.retries(), 3);
+        waiting.over(Path::new("https://siem"));
+        assert!(!waiting.any() && waiting.reasons_after(Duration::ZERO).is_empty());
+        assert_eq!(waiting.retries(), 3, "of files");
+    }
+
+    #[test]
+    fn each_write_ends_by_itself() {
+        let (waiting, path) = (Waiting::default(), Path::new("/pipe"));
+        let (one, other) = (waiting.writing(path), waiting.writing(path));
+        drop(one);
+        assert_eq!(
+            waiting.reasons_after(Duration::ZERO),
+            ["/pipe has taken nothing for 0 s: its reader does not read"]
+        );
+        drop(other);
+        let sending = waiting.sending();
+        assert!(waiting.any() && waiting.reasons_after(Duration::ZERO).is_empty(), "much to send is no trouble");
+        drop(sending);
+        assert!(!waiting.any());
     }
 }

@@ -1,14 +1,16 @@
 //! What the reading side tells of itself, once a second, and that it is alive.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ledger::Positions;
 use super::run::Followed;
 use crate::correlate::Correlator;
+use crate::model::EventTime;
 use crate::observe::{InputNumbers, Metrics, Notifier, Phase, Reading};
 use crate::rdap::AskedCounts;
+use crate::source::streams::is_stream;
 use crate::source::tail::{FileId, FileState, FileStatus, Tail};
 
 /// The numbers of the reading side, and systemd's ear.
@@ -21,6 +23,8 @@ pub(super) struct Gauges {
     evicted: u64,
     queued: u64,
     asked: Option<AskedCounts>,
+    /// The largest time that came over each socket: a sender may go, and its silence is to be seen.
+    sockets: BTreeMap<String, EventTime>,
 }
 
 /// Between two looks at all inputs.
@@ -38,6 +42,7 @@ impl Gauges {
             evicted: 0,
             queued: 0,
             asked: None,
+            sockets: BTreeMap::new(),
         }
     }
 
@@ -73,9 +78,16 @@ impl Gauges {
         let unreadable = status.iter().filter(|file| file.state == FileState::Unreadable);
         let unreadable = unreadable.filter_map(|file| file.error.clone());
         reading.unreadable = unreadable.take(Reading::MAX_UNREADABLE).collect();
-        reading.set_inputs(status.iter().filter_map(|file| input_of(file, followed, positions)));
+        self.note_sockets(followed);
+        let sockets = self.sockets.iter().map(|(input, newest)| InputNumbers {
+            input: input.clone(),
+            lag_bytes: None,
+            newest: Some(*newest),
+        });
+        let files = status.iter().filter_map(|file| input_of(file, followed, positions));
+        reading.set_inputs(files.chain(sockets));
         if self.notifier.is_heard() {
-            let behind: u64 = reading.inputs.iter().map(|input| input.lag_bytes).sum();
+            let behind: u64 = reading.inputs.iter().filter_map(|input| input.lag_bytes).sum();
             let files = status.iter().filter(|file| file.file.is_some()).count();
             self.notifier.status(format!("following {files} files, {behind} bytes behind"));
         }
@@ -96,6 +108,15 @@ impl Gauges {
         (self.queued, self.asked) = (queued as u64, asked());
     }
 
+    /// Of sockets and standard input it is not known how much there is to read.
+    fn note_sockets(&mut self, followed: &HashMap<FileId, Followed>) {
+        for (_, known) in followed.iter().filter(|(file, _)| is_stream(**file)) {
+            let Some(newest) = known.keys.current() else { continue };
+            let before = self.sockets.entry(known.source.path.to_string()).or_insert(newest);
+            *before = newest.max(*before);
+        }
+    }
+
     /// What is told is told to this.
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -114,5 +135,5 @@ fn input_of(file: &FileStatus, followed: &HashMap<FileId, Followed>, positions: 
     let input = known.map_or_else(|| file.path.to_string_lossy().into_owned(), |known| known.source.path.to_string());
     let before = || positions.get(&file.stream?)?.keys.current();
     let newest = known.and_then(|known| known.keys.current()).or_else(before);
-    Some(InputNumbers { input, lag_bytes, newest })
+    Some(InputNumbers { input, lag_bytes: Some(lag_bytes), newest })
 }

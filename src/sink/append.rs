@@ -82,8 +82,13 @@ impl Patience {
     }
 
     /// Says that a write begins that may take as long as a reader likes.
-    pub(super) fn writing<'a>(&'a self, path: &'a Path) -> Writing<'a> {
+    pub(super) fn writing(&self, path: &Path) -> Writing<'_> {
         self.waiting.writing(path)
+    }
+
+    /// Where it is said what takes nothing.
+    pub(super) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Whether it waits at all.
@@ -216,8 +221,7 @@ impl AppendFile {
     /// The file cannot take them.
     pub fn append(&mut self, bytes: &[u8], patience: &Patience) -> Result<(), SinkError> {
         if self.kind == Kind::Pipe && patience.waits {
-            let path = self.path.clone();
-            let _writing = patience.writing(&path);
+            let _writing = patience.writing(&self.path);
             return self.append_to_pipe(bytes, patience);
         }
         self.append_once(bytes, patience).map_err(|source| self.error(source))

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -190,6 +190,7 @@ impl Queue {
     /// # Errors
     /// That will never be, or patience has ended.
     pub(super) fn wait_for(&self, chunk: u64) -> Result<(), SinkError> {
+        let _sending = self.patience.waiting().sending();
         let mut state = self.lock();
         while state.undone.first_key_value().is_some_and(|(first, _)| *first < chunk) {
             state = self.look(state)?;
@@ -321,6 +322,7 @@ impl Queue {
         if fault.kind.needs_a_person() && !self.patience.waits() {
             return self.fail(fault.to_string());
         }
+        self.patience.waiting().refused(Path::new(&self.name), || fault.to_string());
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.since.get_or_insert_with(Instant::now);
         if trouble.said.get(&fault.kind).is_some_and(|said| said.elapsed() < SAY_INTERVAL) {
@@ -341,6 +343,7 @@ impl Queue {
     pub(super) fn say_well(&self) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(since) = trouble.since.take() else { return };
+        self.patience.waiting().over(Path::new(&self.name));
         if std::mem::take(&mut trouble.is_said) {
             tracing::info!(output = self.name, seconds = since.elapsed().as_secs(), "delivering again");
         }
