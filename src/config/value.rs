@@ -91,7 +91,7 @@ pub(super) struct Url(pub(super) Endpoint);
 pub(super) struct Urls(pub(super) Vec<Endpoint>);
 
 /// An index, alias or data stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Index(pub(super) IndexName);
 
 /// The address of a socket.
@@ -105,12 +105,6 @@ pub(super) struct Connections(pub(super) usize);
 /// Bytes of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct RequestSize(pub(super) usize);
-
-impl Default for Index {
-    fn default() -> Self {
-        Self(IndexName::default())
-    }
-}
 
 impl Default for Connections {
     fn default() -> Self {
