@@ -421,3 +421,13 @@ fn assert_said(out: &str, texts: &[&str]) {
         assert!(out.contains(text), "{text}:\n{out}");
     }
 }
+
+#[test]
+fn an_address_that_others_reach_is_warned_of() {
+    let world = World::new("[observe]\nlisten = \"127.0.0.1:9469\"\n");
+    let (_, out) = world.check(&["-c", "c.toml"]);
+    assert_said(&out, &["http://127.0.0.1:9469/metrics", "warnings 0"]);
+    let world = World::new("[observe]\nlisten = \"0.0.0.0:9469\"\nallow_remote = true\n");
+    let (_, out) = world.check(&["-c", "c.toml"]);
+    assert_said(&out, &["whoever reaches 0.0.0.0:9469 is told", "warnings 1"]);
+}

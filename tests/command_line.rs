@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use certsift::config::Config;
 use support::{certsift, repository};
 
 /// Commands of the help text, one level deep.
@@ -41,4 +42,24 @@ fn every_command_has_a_page_and_stands_in_the_readme_and_in_completions() {
     let whole = String::from_utf8(certsift(folder.path(), &["man"]).stdout).unwrap();
     assert_eq!(whole, read("certsift.1"));
     assert!(["EXIT STATUS", "FILES", "ENVIRONMENT"].iter().all(|title| whole.contains(title)), "{whole}");
+}
+
+#[test]
+fn the_configuration_of_the_package_can_be_used_with_its_examples_as_well() {
+    let text = std::fs::read_to_string(repository("packaging/debian/certsift.toml")).unwrap();
+    let config = Config::parse(&text, "/etc/certsift".as_ref()).unwrap();
+    assert!(config.inputs.is_empty() && config.observe.listen.is_some());
+    // What the unit lets it write.
+    assert_eq!(config.state_dir.as_deref(), Some("/var/lib/certsift".as_ref()));
+    assert!(config.output.path.unwrap().starts_with("/var/log/certsift"));
+    let examples: String = text
+        .lines()
+        .map(
+            |line| {
+                if line.contains(" = [") || line.contains("[[input]]") { line.trim_start_matches("# ") } else { line }
+            },
+        )
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(Config::parse(&examples, "/etc/certsift".as_ref()).unwrap().inputs.len(), 2);
 }

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::sidecar::{PATIENCE, World, ssl, x509};
+use support::small_disk::{SmallDisk, may_mount};
 use support::{certsift, repository};
 
 /// A sidecar that answers on a port of its own.
@@ -22,7 +23,10 @@ struct Observed {
 
 impl Observed {
     fn start(settings: &str) -> Self {
-        let mut world = World::new();
+        Self::start_in(World::new(), settings)
+    }
+
+    fn start_in(mut world: World, settings: &str) -> Self {
         let mut config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
         config.push_str("[observe]\nlisten = \"127.0.0.1:0\"\n");
         config.push_str(settings);
@@ -268,7 +272,11 @@ fn every_metric_is_in_the_readme_and_what_dashboards_and_alerts_name_exists() {
         assert!(unknown.is_empty(), "{file} names {unknown:?}");
     }
     // All that is counted can be seen.
-    let dashboard = words(&std::fs::read_to_string(repository("packaging/grafana/certsift.json")).unwrap());
+    let dashboard = std::fs::read_to_string(repository("packaging/grafana/certsift.json")).unwrap();
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&dashboard).is_ok_and(|dashboard| dashboard["panels"].is_array())
+    );
+    let dashboard = words(&dashboard);
     let shown = |name: &String| dashboard.iter().any(|word| word.starts_with(name.as_str()));
     let ours = metrics.kinds.keys().filter(|name| name.starts_with("certsift_"));
     let missing: Vec<_> = ours.filter(|name| !shown(name)).collect();
@@ -348,6 +356,34 @@ fn health_is_bad_with_the_reason_while_an_input_cannot_be_read() {
 }
 
 #[test]
+fn health_is_bad_with_the_reason_while_the_disk_is_full() {
+    if !may_mount("health_is_bad_with_the_reason_while_the_disk_is_full") {
+        return;
+    }
+    let world = World::new();
+    let disk = SmallDisk::mount(world.path("disk"));
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    std::fs::write(world.path("certsift.toml"), config.replace("out.ndjson", "disk/out.ndjson")).unwrap();
+    let observed = Observed::start_in(world, "");
+    observed.world.append("logs/ssl.log", &[ssl(1_760_000_001, 1)]);
+    observed.wait_until("a commit", |metrics| metrics.value("certsift_last_commit_timestamp_seconds", &[]) > 0.0);
+    disk.fill();
+    observed.world.append("logs/ssl.log", &(2..2000).map(|time| ssl(1_760_000_000 + time, 1)).collect::<Vec<_>>());
+    let said = observed.wait_for_health(503);
+    assert!(said.contains("disk/out.ndjson has taken nothing for") && said.contains("No space left"), "{said}");
+    let metrics = observed.metrics();
+    assert_eq!(metrics.value("certsift_outputs_waiting", &[]), 1.0);
+    assert!(metrics.value("certsift_sink_retries_total", &[("sink", "file")]) >= 1.0);
+    disk.free();
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    observed.wait_until("what waited", |metrics| {
+        metrics.value("certsift_records_written_total", &[("log", "zeek.ssl")]) == 1999.0
+    });
+    // The disk goes once nobody writes to it any more.
+    drop(observed);
+}
+
+#[test]
 fn a_pattern_that_finds_nothing_yet_is_no_illness() {
     let observed = Observed::start("");
     let metrics = observed.wait_until("the look at the inputs", |metrics| {
@@ -358,14 +394,29 @@ fn a_pattern_that_finds_nothing_yet_is_no_illness() {
 
 #[test]
 fn the_log_is_json_where_that_is_wanted() {
-    let mut observed = Observed::start("log_format = \"json\"\n[knowledge]\nfeeds = [\"bad.csv\"]\n");
-    // The feed is not there: that ends it, and is an object as well.
-    let status = observed.world.child.as_mut().unwrap().wait().unwrap();
-    assert!(!status.success());
-    let said = observed.world.said();
-    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().all(|line| line["level"].is_string() && line["message"].is_string()), "{said}");
-    assert!(lines.last().unwrap()["message"].as_str().unwrap().contains("bad.csv"), "{said}");
+    let lines = |world: &World| -> Vec<serde_json::Value> {
+        let said = world.said();
+        let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(|line| line["level"].is_string() && line["message"].is_string()), "{said}");
+        lines
+    };
+    let says = |lines: &[serde_json::Value], level: &str, text: &str| {
+        lines.iter().any(|line| line["level"] == level && line["message"].as_str().unwrap().contains(text))
+    };
+    // What is said of a feed for people as well.
+    let world = World::new();
+    std::fs::write(world.path("empty.csv"), "").unwrap();
+    let feeds = "log_format = \"json\"\n[knowledge]\nfeeds = [\"empty.csv\"]\n";
+    let mut observed = Observed::start_in(world, feeds);
+    observed.wait_for_health(200);
+    observed.world.stop();
+    let said = lines(&observed.world);
+    assert!(says(&said, "WARN", "empty.csv: the file is empty") && says(&said, "INFO", "drained"), "{said:?}");
+    // And why it ends, when a feed that is named is not there.
+    std::fs::remove_file(observed.world.path("empty.csv")).unwrap();
+    observed.world.start();
+    assert!(!observed.world.child.as_mut().unwrap().wait().unwrap().success());
+    assert!(says(&lines(&observed.world), "ERROR", "empty.csv"), "{}", observed.world.said());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr, reason = "a command line talks to its user")]
 
 mod check;
+mod config;
 mod exit;
 mod explain;
 mod feeds;
@@ -44,6 +45,8 @@ enum Command {
     State(state::Arguments),
     /// Say what a configuration would read, match and write, without doing it
     Check(check::Arguments),
+    /// Explain every key of a configuration
+    Config(config::Arguments),
     /// Say how a sidecar is doing
     Status(status::Arguments),
     /// Make indexes of long lists
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Feeds(arguments) => feeds::feeds(&arguments),
         Command::Setup(arguments) => setup::setup(&arguments),
+        Command::Config(arguments) => config::config(&arguments),
         Command::Status(arguments) => status::status(&arguments),
         Command::Completions(arguments) => manual::completions(&arguments),
         Command::Man(arguments) => manual::man(&arguments),

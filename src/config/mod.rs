@@ -3,6 +3,7 @@
 //! In: a TOML file, or nothing: every key has a default. Out: [`Config`]. Promise: what is wrong is said with its line,
 //! and nothing downstream checks again.
 
+mod documented;
 mod feed_files;
 mod knowledge;
 mod network;
@@ -24,6 +25,7 @@ use crate::rdap::RdapSettings;
 use crate::sink::Rotation;
 use crate::sink::network::NetworkSettings;
 use crate::source::streams::Socket;
+pub use documented::{schema, shown};
 pub use knowledge::{KnowledgeError, KnowledgeReports, Reloaded};
 pub(crate) use knowledge::{check_feeds, expand};
 pub use settings::{Setting, changed_settings};
@@ -38,6 +40,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// How sessions find their certificates.
     pub join: JoinSettings,
+    /// Bytes of certificates that are kept in memory.
+    pub certificate_memory: u64,
     /// How far history looks back, and when it begins to judge.
     pub history: HistorySettings,
     /// Where the state is kept.
@@ -62,7 +66,7 @@ pub struct ObserveConfig {
 }
 
 /// The form of the log on standard error.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Lines for people.
@@ -193,6 +197,8 @@ pub enum ConfigError {
 
 /// With less memory than this, history would not even remember what one busy hour shows.
 const MIN_HISTORY_MEMORY: u64 = 1 << 20;
+/// With less memory than this, certificates of sessions that follow each other would push each other out.
+const MIN_CERTIFICATE_MEMORY: u64 = 1 << 20;
 /// Commits that follow each other faster cost more than they save.
 const MIN_COMMIT_INTERVAL: Duration = Duration::from_millis(10);
 /// Days for which an issuer, a name or a certificate is new.
@@ -348,6 +354,7 @@ impl raw::RawConfig {
                 local: networks(self.network.local, &Networks::DEFAULT),
                 shared: networks(self.network.shared, &[]),
             },
+            certificate_memory: self.join.memory.0.max(MIN_CERTIFICATE_MEMORY),
             history: HistorySettings {
                 window_days: days(self.history.window.0).max(1),
                 learning: LearningThresholds {

@@ -1,10 +1,13 @@
 //! Values with a form of their own.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{EventTime, Networks, TimeZone};
 use crate::rdap::{ServerUrl, Zone};
@@ -99,7 +102,7 @@ pub(super) struct Index(pub(super) IndexName);
 pub(super) struct Socket(pub(super) SocketAddress);
 
 /// Requests at the same time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Connections(pub(super) usize);
 
 /// Bytes of one request.
@@ -191,6 +194,100 @@ impl ByteSize {
         };
         number.checked_mul(bytes).filter(|bytes| *bytes > 0).map(Self)
     }
+}
+
+/// A number of something in the largest unit that divides it.
+fn in_units(number: u64, units: &[(u64, &str)]) -> String {
+    let unit = units.iter().find(|(size, _)| number > 0 && number.is_multiple_of(*size));
+    let (size, name) = unit.or(units.last()).copied().unwrap_or((1, ""));
+    format!("{}{name}", number / size)
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")];
+        f.write_str(&in_units(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX), &units))
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&in_units(self.0, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")]))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // So many in the shortest time that holds a whole number of them.
+        let units = [(1000, "s"), (60_000, "m"), (3_600_000, "h"), (86_400_000, "d")];
+        let pause = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX).max(1);
+        let unit = units.iter().find(|(time, _)| time % pause == 0).unwrap_or(&units[3]);
+        write!(f, "{}/{}", unit.0 / pause, unit.1)
+    }
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Interval(self.0).fmt(f)
+    }
+}
+
+/// Values that are written as they are read, since a default is shown.
+macro_rules! written_as_text {
+    ($($value:ty),*) => {$(
+        impl Serialize for $value {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+written_as_text!(Interval, ByteSize, Rate, Timeout);
+
+/// What values look like, for editors.
+macro_rules! schema_of {
+    ($($value:ty, $name:literal, $schema:tt;)*) => {$(
+        impl JsonSchema for $value {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+schema_of! {
+    Interval, "Interval", {"type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$", "examples": ["5s"]};
+    Timeout, "Timeout", {"type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$", "examples": ["10s"]};
+    ByteSize, "ByteSize", {"type": "string", "pattern": "^[0-9]+ *(B|kB|MB|GB|KiB|MiB|GiB|)$", "examples": ["512MiB"]};
+    Rate, "Rate", {"type": "string", "pattern": "^ *[0-9]+ */ *[smhd] *$", "examples": ["30/m"]};
+    Day, "Day", {"type": "string", "format": "date", "examples": ["2026-11-20"]};
+    NetworkList, "NetworkList", {"type": "array", "items": {"type": "string"}, "examples": [["10.0.0.0/8", "fd00::/8"]]};
+    ZoneName, "ZoneName", {"type": "string", "examples": ["America/New_York"]};
+    DnsZone, "DnsZone", {"type": "string", "examples": ["example.org"]};
+    RdapServer, "RdapServer", {"type": "string", "pattern": "^https://", "examples": ["https://rdap.example"]};
+    Listen, "Listen", {"type": "string", "examples": ["127.0.0.1:9469"]};
+    Url, "Url", {"type": "string", "pattern": "^https?://", "examples": ["https://splunk.example:8088"]};
+    Urls, "Urls", {
+        "type": ["string", "array"], "pattern": "^https?://", "items": {"type": "string", "pattern": "^https?://"},
+        "examples": ["https://elastic.example:9200"]
+    };
+    Index, "Index", {"type": "string"};
+    InputSocket, "InputSocket", {
+        "type": "string", "pattern": "^unix-(stream|dgram):", "examples": ["unix-stream:/run/certsift/eve.sock"]
+    };
+    FileMode, "FileMode", {"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0660"]};
+    Socket, "Socket", {"type": "string", "examples": ["unix:/run/siem.sock"]};
+    Connections, "Connections", {"type": "integer", "minimum": 1, "maximum": 16};
+    RequestSize, "RequestSize", {"type": "string", "examples": ["5MiB"]};
 }
 
 impl<'a> Deserialize<'a> for InputSocket {

@@ -23,13 +23,17 @@ pub struct KnownCertificate {
     pub is_public: OnceLock<bool>,
     /// Filled by the first worker that needs it.
     pub analysis: OnceLock<CertificateAnalysis>,
+    /// Bytes of memory that all of this takes, roughly.
+    weight: u32,
 }
 
 impl KnownCertificate {
     pub(super) fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
         let observed = observed(&certificate);
         let valid_from = certificate.not_before.map(|start| start.0.saturating_sub(certificate.validity_slack()));
-        Self { certificate, host, observed, valid_from, is_public: OnceLock::new(), analysis: OnceLock::new() }
+        let weight = u32::try_from(size_of::<Self>() + certificate.bytes() + analysis_bytes(&certificate));
+        let weight = weight.unwrap_or(u32::MAX);
+        Self { certificate, host, observed, valid_from, is_public: OnceLock::new(), analysis: OnceLock::new(), weight }
     }
 }
 
@@ -105,6 +109,8 @@ pub struct CertificateStore {
     /// What happened since it was taken last, where that is wanted.
     effects: Option<CertificateEffects>,
     backing: Backing,
+    /// Bytes that certificates may take in memory.
+    memory: u64,
 }
 
 /// What happened to the certificates, so that it can be done again.
@@ -131,8 +137,14 @@ pub enum Backing {
 
 impl Weighted for Sha1Digest {}
 
-/// Certificates in memory; about 1.5 kB each.
-const CACHE_CAPACITY: u64 = 32_768;
+impl Weighted for Arc<KnownCertificate> {
+    fn weight(&self) -> u32 {
+        self.weight
+    }
+}
+
+/// Bytes of certificates in memory, unless configured otherwise: some thirty thousand of them.
+pub const CERTIFICATE_MEMORY: u64 = 96 << 20;
 /// Other names in memory. File ids are good for one connection only.
 const LINK_CAPACITY: u64 = 262_144;
 /// Hash pairs in memory.
@@ -143,14 +155,20 @@ impl CertificateStore {
     pub fn new(backing: Backing) -> Self {
         let tracking = matches!(backing, Backing::State(_));
         Self {
-            cache: Table::new(CACHE_CAPACITY, false),
+            cache: Table::new(CERTIFICATE_MEMORY, false),
             links: Table::new(LINK_CAPACITY, tracking),
             pairs: Table::new(PAIR_CAPACITY, tracking),
             pending: HashMap::new(),
             in_flight: Vec::new(),
             effects: None,
             backing,
+            memory: CERTIFICATE_MEMORY,
         }
+    }
+
+    /// The same, which keeps so many bytes of certificates in memory.
+    pub fn within(self, memory: u64) -> Self {
+        Self { cache: Table::new(memory, false), memory, ..self }
     }
 
     /// Notes from now on what happens.
@@ -177,7 +195,7 @@ impl CertificateStore {
 
     /// Forgets what followed from knowledge, which has changed.
     pub(super) fn forget_analyses(&mut self) {
-        self.cache = Table::new(CACHE_CAPACITY, false);
+        self.cache = Table::new(self.memory, false);
     }
 
     /// Learns a certificate; better facts replace poorer ones of the same certificate.
@@ -310,6 +328,9 @@ impl CertificateStore {
             }
             self.pending.insert(id, stored);
         }
+        if let Backing::Spill(spill) = &mut self.backing {
+            spill.forget(id);
+        }
         let known = Arc::new(KnownCertificate::new(certificate, host));
         self.remember(id, &known);
         known
@@ -317,11 +338,12 @@ impl CertificateStore {
 
     /// Keeps a certificate in memory; what has to make room for it goes to the spill file.
     fn remember(&mut self, id: CertificateId, known: &Arc<KnownCertificate>) {
-        let evicted = self.cache.insert(id, Arc::clone(known));
-        if let (Backing::Spill(spill), Some((id, known))) = (&mut self.backing, evicted) {
-            let stored = StoredCertificate::new(Arc::clone(&known.certificate), known.host);
-            spill.write(id, &stored);
-        }
+        let backing = &mut self.backing;
+        self.cache.insert_instead(id, Arc::clone(known), |id, known| {
+            if let Backing::Spill(spill) = backing {
+                spill.write(id, || StoredCertificate::new(Arc::clone(&known.certificate), known.host));
+            }
+        });
     }
 
     fn with_known_sha1(&self, certificate: &Arc<Certificate>) -> Arc<Certificate> {
@@ -346,6 +368,16 @@ fn observed(certificate: &Certificate) -> ObservedCertificate {
     }
 }
 
+/// Bytes of what workers make of a certificate: its fields as they stand in records, short and long, and its domains.
+fn analysis_bytes(certificate: &Certificate) -> usize {
+    const FIXED: usize = 1536;
+    /// A domain is kept with its identity.
+    const DOMAIN: usize = 48;
+    let names = certificate.san.as_ref().map_or(0, |san| san.dns.len());
+    let texts = [&certificate.subject, &certificate.issuer].into_iter().flatten().map(|name| name.text().len());
+    FIXED + 4 * texts.sum::<usize>() + names * DOMAIN
+}
+
 /// Whether new facts say more: DER over strings, and strings over fewer strings.
 fn is_better(new: &Certificate, known: &Certificate) -> bool {
     worth(new) > worth(known)
@@ -357,4 +389,33 @@ fn worth(certificate: &Certificate) -> (bool, u8) {
         + u8::from(certificate.subject.is_some())
         + u8::from(certificate.san.is_some());
     (certificate.source == CertificateSource::Der, strings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SubjectAltNames;
+
+    #[test]
+    fn large_certificates_leave_room_for_fewer_and_all_of_them_are_found() {
+        const MEMORY: u64 = 1 << 20;
+        let mut store = CertificateStore::new(Backing::Spill(CertificateSpill::default())).within(MEMORY);
+        let id = |number: u32| Id128::of(&number.to_be_bytes());
+        for number in 0..200 {
+            let mut san = SubjectAltNames::default();
+            for name in 0..SubjectAltNames::MAX_KEPT {
+                san.push_dns(&format!("{name}.{}.example", "x".repeat(200)));
+            }
+            let unknown = Certificate::unknown(CertificateSource::LogStrings);
+            let certificate = Certificate { id: id(number), san: Some(san), ..unknown };
+            store.learn(&Arc::new(certificate), None, Some(true));
+            assert!(store.cache.weight() <= MEMORY, "{}", store.cache.weight());
+        }
+        assert!(store.cache.len() < 20);
+        for number in (0..200).chain(0..200) {
+            let found = store.find(id(number)).expect("it was put away");
+            assert_eq!(found.certificate.san.as_ref().map(|san| san.count), Some(SubjectAltNames::MAX_KEPT as u32));
+        }
+        assert_eq!(store.forgotten(), 0);
+    }
 }

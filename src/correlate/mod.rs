@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use carry::Presented;
-pub use certificates::{Backing, CertificateStore, KnownCertificate, StoredCertificate};
+pub use certificates::{Backing, CERTIFICATE_MEMORY, CertificateStore, KnownCertificate, StoredCertificate};
 pub use effects::Effects;
 pub use held::{HeldLimits, Place, StoredSession};
 pub use judged::{AbsentReason, Context, Judged, Leaf, SessionContext};

@@ -43,7 +43,18 @@ use certificate::{CertificateState, WrittenCertificate};
 use object::ObjectHead;
 
 /// How much an object says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Default,
+    clap::ValueEnum,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Detail {
     /// Everything where something was found; else which certificate it is and who issued it.
@@ -54,7 +65,7 @@ pub enum Detail {
 }
 
 /// Events that certsift does not enrich.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OtherEvents {
     /// They leave as they came.

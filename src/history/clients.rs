@@ -27,9 +27,10 @@ impl Clients {
     /// Notes a client; says whether it is new.
     pub(super) fn note(&mut self, client: Id128, day: i32) -> bool {
         let Some(last) = self.last_days.get(client) else {
-            let evicted = self.last_days.insert(client, day);
+            let mut evicted = None;
+            self.last_days.insert_instead(client, day, |_, last| evicted = Some(last));
             self.count(day, 1);
-            if let Some((_, last)) = evicted {
+            if let Some(last) = evicted {
                 self.count(last, -1);
             }
             return true;

@@ -198,18 +198,28 @@ impl<V: Weighted> Table<V> {
             (slot.established, slot.sequence) = (true, self.sequence);
             self.link_newest(at);
         }
-        self.make_room();
+        self.make_room(|_, _| {});
     }
 
-    /// Sets the value of a key; gives what was evicted to make room, if anything was: entries that weigh the same make
-    /// room for each other one by one.
-    pub fn insert(&mut self, key: Id128, value: V) -> Option<(Id128, V)> {
-        if let Some(at) = self.find(key) {
-            self.touch(at).value = value;
-            return None;
+    /// Sets the value of a key.
+    pub fn insert(&mut self, key: Id128, value: V) {
+        self.insert_instead(key, value, |_, _| {});
+    }
+
+    /// Sets the value of a key; `gone` is told what had to go to make room for it.
+    pub fn insert_instead(&mut self, key: Id128, value: V, gone: impl FnMut(Id128, V)) {
+        match self.find(key) {
+            Some(at) => {
+                let slot = self.touch(at);
+                slot.value = value;
+                if slot.weight == slot.value.weight() {
+                    return;
+                }
+                self.weigh(at);
+            }
+            None => drop(self.insert_without_bound(key, value)),
         }
-        self.insert_without_bound(key, value);
-        self.make_room()
+        self.make_room(gone);
     }
 
     /// Puts back entries as they were stored, in any order, into an empty table.
@@ -232,7 +242,7 @@ impl<V: Weighted> Table<V> {
             self.link_newest(at);
         }
         // With less room than before.
-        self.make_room();
+        self.make_room(|_, _| {});
         Ok(())
     }
 
@@ -383,10 +393,9 @@ impl<V: Weighted> Table<V> {
         }
     }
 
-    /// Evicts the oldest entries until the others fit; gives the last one that had to go. The newest entry of a segment
-    /// stays, so that a table may hold one entry more than it has room for.
-    fn make_room(&mut self) -> Option<(Id128, V)> {
-        let mut evicted = None;
+    /// Evicts the oldest entries until the others fit. The newest entry of a segment stays, so that a table may hold one
+    /// entry more than it has room for.
+    fn make_room(&mut self, mut gone: impl FnMut(Id128, V)) {
         loop {
             let [one_off, established] = &self.segments;
             let most_established = self.capacity - self.capacity / 4;
@@ -396,11 +405,13 @@ impl<V: Weighted> Table<V> {
             } else if full && one_off.len > 1 {
                 one_off.oldest
             } else {
-                return evicted;
+                return;
             };
             self.unlink(at);
             self.evicted += 1;
-            evicted = self.remove_unlinked(at);
+            if let Some((key, value)) = self.remove_unlinked(at) {
+                gone(key, value);
+            }
         }
     }
 
@@ -479,7 +490,6 @@ impl<V> Slot<V> {
 impl Weighted for () {}
 impl Weighted for i32 {}
 impl Weighted for Id128 {}
-impl<T> Weighted for std::sync::Arc<T> {}
 
 #[cfg(test)]
 mod tests {

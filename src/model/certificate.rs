@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::{CertificateId, Id128, Sha1Digest, Sha256Digest};
 use super::host_name::host_name;
-use super::name::{AttributeKind, DistinguishedName};
+use super::name::{Attribute, AttributeKind, DistinguishedName};
 use super::serial::Serial;
 use super::time::{EventTime, ValidityTime};
 
@@ -56,6 +56,24 @@ pub struct Certificate {
     /// The certificate itself, where it is logged; it is stored apart.
     #[serde(skip)]
     pub der: Option<Arc<[u8]>>,
+}
+
+impl Certificate {
+    /// Bytes of memory that it takes, as they follow from its content: roughly.
+    pub fn bytes(&self) -> usize {
+        /// What the allocator takes for itself, and the pointer to it.
+        const EACH: usize = 32;
+        let names = [&self.subject, &self.issuer].into_iter().flatten();
+        let names = names.map(|name| {
+            let values =
+                name.attributes().iter().map(|attribute| size_of::<Attribute>() + attribute.value.len() + EACH);
+            name.text().len() + EACH + values.sum::<usize>()
+        });
+        let lists = self.san.iter().flat_map(|san| [&san.dns, &san.ip, &san.uri, &san.email]);
+        let lists = lists.flatten().map(|name| name.len() + EACH);
+        let der = self.der.as_ref().map_or(0, |der| der.len() + EACH);
+        size_of::<Self>() + EACH + names.sum::<usize>() + lists.sum::<usize>() + der
+    }
 }
 
 /// What a server sent with its certificate.

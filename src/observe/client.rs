@@ -108,6 +108,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_can_be_read(text in "[ -~\n\\\\\"{}=,0-9a-c]{0,80}") {
+            for sample in samples(&text) {
+                proptest::prop_assert!(text.contains(&sample.name));
+            }
+        }
+    }
+
     #[test]
     fn who_listens_everywhere_is_asked_here() {
         for (listens, asked) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")] {

@@ -260,3 +260,34 @@ impl Answer {
         .into_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_is_answered(method in "GET|HEAD|[ -~]{0,8}", path in "/metrics|/healthz|/[ -~]{0,20}", rest in any::<Vec<u8>>()) {
+            let metrics = Metrics::default();
+            let head = [format!("{method} {path} HTTP/1.1\r\n").as_bytes(), &rest, b"\r\n\r\n"].concat();
+            let answer = answer(&head, &metrics).to_bytes();
+            let text = String::from_utf8(answer).unwrap();
+            let good = text.starts_with("HTTP/1.1 200");
+            prop_assert!(!good || method == "GET", "{text}");
+            prop_assert!(good || ["400", "404", "405", "503"].iter().any(|code| text[9..].starts_with(code)), "{text}");
+        }
+
+        #[test]
+        fn the_end_of_a_question_is_found_however_it_is_cut(lines in prop::collection::vec("[!-~]{1,9}", 0..9), lf in any::<bool>()) {
+            let end = if lf { "\n" } else { "\r\n" };
+            let head = lines.iter().map(|line| format!("{line}{end}")).collect::<String>() + end;
+            let whole = format!("x{end}{head}");
+            for length in 0..whole.len() {
+                prop_assert_eq!(end_of_head(&whole.as_bytes()[..length]), None);
+            }
+            prop_assert_eq!(end_of_head(format!("{whole}body").as_bytes()), Some(whole.len()));
+        }
+    }
+}

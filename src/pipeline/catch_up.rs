@@ -39,6 +39,8 @@ impl Running {
         // A live log that began since the last look is among them; it is no archive.
         self.tail.find();
         for candidate in self.looks.due(found, true) {
+            // There may be very many, of which nothing is read.
+            self.say_how_it_goes();
             if since.is_some_and(|since| candidate.changed < since) {
                 continue;
             }
@@ -86,6 +88,7 @@ impl Running {
         self.tail.find();
         let mut work = Vec::new();
         for candidate in self.looks.due(found, settled) {
+            self.say_how_it_goes();
             work.extend(self.judge(&candidate)?);
         }
         // What others refer to is known before they come, in whichever order the files lie.

@@ -150,7 +150,7 @@ impl Replay<'_> {
             None => Backing::Spill(CertificateSpill::default()),
         };
         let history = History::new(self.config.history, tracking);
-        let certificates = CertificateStore::new(backing);
+        let certificates = CertificateStore::new(backing).within(self.config.certificate_memory);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, tracking);
         correlator.set_knowledge(&self.knowledge);
         let mut alerts = Alerts::new(false);

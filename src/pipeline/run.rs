@@ -186,7 +186,8 @@ impl Run {
             workers.ask(asking.queue());
         }
         let history = History::new(self.config.history, true);
-        let certificates = CertificateStore::new(Backing::State(self.state.certificates()));
+        let certificates =
+            CertificateStore::new(Backing::State(self.state.certificates())).within(self.config.certificate_memory);
         let mut correlator = Correlator::new(self.config.join.clone(), certificates, history, true);
         correlator.set_knowledge(&self.knowledge);
         let mut stopping = Stopping::new(Arc::clone(&self.stop));
@@ -448,7 +449,8 @@ impl Running {
         self.say_how_it_goes();
     }
 
-    fn say_how_it_goes(&mut self) {
+    /// Tells whoever asks how it goes, and systemd that it goes on.
+    pub(super) fn say_how_it_goes(&mut self) {
         let asking = self.registries.asking.as_ref();
         let asked = || asking.map(|asking| asking.queue().counts());
         self.gauges.count(&self.correlator, self.encoder.backlog(), asked);

@@ -25,17 +25,25 @@ pub struct CertificateSpill {
 const MAX_PLACES: usize = 2_000_000;
 
 impl CertificateSpill {
-    /// Keeps a certificate. What cannot be kept is forgotten; the log says so once.
-    pub fn write(&mut self, id: CertificateId, stored: &StoredCertificate) {
-        if self.failed || (self.places.len() >= MAX_PLACES && !self.places.contains_key(&id)) {
+    /// Keeps a certificate, unless it is kept already. What cannot be kept is forgotten; the log says so once.
+    pub fn write(&mut self, id: CertificateId, stored: impl FnOnce() -> StoredCertificate) {
+        if self.places.contains_key(&id) {
+            return;
+        }
+        if self.failed || self.places.len() >= MAX_PLACES {
             self.forgotten += 1;
             return;
         }
-        if let Err(error) = self.append(id, stored) {
+        if let Err(error) = self.append(id, &stored()) {
             tracing::warn!(%error, "no room in a temporary file: certificates beyond those in memory are forgotten");
             self.failed = true;
             self.forgotten += 1;
         }
+    }
+
+    /// Forgets what is kept of a certificate: more is known of it.
+    pub fn forget(&mut self, id: CertificateId) {
+        self.places.remove(&id);
     }
 
     /// How many certificates could not be kept.
@@ -73,7 +81,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn what_is_written_is_read_back_and_the_last_writing_counts() {
+    fn what_is_written_is_read_back_and_written_once_until_more_is_known() {
         let stored = |serial: &str| {
             let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
             certificate.serial = Serial::parse(serial);
@@ -81,9 +89,13 @@ mod tests {
         };
         let mut spill = CertificateSpill::default();
         for number in 0..100u8 {
-            spill.write(Id128::of(&[number]), &stored(&format!("{number:02X}")));
+            spill.write(Id128::of(&[number]), || stored(&format!("{number:02X}")));
         }
-        spill.write(Id128::of(&[7]), &stored("AA"));
+        let length = spill.length;
+        spill.write(Id128::of(&[8]), || stored("BB"));
+        assert_eq!(spill.length, length, "it is kept already");
+        spill.forget(Id128::of(&[7]));
+        spill.write(Id128::of(&[7]), || stored("AA"));
         let serial = |spill: &mut CertificateSpill, number: u8| {
             spill.read(Id128::of(&[number])).map(|stored| stored.certificate.serial.clone().unwrap().to_string())
         };

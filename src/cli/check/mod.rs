@@ -10,6 +10,7 @@ mod inputs;
 mod lists;
 mod look;
 mod network;
+mod observe;
 mod output;
 mod section;
 mod signatures;
@@ -41,7 +42,7 @@ struct Checked {
 }
 
 /// The sections, in the order in which they are printed.
-const SECTIONS: [fn(&Checked) -> Section; 7] = [
+const SECTIONS: [fn(&Checked) -> Section; 8] = [
     configuration::section,
     inputs::section,
     network::section,
@@ -49,6 +50,7 @@ const SECTIONS: [fn(&Checked) -> Section; 7] = [
     lists::section,
     output::section,
     state::section,
+    observe::section,
 ];
 
 pub(super) fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -45,7 +45,6 @@ pub enum NetworkSettings {
 pub struct Prepared {
     name: String,
     couriers: Vec<Box<dyn Courier>>,
-    acknowledger: Option<splunk::Acknowledger>,
     request_size: usize,
     rejected: PathBuf,
     counts: Arc<NetworkCounts>,
@@ -128,7 +127,7 @@ impl NetworkSettings {
     }
 
     fn try_prepare(&self, rejected: PathBuf) -> Result<Prepared, String> {
-        let (mut couriers, mut acknowledger) = (Vec::<Box<dyn Courier>>::new(), None);
+        let mut couriers = Vec::<Box<dyn Courier>>::new();
         match self {
             Self::Elasticsearch(settings) => {
                 for number in 0..settings.http.connections {
@@ -136,18 +135,14 @@ impl NetworkSettings {
                 }
             }
             Self::Splunk(settings) => {
-                let channel = splunk::new_channel();
                 for _ in 0..settings.http.connections {
-                    couriers.push(Box::new(splunk::Splunk::new(settings, &channel)?));
-                }
-                if let Some(patience) = settings.acknowledge {
-                    acknowledger = Some(splunk::Acknowledger::new(settings, &channel, patience)?);
+                    couriers.push(Box::new(splunk::Splunk::new(settings)?));
                 }
             }
             Self::Socket(address) => couriers.push(Box::new(socket::Socket::new(address.clone()))),
         }
         let request_size = self.http().map_or(SOCKET_REQUEST, |http| http.request_size);
-        Ok(Prepared { name: self.name(), couriers, acknowledger, request_size, rejected, counts: Arc::default() })
+        Ok(Prepared { name: self.name(), couriers, request_size, rejected, counts: Arc::default() })
     }
 }
 
@@ -167,21 +162,16 @@ impl Prepared {
     /// # Errors
     /// The system gives no threads.
     pub fn start(self, patience: Patience) -> Result<Network, SinkError> {
-        let Self { name, couriers, acknowledger, request_size, rejected, counts } = self;
+        let Self { name, couriers, request_size, rejected, counts } = self;
         let path = PathBuf::from(&name);
         let queue = Arc::new(Queue::new(name, request_size, couriers.len(), rejected, counts, patience));
         // Dropped, it ends the threads that were started.
         let network = Network { queue: Arc::clone(&queue) };
-        let start = |run: Box<dyn FnOnce() + Send>| {
-            let started = std::thread::Builder::new().name("send".to_owned()).spawn(run);
-            started.map_err(|source| SinkError { path: path.clone(), source })
-        };
         for courier in couriers {
             let queue = Arc::clone(&queue);
-            start(Box::new(move || sender::run(&queue, courier)))?;
-        }
-        if let Some(acknowledger) = acknowledger {
-            start(Box::new(move || acknowledger.run(&queue)))?;
+            let started =
+                std::thread::Builder::new().name("send".to_owned()).spawn(move || sender::run(&queue, courier));
+            started.map_err(|source| SinkError { path: path.clone(), source })?;
         }
         Ok(network)
     }

@@ -60,9 +60,6 @@ struct State {
     waiting_bytes: usize,
     /// What was sent before, and has to be sent again.
     again: VecDeque<Batch>,
-    /// What the server has, and has not acknowledged yet, by the number that it gave.
-    held: HashMap<u64, Held>,
-    held_bytes: usize,
     /// For each chunk the lines that are not done.
     undone: BTreeMap<u64, usize>,
     chunks: u64,
@@ -70,6 +67,15 @@ struct State {
     wakes: u64,
     closing: bool,
     failed: Option<String>,
+}
+
+/// What a connection has to do.
+pub(super) enum Work {
+    Batch(Batch),
+    /// Nothing came.
+    Nothing,
+    /// Nothing more will come.
+    End,
 }
 
 /// Lines as the sink handed them over.
@@ -80,11 +86,6 @@ struct Chunk {
     at: usize,
 }
 
-struct Held {
-    batch: Batch,
-    since: Instant,
-}
-
 /// What was said of the server, so that it is not said again and again.
 #[derive(Default)]
 struct Trouble {
@@ -93,8 +94,6 @@ struct Trouble {
     is_said: bool,
 }
 
-/// Bytes that the server may have without having acknowledged them.
-const MAX_HELD: usize = 64 * 1024 * 1024;
 /// A request is not made smaller than this because the server finds it too large.
 const MIN_REQUEST: usize = 64 * 1024;
 /// How late it is noticed that patience has ended.
@@ -190,23 +189,27 @@ impl Queue {
         self.rejected.sync()
     }
 
-    /// What is to be sent next, up to the size of a request; waits for it. `None` at the end.
-    pub(super) fn take(&self) -> Option<Batch> {
-        let mut state = self.lock();
+    /// What is to be sent next, up to the size of a request; waits for it, and for so long at the most.
+    pub(super) fn take(&self, most: Option<Duration>) -> Work {
+        let (until, mut state) = (most.map(|most| Instant::now() + most), self.lock());
         loop {
             if state.closing || state.failed.is_some() {
-                return None;
+                return Work::End;
             }
             if let Some(batch) = state.again.pop_front() {
-                return Some(batch);
+                return Work::Batch(batch);
             }
-            if !state.waiting.is_empty() && state.held_bytes < MAX_HELD {
+            if !state.waiting.is_empty() {
                 let batch = state.cut(self.request_size.load(Ordering::Relaxed));
                 drop(state);
                 self.progress.notify_all();
-                return Some(batch);
+                return Work::Batch(batch);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Work::Nothing,
+                Some(left) => self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
     }
 
@@ -251,57 +254,11 @@ impl Queue {
         self.done(batch);
     }
 
-    /// The server has these lines, and will say under this number that they are safe.
-    pub(super) fn hold(&self, number: u64, batch: Batch) {
-        let mut state = self.lock();
-        state.held_bytes += batch.text().len();
-        let since = Instant::now();
-        if let Some(before) = state.held.insert(number, Held { batch, since }) {
-            // A server that gives a number twice has forgotten what the first was for.
-            state.put_again(before.batch);
-        }
-        drop(state);
-        self.work.notify_all();
-    }
-
-    /// Numbers that are to be asked for, the oldest first; waits until there are any. `None` at the end.
-    pub(super) fn held(&self, most: usize) -> Option<Vec<u64>> {
-        let mut state = self.lock();
-        while state.held.is_empty() {
-            if state.closing || state.failed.is_some() {
-                return None;
-            }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        let mut numbers: Vec<_> = state.held.iter().map(|(number, held)| (held.since, *number)).collect();
-        numbers.sort_unstable();
-        Some(numbers.into_iter().take(most).map(|(_, number)| number).collect())
-    }
-
-    /// The server says that what it has under this number is safe.
-    pub(super) fn acknowledged(&self, number: u64) {
-        let mut state = self.lock();
-        let Some(held) = state.held.remove(&number) else { return };
-        state.held_bytes -= held.batch.text().len();
-        drop(state);
-        self.work.notify_all();
-        self.taken(&held.batch);
-    }
-
-    /// Sends again what was not acknowledged in time; says how many requests.
-    pub(super) fn expire(&self, patience: Duration) -> usize {
-        let mut state = self.lock();
-        let late = |(number, held): (&u64, &Held)| (held.since.elapsed() >= patience).then_some(*number);
-        let late: Vec<_> = state.held.iter().filter_map(late).collect();
-        for number in &late {
-            if let Some(held) = state.held.remove(number) {
-                state.put_again(held.batch);
-            }
-        }
-        drop(state);
-        self.counts.retries.fetch_add(late.len() as u64, Ordering::Relaxed);
-        self.work.notify_all();
-        late.len()
+    /// Lines that the server may have got are to be sent again.
+    pub(super) fn again(&self, batch: Batch) {
+        self.counts.retries.fetch_add(1, Ordering::Relaxed);
+        self.lock().again.push_back(batch);
+        self.work.notify_one();
     }
 
     /// The server finds a request of this size too large.
@@ -423,12 +380,6 @@ impl State {
             self.waiting.pop_front();
         }
         batch
-    }
-
-    /// Sends again what was held.
-    fn put_again(&mut self, batch: Batch) {
-        self.held_bytes -= batch.text().len();
-        self.again.push_back(batch);
     }
 }
 

@@ -7,12 +7,27 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::fault::{Fault, FaultKind};
-use super::queue::{NetworkCounts, Queue};
+use super::queue::{NetworkCounts, Queue, Work};
 
 /// What brings lines to one kind of server.
 pub(super) trait Courier: Send {
     /// Sends lines once.
     fn send(&mut self, batch: &Batch, counts: &NetworkCounts) -> Outcome;
+
+    /// Keeps lines that the server has, until it says under this number that they are safe.
+    fn hold(&mut self, _number: u64, batch: Batch, queue: &Queue) {
+        queue.again(batch);
+    }
+
+    /// Asks for what is held, if it is time to; says when it is the next time, where something is held.
+    fn tend(&mut self, _queue: &Queue) -> Option<Duration> {
+        None
+    }
+
+    /// Whether so much is held that nothing can be sent.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// Reads secrets again; says whether there are others now.
     fn refresh(&mut self) -> bool {
@@ -76,7 +91,7 @@ impl Backoff {
         asked.map_or(pause, |asked| asked.min(MAX_ASKED_PAUSE).max(pause))
     }
 
-    pub(super) fn reset(&mut self) {
+    fn reset(&mut self) {
         self.failures = 0;
     }
 }
@@ -84,15 +99,28 @@ impl Backoff {
 /// Sends until the end.
 pub(super) fn run(queue: &Arc<Queue>, mut courier: Box<dyn Courier>) {
     let _guard = Guard(queue);
-    while let Some(batch) = queue.take() {
-        if deliver(queue, courier.as_mut(), batch).is_none() {
-            return;
+    loop {
+        let next = courier.tend(queue);
+        if courier.is_full() {
+            if !queue.pause(next.unwrap_or(MIN_PAUSE)) {
+                return;
+            }
+            continue;
+        }
+        match queue.take(next) {
+            Work::Batch(batch) => {
+                if deliver(queue, courier.as_mut(), batch).is_none() {
+                    return;
+                }
+            }
+            Work::Nothing => {}
+            Work::End => return,
         }
     }
 }
 
 /// Without one of its threads the rest would wait for ever.
-pub(super) struct Guard<'a>(pub(super) &'a Queue);
+struct Guard<'a>(&'a Queue);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
@@ -112,7 +140,7 @@ fn deliver(queue: &Queue, courier: &mut dyn Courier, batch: Batch) -> Option<()>
                 None
             }
             Outcome::Held(number) => {
-                queue.hold(number, piece);
+                courier.hold(number, piece, queue);
                 None
             }
             Outcome::Each(fates, fault) => {
@@ -191,7 +219,7 @@ fn halve(piece: &Batch, pieces: &mut Vec<Batch>) {
 }
 
 /// Waits, at the longest until there are other secrets.
-pub(super) fn wait_for_a_person(queue: &Queue, courier: &mut dyn Courier) -> Option<()> {
+fn wait_for_a_person(queue: &Queue, courier: &mut dyn Courier) -> Option<()> {
     let until = Instant::now() + REFUSED_PAUSE;
     while Instant::now() < until {
         if courier.refresh() {

@@ -10,11 +10,11 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::fault::{Fault, FaultKind};
-use super::queue::NetworkCounts;
+use super::queue::{NetworkCounts, Queue};
 use super::sender::{Courier, Outcome};
 
 /// Where lines go.
@@ -35,6 +35,10 @@ pub(super) struct Socket {
     recent_bytes: usize,
     /// Lines of the batch at hand that were written.
     written: usize,
+    connected: Instant,
+    last_write: Instant,
+    /// The other side has said from the beginning that it only reads.
+    only_reads: bool,
 }
 
 enum Stream {
@@ -42,6 +46,20 @@ enum Stream {
     Tcp(TcpStream),
 }
 
+/// The other side of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Peer {
+    There,
+    /// It will say nothing more; perhaps it still reads, perhaps it has gone and had read everything.
+    Finished,
+    /// It has gone, and something that was written to it is lost.
+    Gone,
+}
+
+/// Between two looks at a connection; who ends its side sooner than that after the beginning only reads.
+const SOON: Duration = Duration::from_secs(1);
+/// What was written before that is read, or the connection is broken.
+const LATELY: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What Linux holds of a socket of the system unless somebody enlarged it, and of a TCP connection at both ends.
 const UNIX_BUFFER: usize = 256 * 1024;
@@ -104,46 +122,78 @@ impl Stream {
         }
     }
 
-    /// Whether the other side has gone. Otherwise that shows only once something was written, and lost.
-    fn has_ended(&mut self) -> io::Result<bool> {
+    /// What is known of the other side without writing anything, which would be lost if it has gone.
+    fn look(&mut self) -> Peer {
         let mut said = [0; 512];
-        let (set, read): (&dyn Fn(bool) -> io::Result<()>, _) = match self {
-            Self::Unix(stream) => {
-                stream.set_nonblocking(true)?;
-                (&|on| stream.set_nonblocking(on), (&*stream).read(&mut said))
-            }
-            Self::Tcp(stream) => {
-                stream.set_nonblocking(true)?;
-                (&|on| stream.set_nonblocking(on), (&*stream).read(&mut said))
-            }
+        let mut read = || {
+            self.set_nonblocking(true)?;
+            let read = match self {
+                Self::Unix(stream) => stream.read(&mut said),
+                Self::Tcp(stream) => stream.read(&mut said),
+            };
+            self.set_nonblocking(false)?;
+            read
         };
-        set(false)?;
-        match read {
-            Ok(0) => Ok(true),
-            Ok(_) => Ok(false),
-            Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted].contains(&error.kind()) => Ok(false),
-            Err(error) => Err(error),
+        match read() {
+            Ok(0) => Peer::Finished,
+            Ok(_) => Peer::There,
+            Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted].contains(&error.kind()) => {
+                Peer::There
+            }
+            Err(_) => Peer::Gone,
+        }
+    }
+
+    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Unix(stream) => stream.set_nonblocking(on),
+            Self::Tcp(stream) => stream.set_nonblocking(on),
         }
     }
 }
 
 impl Socket {
     pub(super) fn new(address: SocketAddress) -> Self {
-        Self { address, stream: None, recent: VecDeque::new(), recent_bytes: 0, written: 0 }
+        let now = Instant::now();
+        Self {
+            address,
+            stream: None,
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            written: 0,
+            connected: now,
+            last_write: now,
+            only_reads: false,
+        }
     }
 
-    /// An open connection, on which the last lines were written again if it is another one.
+    /// An open connection.
     fn stream(&mut self, counts: &NetworkCounts) -> Result<&mut Stream, Fault> {
-        if let Some(mut stream) = self.stream.take()
-            && !stream.has_ended().unwrap_or(true)
-        {
-            return Ok(self.stream.insert(stream));
+        let Some(mut stream) = self.stream.take() else { return self.connect(true, counts) };
+        match stream.look() {
+            Peer::Finished if self.only_reads || self.connected.elapsed() < SOON => self.only_reads = true,
+            // What it has not read by then was written just before.
+            Peer::Finished => return self.connect(self.last_write.elapsed() < LATELY, counts),
+            Peer::Gone => return self.connect(true, counts),
+            Peer::There => {}
         }
-        let mut stream =
-            self.address.connect().map_err(|error| Fault::new(FaultKind::Unreachable, error.to_string()))?;
+        Ok(self.stream.insert(stream))
+    }
+
+    /// Another connection, on which the last lines are written again if they may be lost.
+    fn connect(&mut self, again: bool, counts: &NetworkCounts) -> Result<&mut Stream, Fault> {
+        let unreachable = |error: io::Error| Fault::new(FaultKind::Unreachable, error.to_string());
+        let mut stream = self.address.connect().map_err(unreachable)?;
         counts.requests.fetch_add(1, Ordering::Relaxed);
-        for line in &self.recent {
-            stream.write_all(line).map_err(|error| broken(&error))?;
+        (self.connected, self.only_reads) = (Instant::now(), false);
+        if again {
+            for line in &self.recent {
+                stream.write_all(line).map_err(|error| broken(&error))?;
+            }
+            self.last_write = Instant::now();
+        } else {
+            self.recent.clear();
+            self.recent_bytes = 0;
         }
         Ok(self.stream.insert(stream))
     }
@@ -156,6 +206,7 @@ impl Socket {
                 self.stream = None;
                 return Err(broken(&error));
             }
+            self.last_write = Instant::now();
             counts.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
             self.written += lines.len();
             lines.iter().for_each(|line| self.remember(line));
@@ -188,6 +239,19 @@ impl Courier for Socket {
             }
             Err(fault) => Outcome::Failed(fault),
         }
+    }
+
+    fn tend(&mut self, queue: &Queue) -> Option<Duration> {
+        self.recent.front()?;
+        // Without this the last lines would be missed only when the next ones come.
+        if self.stream.as_mut().is_none_or(|stream| stream.look() == Peer::Gone) {
+            self.stream = None;
+            match self.connect(true, queue.counts()) {
+                Ok(_) => queue.say_well(),
+                Err(fault) => queue.say_trouble(&fault),
+            }
+        }
+        Some(SOON)
     }
 }
 

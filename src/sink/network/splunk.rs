@@ -1,14 +1,16 @@
 //! Splunk's HTTP Event Collector, which says only later, and only if asked, that what it took is safe.
 //!
-//! It gives a number for each request. A thread of its own asks for the numbers; what is not acknowledged in time is sent
-//! again.
+//! It numbers the requests of each channel, and is then asked for these numbers; what is not acknowledged in time is sent
+//! again. When it is started anew it has forgotten them, and counts from 0 again. Then a number that stood for lines that are
+//! lost must not be taken for acknowledged because it stands for others now. So every connection has a channel of its own,
+//! on which one thing happens after the other, and it asks for nothing while it does not know what became of a request. The
+//! number of the next one shows whether the server has begun to count anew: then all that is held is sent again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -18,7 +20,7 @@ use super::client::{Client, HttpSettings, Reply};
 use super::fault::{Fault, FaultKind, shown};
 use super::queue::{NetworkCounts, Queue};
 use super::secret::{Credentials, SecretSource};
-use super::sender::{Courier, Guard, Outcome};
+use super::sender::{Courier, Outcome};
 use crate::model::EventTime;
 
 /// Where records go, and what is said of them.
@@ -45,17 +47,29 @@ pub(super) struct Splunk {
     collector: Collector,
     /// What precedes every record, without its time.
     metadata: Vec<u8>,
-    /// Whether acknowledgements are wanted.
-    acknowledge: bool,
+    /// For how long acknowledgements are waited for, where they are wanted.
+    acknowledge: Option<Duration>,
     /// Whether the server was asked if it gives them.
     asked: bool,
     body: Vec<u8>,
+    /// What is not acknowledged, by the number that the server gave.
+    held: BTreeMap<u64, Held>,
+    held_bytes: usize,
+    /// Bytes that may be held.
+    most_held: usize,
+    /// The last number that the server gave on this channel.
+    last: Option<u64>,
+    /// Requests since then of which nobody knows whether they have a number.
+    unknown: u64,
+    /// When it is to be asked again, and how long it is until the time after that.
+    next_question: Instant,
+    pause: Duration,
 }
 
-/// What asks for acknowledgements.
-pub(super) struct Acknowledger {
-    collector: Collector,
-    patience: Duration,
+/// Lines that the server has.
+struct Held {
+    batch: Batch,
+    since: Instant,
 }
 
 /// A collector, and who certsift is there.
@@ -107,16 +121,18 @@ const ACK_IS_DISABLED: i64 = 14;
 const OF_THE_RECORD: [i64; 5] = [5, 6, 12, 13, 15];
 /// Numbers in one question for acknowledgements.
 const MAX_ASKED: usize = 1000;
+/// Bytes that the server may have, on all connections, without having acknowledged them.
+const MAX_HELD: usize = 64 * 1024 * 1024;
 /// Between two questions, longer each time that nothing was acknowledged.
 const MIN_ASK_PAUSE: Duration = Duration::from_millis(100);
 const MAX_ASK_PAUSE: Duration = Duration::from_secs(2);
 
 impl Collector {
-    fn new(settings: &SplunkSettings, channel: &str) -> Result<Self, String> {
+    fn new(settings: &SplunkSettings) -> Result<Self, String> {
         let url = settings.http.urls.first().map(ToString::to_string).unwrap_or_default();
         let client = Client::new(settings.http.tls()?, settings.http.timeout);
         let (token, credentials) = (settings.token.clone(), credentials(&settings.token)?);
-        Ok(Self { client, url, token, credentials, channel: channel.to_owned() })
+        Ok(Self { client, url, token, credentials, channel: new_channel() })
     }
 
     fn post(&self, path: &str, body: &[u8]) -> Result<Reply, Fault> {
@@ -157,7 +173,7 @@ fn credentials(token: &SecretSource) -> Result<Credentials, String> {
 
 impl Splunk {
     /// Reads secrets and certificates.
-    pub(super) fn new(settings: &SplunkSettings, channel: &str) -> Result<Self, String> {
+    pub(super) fn new(settings: &SplunkSettings) -> Result<Self, String> {
         let mut metadata = serde_json::Map::new();
         let texts = [("host", &settings.host), ("source", &settings.source), ("index", &settings.index)];
         for (key, text) in texts.into_iter().chain([("sourcetype", &Some(settings.sourcetype.clone()))]) {
@@ -168,11 +184,18 @@ impl Splunk {
         let mut metadata = serde_json::to_vec(&metadata).map_err(|error| error.to_string())?;
         metadata.pop();
         Ok(Self {
-            collector: Collector::new(settings, channel)?,
+            collector: Collector::new(settings)?,
             metadata,
-            acknowledge: settings.acknowledge.is_some(),
+            acknowledge: settings.acknowledge,
             asked: false,
             body: Vec::new(),
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            most_held: MAX_HELD / settings.http.connections.max(1),
+            last: None,
+            unknown: 0,
+            next_question: Instant::now(),
+            pause: MIN_ASK_PAUSE,
         })
     }
 
@@ -190,9 +213,50 @@ impl Splunk {
         }
     }
 
+    fn first_held(&self) -> Option<&Held> {
+        self.held.values().next()
+    }
+
+    /// Asks what of the lines that the server has is safe.
+    fn ask_for_held(&mut self, queue: &Queue) {
+        let numbers: Vec<_> = self.held.keys().copied().take(MAX_ASKED).collect();
+        match self.collector.ask(&numbers) {
+            Ok(acknowledged) => {
+                // Asked at once again where something moves, and less and less often where nothing does.
+                self.pause = if acknowledged.is_empty() { self.pause * 2 } else { MIN_ASK_PAUSE };
+                for number in acknowledged {
+                    if let Some(held) = self.held.remove(&number) {
+                        self.held_bytes -= held.batch.text().len();
+                        queue.taken(&held.batch);
+                    }
+                }
+                queue.say_well();
+            }
+            Err(fault) => {
+                queue.say_trouble(&fault);
+                self.collector.refresh();
+                self.pause *= 2;
+            }
+        }
+        self.pause = self.pause.min(MAX_ASK_PAUSE);
+    }
+
+    /// Sends again what was not acknowledged in time.
+    fn expire(&mut self, patience: Duration, queue: &Queue) {
+        let is_late = |(number, held): (&u64, &Held)| (held.since.elapsed() >= patience).then_some(*number);
+        let late: Vec<_> = self.held.iter().filter_map(is_late).collect();
+        if !late.is_empty() {
+            tracing::warn!(requests = late.len(), "not acknowledged in time; sent again");
+        }
+        for held in late.iter().filter_map(|number| self.held.remove(number)).collect::<Vec<_>>() {
+            self.held_bytes -= held.batch.text().len();
+            queue.again(held.batch);
+        }
+    }
+
     /// Asks whether the token has acknowledgements, before anything is sent that would never be acknowledged.
     fn ask_first(&mut self) -> Result<(), Fault> {
-        if self.acknowledge && !self.asked {
+        if self.acknowledge.is_some() && !self.asked {
             self.collector.ask(&[])?;
             self.asked = true;
         }
@@ -209,12 +273,56 @@ impl Courier for Splunk {
         counts.requests.fetch_add(1, Ordering::Relaxed);
         counts.bytes.fetch_add(self.body.len() as u64, Ordering::Relaxed);
         let outcome = match self.collector.post("event", &self.body) {
-            Ok(reply) => outcome_of(&reply, self.acknowledge),
+            Ok(reply) => outcome_of(&reply, self.acknowledge.is_some()),
             Err(fault) => Outcome::Failed(fault),
         };
+        if let Outcome::Failed(fault) = &outcome
+            && fault.kind == FaultKind::Broken
+        {
+            self.unknown += 1;
+        }
         // Acknowledgements may have been switched off meanwhile.
-        self.asked &= !matches!((&outcome, self.acknowledge), (Outcome::Taken, true));
+        self.asked &= !matches!((&outcome, self.acknowledge), (Outcome::Taken, Some(_)));
         outcome
+    }
+
+    fn hold(&mut self, number: u64, batch: Batch, queue: &Queue) {
+        // A server that counts anew has given the requests of which nobody knows numbers from 0 on.
+        let goes_on = self.last.is_none_or(|last| number > last && last >= self.unknown);
+        if !goes_on {
+            tracing::warn!(
+                requests = self.held.len(),
+                "the server has begun to count anew; what it has not acknowledged is sent again"
+            );
+            std::mem::take(&mut self.held).into_values().for_each(|held| queue.again(held.batch));
+            self.held_bytes = 0;
+            self.collector.channel = new_channel();
+            // Who knows which request of the old channel this number stands for?
+            queue.again(batch);
+            (self.last, self.unknown) = (None, 0);
+            return;
+        }
+        (self.last, self.unknown) = (Some(number), 0);
+        self.held_bytes += batch.text().len();
+        self.held.insert(number, Held { batch, since: Instant::now() });
+    }
+
+    fn tend(&mut self, queue: &Queue) -> Option<Duration> {
+        let patience = self.acknowledge?;
+        self.first_held()?;
+        if Instant::now() >= self.next_question {
+            if self.unknown == 0 {
+                self.ask_for_held(queue);
+            }
+            self.expire(patience, queue);
+            self.next_question = Instant::now() + self.pause;
+        }
+        self.first_held()?;
+        Some(self.next_question.saturating_duration_since(Instant::now()))
+    }
+
+    fn is_full(&self) -> bool {
+        self.held_bytes >= self.most_held
     }
 
     fn refresh(&mut self) -> bool {
@@ -222,46 +330,8 @@ impl Courier for Splunk {
     }
 }
 
-impl Acknowledger {
-    /// Reads secrets and certificates.
-    pub(super) fn new(settings: &SplunkSettings, channel: &str, patience: Duration) -> Result<Self, String> {
-        Ok(Self { collector: Collector::new(settings, channel)?, patience })
-    }
-
-    /// Asks until the end.
-    pub(super) fn run(mut self, queue: &Arc<Queue>) {
-        let _guard = Guard(queue);
-        let mut pause = MIN_ASK_PAUSE;
-        while let Some(numbers) = queue.held(MAX_ASKED) {
-            match self.collector.ask(&numbers) {
-                Ok(acknowledged) => {
-                    pause = if acknowledged.is_empty() { pause * 2 } else { MIN_ASK_PAUSE };
-                    acknowledged.into_iter().for_each(|number| queue.acknowledged(number));
-                    queue.say_well();
-                }
-                Err(fault) => {
-                    queue.say_trouble(&fault);
-                    pause = if fault.kind.needs_a_person() && !self.collector.refresh() {
-                        MAX_ASK_PAUSE
-                    } else {
-                        pause * 2
-                    };
-                }
-            }
-            let late = queue.expire(self.patience);
-            if late > 0 {
-                tracing::warn!(requests = late, "not acknowledged in time; sent again");
-            }
-            pause = pause.min(MAX_ASK_PAUSE);
-            if !queue.pause(pause) {
-                return;
-            }
-        }
-    }
-}
-
-/// The channel of this process: by it Splunk knows whose numbers are asked for.
-pub(super) fn new_channel() -> String {
+/// A channel that nobody else has.
+fn new_channel() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     // The keys of the hasher are random.
     let [high, low] = [1_u8, 2].map(|part| RandomState::new().hash_one((part, now, std::process::id())));
