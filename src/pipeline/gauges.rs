@@ -9,6 +9,7 @@ use super::run::Followed;
 use crate::correlate::Correlator;
 use crate::observe::{InputNumbers, Metrics, Notifier, Phase, Reading};
 use crate::rdap::AskedCounts;
+use crate::source::streams::Streams;
 use crate::source::tail::{FileId, FileState, FileStatus, Tail};
 
 /// The numbers of the reading side, and systemd's ear.
@@ -56,7 +57,13 @@ impl Gauges {
     }
 
     /// Says that reading goes on, and once a second how far it is.
-    pub(super) fn look(&mut self, tail: &Tail, followed: &HashMap<FileId, Followed>, positions: &Positions) {
+    pub(super) fn look(
+        &mut self,
+        tail: &Tail,
+        streams: &Streams,
+        followed: &HashMap<FileId, Followed>,
+        positions: &Positions,
+    ) {
         self.metrics.come_round();
         self.notifier.alive(&self.metrics);
         let now = Instant::now();
@@ -67,6 +74,7 @@ impl Gauges {
         let status = tail.status();
         let mut reading = Reading { tail: tail.counts(), held: self.held, evicted: self.evicted, ..Reading::default() };
         reading.queued = self.queued;
+        reading.connections = streams.connections();
         for file in &status {
             *reading.files.entry(file.state).or_default() += 1;
         }
