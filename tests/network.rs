@@ -47,6 +47,9 @@ struct Bulk {
 /// Why a line is not taken: status and type.
 type Refusal = Option<(u16, &'static str)>;
 
+/// Says why by the number of a line and the line.
+type Refuses = dyn Fn(usize, &str) -> Refusal;
+
 /// What an Elasticsearch does with a request.
 enum Mood {
     Take,
@@ -55,7 +58,7 @@ enum Mood {
     /// It is taken, and then this is done in place of the answer.
     TakeAndThen(Action),
     /// Each line that is not taken has this status and type.
-    Each(Box<dyn Fn(usize, &str) -> Refusal>),
+    Each(Box<Refuses>),
 }
 
 impl Elastic {

@@ -47,6 +47,16 @@ impl Batch {
         self.lines.iter().map(|line| line.chunk)
     }
 
+    /// The line of this number by itself; nothing where there is none.
+    pub(super) fn one(&self, number: usize) -> Self {
+        let mut one = Self::default();
+        if let Some(line) = self.lines.get(number) {
+            let start = number.checked_sub(1).and_then(|before| self.lines.get(before)).map_or(0, |before| before.end);
+            one.push(&self.text[start..line.end], line.chunk);
+        }
+        one
+    }
+
     /// The lines for which `wanted` holds, by their number.
     pub(super) fn pick(&self, wanted: impl Fn(usize) -> bool) -> Self {
         let mut picked = Self::default();
@@ -70,6 +80,11 @@ mod tests {
             batch.push(line.as_bytes(), chunk);
         }
         assert_eq!(batch.lines().collect::<Vec<_>>(), [&b"a\n"[..], b"bb\n", b"c\n"]);
+        for (number, line) in batch.lines().enumerate() {
+            assert_eq!(batch.one(number), batch.pick(|other| other == number));
+            assert_eq!(batch.one(number).text(), line);
+        }
+        assert!(batch.one(3).is_empty());
         let rest = batch.pick(|number| number != 1);
         assert_eq!((rest.text(), rest.chunks().collect::<Vec<_>>()), (&b"a\nc\n"[..], vec![1, 2]));
     }

@@ -152,7 +152,7 @@ fn deliver(queue: &Queue, courier: &mut dyn Courier, batch: Batch) -> Option<()>
                 }
                 for (number, fate) in fates.iter().enumerate() {
                     if let Fate::Rejected(reason) = fate {
-                        queue.reject(&piece.pick(|other| other == number), reason);
+                        queue.reject(&piece.one(number), reason);
                     }
                 }
                 let again = with(&|fate| *fate == Fate::Again);
@@ -172,7 +172,7 @@ fn deliver(queue: &Queue, courier: &mut dyn Courier, batch: Batch) -> Option<()>
             }
             Outcome::Spoilt(Some(number), _) if number < piece.len() => {
                 // By itself it shows whether it is the one.
-                pieces.push(piece.pick(|other| other == number));
+                pieces.push(piece.one(number));
                 let others = [piece.pick(|other| other > number), piece.pick(|other| other < number)];
                 pieces.extend(others.into_iter().filter(|others| !others.is_empty()));
                 continue;
