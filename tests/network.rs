@@ -44,6 +44,9 @@ struct Bulk {
     lines: Vec<(String, String)>,
 }
 
+/// Why a line is not taken: status and type.
+type Refusal = Option<(u16, &'static str)>;
+
 /// What an Elasticsearch does with a request.
 enum Mood {
     Take,
@@ -52,7 +55,7 @@ enum Mood {
     /// It is taken, and then this is done in place of the answer.
     TakeAndThen(Action),
     /// Each line that is not taken has this status and type.
-    Each(Box<dyn Fn(usize, &str) -> Option<(u16, &'static str)>>),
+    Each(Box<dyn Fn(usize, &str) -> Refusal>),
 }
 
 impl Elastic {
@@ -72,7 +75,7 @@ impl Elastic {
     }
 
     /// The reply for each line, of which some are not taken.
-    fn take(&self, bulk: &Bulk, refuses: impl Fn(usize, &str) -> Option<(u16, &'static str)>) -> String {
+    fn take(&self, bulk: &Bulk, refuses: impl Fn(usize, &str) -> Refusal) -> String {
         let mut documents = self.documents.lock().unwrap();
         let mut errors = false;
         let items = bulk.lines.iter().enumerate().map(|(number, (id, line))| {
@@ -227,6 +230,23 @@ impl Sending {
         // What arrived may not be acknowledged yet, and an end is not waited for for ever.
         is_calm.store(true, Ordering::Relaxed);
         self.world.stop();
+    }
+
+    /// Runs until the process ends at this point.
+    fn run_into(&mut self, point: &str) {
+        let log = OpenOptions::new().create(true).append(true).open(self.world.path("stderr.txt")).unwrap();
+        let mut command = self.world.command();
+        let mut child = without_proxy(command.env("CERTSIFT_CRASH_AT", point)).stderr(log).spawn().unwrap();
+        let ended = support::process::end_within(&mut child, PATIENCE);
+        child.kill().unwrap_or_default();
+        assert!(ended.is_some_and(|status| status.code().is_none()), "never came to {point}: {}", self.world.said());
+    }
+
+    fn journal_bytes(&self) -> u64 {
+        let entries = std::fs::read_dir(self.world.path("state")).unwrap().flatten();
+        let journals = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("journal-"));
+        // One that is just removed counts for nothing.
+        journals.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
     }
 
     fn rejected(&self) -> Vec<Value> {
@@ -574,7 +594,7 @@ fn a_replay_sends_everything_and_ends_at_what_only_a_person_can_mend() {
     let output = sending.run(&replay);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("status 403") && said.contains(&format!("http://127.0.0.1")), "{said}");
+    assert!(said.contains("status 403") && said.contains("http://127.0.0.1"), "{said}");
     // Who names another output gets that.
     let before = elastic.requests.load(Ordering::Relaxed);
     let output = sending.run(&[&replay[..], &["-o", "-"]].concat());
@@ -596,6 +616,76 @@ fn check_says_where_records_would_go_and_asks_nobody() {
     assert_eq!(elastic.requests.load(Ordering::Relaxed), 0);
 }
 
+/// An Elasticsearch that takes nothing while this is not set.
+fn opens() -> (Arc<AtomicBool>, Arc<Elastic>) {
+    let is_open = Arc::new(AtomicBool::new(false));
+    let shared = Arc::clone(&is_open);
+    let elastic = Elastic::new(move |_| match shared.load(Ordering::Relaxed) {
+        true => Mood::Take,
+        false => Mood::Refuse(Action::Reply(503, String::new())),
+    });
+    (is_open, Arc::new(elastic))
+}
+
+#[test]
+fn wherever_a_restart_or_a_commit_ends_nothing_is_lost_and_no_journal_grows() {
+    let (is_open, elastic) = opens();
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(100);
+    sending.start();
+    sending.wait_until("something is sent", || elastic.requests.load(Ordering::Relaxed) > 0);
+    sending.world.kill();
+    let before = sending.journal_bytes();
+    for _ in 0..4 {
+        sending.run_into("journal-repeated");
+    }
+    // One beside the one that it repeats.
+    assert!(sending.journal_bytes() < 3 * before, "{} after {before}", sending.journal_bytes());
+    for point in ["redone", "journal-repeated", "store-written", "store-committed", "journal-written", "output-written"]
+    {
+        sending.append(20);
+        sending.run_into(point);
+    }
+    is_open.store(true, Ordering::Relaxed);
+    // The first passage is that of the start.
+    for point in ["output-synced@2", "journal-begun", "store-written@2", "store-committed@2", "journal-removed"] {
+        sending.append(20);
+        sending.run_into(point);
+    }
+    sending.start();
+    let all = sending.traffic.sessions as usize;
+    sending.wait_until("all arrives", || elastic.count() == all);
+    sending.world.stop();
+    sending.traffic.assert_once(numbers(&elastic.lines()), &sending.world.said());
+}
+
+#[test]
+fn what_waits_for_a_server_is_bounded_and_then_reading_waits() {
+    let (is_open, elastic) = opens();
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "request_size = \"64KiB\"\n");
+    sending.append(30_000);
+    // Sessions that wait for no certificate.
+    let log = sending.world.path("logs/ssl.log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let chain = format!("\"cert_chain_fps\":[\"{}\"],", support::sidecar::fingerprint(1));
+    std::fs::write(&log, text.replace(&chain, "").replace("TLSv12", "TLSv13")).unwrap();
+    sending.start();
+    sending.wait_until("something is sent", || elastic.requests.load(Ordering::Relaxed) > 0);
+    let (mut bytes, mut same) = (0, 0);
+    while same < 20 {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = sending.journal_bytes();
+        (bytes, same) = (now, if now == bytes { same + 1 } else { 0 });
+    }
+    assert!(bytes < 4 << 20, "{bytes} bytes of journal");
+    is_open.store(true, Ordering::Relaxed);
+    sending.wait_until("all arrives", || elastic.count() == 30_000);
+    sending.world.stop();
+    sending.traffic.assert_once(numbers(&elastic.lines()), &sending.world.said());
+    let written: usize = elastic.lines().len();
+    assert!(written > 8 << 20, "too little to be kept waiting: {written}");
+}
+
 /// A server of Splunk: what it has taken is in its index a while later, and only then acknowledged, once.
 struct Splunk {
     taken: Mutex<Taken>,
@@ -607,11 +697,20 @@ struct Splunk {
 #[derive(Default)]
 struct Taken {
     indexed: Vec<Event>,
+    /// The ids of these.
+    ids: BTreeSet<String>,
     /// By their channels and numbers, and when they are indexed; `None` is never.
     queued: BTreeMap<(String, u64), (Vec<Event>, Option<Instant>)>,
     /// The next number of each channel.
     next: BTreeMap<String, u64>,
     requests: usize,
+}
+
+impl Taken {
+    fn index(&mut self, events: Vec<Event>) {
+        self.ids.extend(events.iter().map(|event| event.id.clone()));
+        self.indexed.extend(events);
+    }
 }
 
 #[derive(Clone)]
@@ -648,8 +747,7 @@ impl Splunk {
     }
 
     fn distinct(&self) -> usize {
-        let taken = self.taken.lock().unwrap();
-        taken.indexed.iter().map(|event| &*event.id).collect::<BTreeSet<_>>().len()
+        self.taken.lock().unwrap().ids.len()
     }
 
     /// Numbers of sessions, each as often as an id of it is there.
@@ -685,7 +783,7 @@ impl Splunk {
             let is_indexed = taken.queued.get(&place).is_some_and(is_indexed);
             if is_indexed {
                 let (events, _) = taken.queued.remove(&place).unwrap();
-                taken.indexed.extend(events);
+                taken.index(events);
             }
             answer.insert(number.to_string(), is_indexed.into());
         }
@@ -724,7 +822,7 @@ impl Service for Splunk {
                 let mut taken = self.taken.lock().unwrap();
                 let number = taken.next[&channel] - 1;
                 let (events, _) = taken.queued.remove(&(channel, number)).unwrap();
-                taken.indexed.extend(events);
+                taken.index(events);
                 Action::Reply(200, reply)
             }
             HecMood::Refuse(action) => action,

@@ -233,6 +233,18 @@ fn what_was_done_is_counted() {
 }
 
 #[test]
+fn connections_are_counted_while_they_last() {
+    let observed = Observed::start("[[input]]\nsocket = \"unix-stream:eve.sock\"\n");
+    let connections = |metrics: &Exposition| metrics.value("certsift_connections", &[]);
+    let path = observed.world.path("eve.sock");
+    observed.wait_until("a socket", |metrics| path.exists() && connections(metrics) == 0.0);
+    let open = [(); 3].map(|()| std::os::unix::net::UnixStream::connect(&path).unwrap());
+    observed.wait_until("three connections", |metrics| connections(metrics) == 3.0);
+    drop(open);
+    observed.wait_until("no connection", |metrics| connections(metrics) == 0.0);
+}
+
+#[test]
 fn a_rotated_file_keeps_its_name_until_its_end() {
     let observed = Observed::start("");
     let world = &observed.world;

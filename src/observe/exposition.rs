@@ -141,6 +141,11 @@ impl Exposition {
         for state in FileState::ALL {
             self.sample(&[("state", state.name())], reading.files.get(&state).copied().unwrap_or_default());
         }
+        self.gauge(
+            "certsift_connections",
+            "Connections to sockets, and standard input, that are open.",
+            reading.connections,
+        );
         self.counter("certsift_files_ended_total", "Files that were read to their end.", reading.tail.files_ended);
         self.counter("certsift_file_truncations_total", "Files whose content was replaced.", reading.tail.truncations);
         self.counter(

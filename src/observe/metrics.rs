@@ -66,6 +66,8 @@ pub struct Reading {
     pub files: BTreeMap<FileState, u64>,
     /// What the tail counted.
     pub tail: TailCounts,
+    /// Connections to sockets, and standard input, that are open.
+    pub connections: u64,
     /// What cannot be read, in words, the first few of it.
     pub unreadable: Vec<String>,
     /// Sessions that wait for their certificate.

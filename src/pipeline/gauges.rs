@@ -10,7 +10,7 @@ use crate::correlate::Correlator;
 use crate::model::EventTime;
 use crate::observe::{InputNumbers, Metrics, Notifier, Phase, Reading};
 use crate::rdap::AskedCounts;
-use crate::source::streams::is_stream;
+use crate::source::streams::{Streams, is_stream};
 use crate::source::tail::{FileId, FileState, FileStatus, Tail};
 
 /// The numbers of the reading side, and systemd's ear.
@@ -61,7 +61,13 @@ impl Gauges {
     }
 
     /// Says that reading goes on, and once a second how far it is.
-    pub(super) fn look(&mut self, tail: &Tail, followed: &HashMap<FileId, Followed>, positions: &Positions) {
+    pub(super) fn look(
+        &mut self,
+        tail: &Tail,
+        streams: &Streams,
+        followed: &HashMap<FileId, Followed>,
+        positions: &Positions,
+    ) {
         self.metrics.come_round();
         self.notifier.alive(&self.metrics);
         let now = Instant::now();
@@ -72,6 +78,7 @@ impl Gauges {
         let status = tail.status();
         let mut reading = Reading { tail: tail.counts(), held: self.held, evicted: self.evicted, ..Reading::default() };
         reading.queued = self.queued;
+        reading.connections = streams.connections();
         for file in &status {
             *reading.files.entry(file.state).or_default() += 1;
         }

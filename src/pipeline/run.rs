@@ -454,7 +454,7 @@ impl Running {
         let asking = self.registries.asking.as_ref();
         let asked = || asking.map(|asking| asking.queue().counts());
         self.gauges.count(&self.correlator, self.encoder.backlog(), asked);
-        self.gauges.look(&self.tail, &self.followed, &self.positions);
+        self.gauges.look(&self.tail, &self.streams, &self.followed, &self.positions);
     }
 
     /// Commits when that is due; says whether it is time to stop.
@@ -587,7 +587,7 @@ impl Running {
             // Nothing is read, but what is there is found and held open.
             tail.poll(0);
             stopping.look();
-            gauges.look(tail, &self.followed, &self.positions);
+            gauges.look(tail, &self.streams, &self.followed, &self.positions);
         })
     }
 
@@ -640,7 +640,7 @@ impl Running {
         self.encoder.commit(changes, reopen, || {
             tail.poll(0);
             stopping.look();
-            gauges.look(tail, &self.followed, &self.positions);
+            gauges.look(tail, &self.streams, &self.followed, &self.positions);
         })
     }
 

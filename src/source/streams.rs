@@ -77,6 +77,7 @@ pub struct Streams {
     /// Set when what is there by then is all that is wanted.
     stop: Arc<AtomicBool>,
     bound: Vec<PathBuf>,
+    open: Arc<AtomicU64>,
     any: bool,
     /// Nothing follows what is in the queue.
     ended: bool,
@@ -110,10 +111,16 @@ impl Streams {
     pub fn start(sockets: &[Socket], stdin: bool, waker: &Waker) -> Result<Self, StreamError> {
         let (sender, items) = crossbeam_channel::bounded(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
-        let outlet =
-            Outlet { items: sender, waker: waker.clone(), stop: Arc::clone(&stop), numbers: Arc::new(FIRST_ID.into()) };
+        let open = Arc::new(AtomicU64::new(0));
+        let outlet = Outlet {
+            items: sender,
+            waker: waker.clone(),
+            stop: Arc::clone(&stop),
+            numbers: Arc::new(FIRST_ID.into()),
+            open: Arc::clone(&open),
+        };
         let any = stdin || !sockets.is_empty();
-        let mut streams = Self { items, stop, bound: Vec::new(), any, ended: false };
+        let mut streams = Self { items, stop, bound: Vec::new(), open, any, ended: false };
         for socket in sockets {
             streams.listen(socket, outlet.clone()).map_err(|error| match error {
                 Refusal::Known(error) => error,
@@ -176,6 +183,11 @@ impl Streams {
     /// Whether there is more to take.
     pub fn is_behind(&self) -> bool {
         !self.items.is_empty()
+    }
+
+    /// Connections that are open now; standard input and every socket of datagrams is one.
+    pub fn connections(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Reads what the kernel holds, and then no more.
@@ -257,6 +269,8 @@ struct Outlet {
     waker: Waker,
     stop: Arc<AtomicBool>,
     numbers: Arc<AtomicU64>,
+    /// Connections that are open now.
+    open: Arc<AtomicU64>,
 }
 
 /// Nobody takes items any more.
@@ -449,6 +463,7 @@ impl Connection {
             pending: Vec::new(),
             passed_over: 0,
         };
+        connection.outlet.open.fetch_add(1, Ordering::Relaxed);
         // Whoever takes it learns of the connection before anything that it holds.
         connection.outlet.send(connection.chunk(Vec::new(), None))?;
         Ok(connection)
@@ -531,6 +546,12 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outlet.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A key that no other connection has, of this process or of another.
 fn stream_key(path: &Path, file: FileId) -> StreamKey {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
@@ -547,7 +568,13 @@ mod tests {
     fn connection() -> (Connection, Receiver<Item>) {
         let (sender, items) = crossbeam_channel::unbounded();
         let waker = Tail::new(TailConfig { watch: false, ..TailConfig::default() }, Vec::new()).unwrap().waker();
-        let outlet = Outlet { items: sender, waker, stop: Arc::default(), numbers: Arc::new(FIRST_ID.into()) };
+        let outlet = Outlet {
+            items: sender,
+            waker,
+            stop: Arc::default(),
+            numbers: Arc::new(FIRST_ID.into()),
+            open: Arc::default(),
+        };
         (Connection::open(outlet, "eve.sock".as_ref()).ok().unwrap(), items)
     }
 

@@ -31,6 +31,10 @@ pub(crate) type Fields = BTreeMap<String, Vec<String>>;
 pub(crate) fn fields(record: &Value, props: &BTreeMap<String, String>, transforms: &Stanzas) -> Fields {
     // Every event has it, whatever is in it.
     let mut fields = Fields::from([("host".to_owned(), vec!["forwarder".to_owned()])]);
+    let is_indexed = props.get("INDEXED_EXTRACTIONS").is_some_and(|form| form == "json");
+    assert_eq!(props["KV_MODE"], if is_indexed { "none" } else { "json" }, "fields are there once");
+    // Transforms come before what is extracted at the time of a search.
+    assert!(is_indexed || !props.keys().any(|key| key.starts_with("REPORT-")));
     extract("", record, &mut fields);
     for names in props.iter().filter(|(key, _)| key.starts_with("REPORT-")).map(|(_, value)| value) {
         for transform in names.split(", ").map(|name| &transforms[name]) {

@@ -102,6 +102,9 @@ impl Types {
                 "object"
             }
         };
-        self.0.entry(path.to_owned()).or_default().insert(kind);
+        match self.0.get_mut(path) {
+            Some(kinds) => drop(kinds.insert(kind)),
+            None => drop(self.0.insert(path.to_owned(), BTreeSet::from([kind]))),
+        }
     }
 }

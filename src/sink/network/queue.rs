@@ -153,20 +153,30 @@ impl Queue {
     /// # Errors
     /// They can never be sent, or patience has ended.
     pub(super) fn put(&self, lines: &[u8]) -> Result<(), SinkError> {
-        let count = lines_of(lines).count();
-        let mut state = self.lock();
-        while state.waiting_bytes > 0 && state.waiting_bytes.saturating_add(lines.len()) > self.capacity {
-            state = self.look(state)?;
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let mut state = self.lock();
+            let (text, others) = loop {
+                let room = self.capacity.saturating_sub(state.waiting_bytes);
+                let end = if rest.len() <= room { rest.len() } else { end_of_lines(rest, room) };
+                match rest.split_at(end) {
+                    // A line that is longer than that is taken as soon as none waits.
+                    ([], _) if state.waiting_bytes == 0 => break rest.split_at(end_of_first(rest)),
+                    ([], _) => state = self.look(state)?,
+                    parts => break parts,
+                }
+            };
+            self.check(&state)?;
+            let (number, count) = (state.chunks, lines_of(text).count());
+            state.chunks += 1;
+            state.waiting_bytes += text.len();
+            state.waiting.push_back(Chunk { number, text: text.to_vec(), at: 0 });
+            state.undone.insert(number, count);
+            drop(state);
+            self.counts.in_flight.fetch_add(count as u64, Ordering::Relaxed);
+            self.work.notify_one();
+            rest = others;
         }
-        self.check(&state)?;
-        let number = state.chunks;
-        state.chunks += 1;
-        state.waiting_bytes += lines.len();
-        state.waiting.push_back(Chunk { number, text: lines.to_vec(), at: 0 });
-        state.undone.insert(number, count);
-        drop(state);
-        self.counts.in_flight.fetch_add(count as u64, Ordering::Relaxed);
-        self.work.notify_one();
         Ok(())
     }
 
@@ -386,6 +396,87 @@ impl State {
     }
 }
 
+/// Where the last line ends that does so within so many bytes.
+fn end_of_lines(text: &[u8], bytes: usize) -> usize {
+    memchr::memrchr(b'\n', &text[..bytes]).map_or(0, |end| end + 1)
+}
+
+fn end_of_first(text: &[u8]) -> usize {
+    memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1)
+}
+
 fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|byte| *byte == b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(request_size: usize, rejected: PathBuf) -> Arc<Queue> {
+        let (name, patience) = ("server".to_owned(), Patience::none());
+        Arc::new(Queue::new(name, request_size, 1, rejected, Arc::default(), patience))
+    }
+
+    fn batch(queue: &Queue) -> String {
+        let Work::Batch(batch) = queue.take(Some(Duration::ZERO)) else { return String::new() };
+        queue.taken(&batch);
+        String::from_utf8(batch.text().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn requests_hold_whole_lines_up_to_their_size_and_one_at_least() {
+        let queue = queue(10, PathBuf::new());
+        queue.put(b"one\ntwo\n").unwrap();
+        assert_eq!(batch(&queue), "one\ntwo\n");
+        let shared = Arc::clone(&queue);
+        let putting = std::thread::spawn(move || {
+            shared.put(b"a line that is longer than a request\n").unwrap();
+            shared.put(b"three\nfour\nfive\n").unwrap();
+            shared.put(b"six\n").unwrap();
+        });
+        let mut sent: Vec<String> = Vec::new();
+        while sent.concat().len() < 57 {
+            sent.extend(Some(batch(&queue)).filter(|text| !text.is_empty()));
+        }
+        putting.join().unwrap();
+        assert_eq!(sent.concat(), "a line that is longer than a request\nthree\nfour\nfive\nsix\n");
+        assert!(sent[1..].iter().all(|text| text.len() <= 10), "{sent:?}");
+        queue.wait_for(queue.handed_over()).unwrap();
+    }
+
+    #[test]
+    fn everything_before_a_moment_is_done_when_each_line_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = queue(100, folder.path().join("rejected"));
+        queue.put(b"one\ntwo\n").unwrap();
+        let moment = queue.handed_over();
+        queue.put(b"three\n").unwrap();
+        let Work::Batch(all) = queue.take(None) else { panic!("nothing") };
+        assert_eq!(all.len(), 3);
+        queue.taken(&all.pick(|number| number == 0));
+        queue.reject(&all.pick(|number| number == 1), "why");
+        // The third is still on its way.
+        queue.wait_for(moment).unwrap();
+        assert_eq!(queue.counts().in_flight.load(Ordering::Relaxed), 1);
+        queue.again(all.pick(|number| number == 2));
+        assert_eq!(batch(&queue), "three\n");
+        queue.wait_for(queue.handed_over()).unwrap();
+        let rejected = std::fs::read_to_string(folder.path().join("rejected")).unwrap();
+        assert_eq!(rejected, "{\"reason\":\"why\",\"text\":\"two\"}\n");
+    }
+
+    #[test]
+    fn what_cannot_go_on_says_so_to_whoever_waits() {
+        let queue = queue(10, PathBuf::new());
+        queue.put(b"one\n").unwrap();
+        let waiting = {
+            let queue = Arc::clone(&queue);
+            std::thread::spawn(move || queue.wait_for(1).unwrap_err().to_string())
+        };
+        queue.say_trouble(&Fault::new(FaultKind::Refused, "status 401"));
+        assert_eq!(waiting.join().unwrap(), "server: cannot write: status 401");
+        assert!(queue.put(b"two\n").is_err());
+        assert!(matches!(queue.take(None), Work::End));
+    }
 }

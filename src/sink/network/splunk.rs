@@ -289,18 +289,13 @@ impl Courier for Splunk {
     fn hold(&mut self, number: u64, batch: Batch, queue: &Queue) {
         // A server that counts anew has given the requests of which nobody knows numbers from 0 on.
         let goes_on = self.last.is_none_or(|last| number > last && last >= self.unknown);
-        if !goes_on {
+        if !goes_on && !self.held.is_empty() {
             tracing::warn!(
                 requests = self.held.len(),
-                "the server has begun to count anew; what it has not acknowledged is sent again"
+                "the server seems to count anew; what it has not acknowledged is sent again"
             );
             std::mem::take(&mut self.held).into_values().for_each(|held| queue.again(held.batch));
             self.held_bytes = 0;
-            self.collector.channel = new_channel();
-            // Who knows which request of the old channel this number stands for?
-            queue.again(batch);
-            (self.last, self.unknown) = (None, 0);
-            return;
         }
         (self.last, self.unknown) = (Some(number), 0);
         self.held_bytes += batch.text().len();
