@@ -56,6 +56,7 @@ if [ -d /run/systemd/system ]; then
     chmod 0640 /srv/logs/ssl.log
     chgrp sensor /srv/logs/ssl.log
     printf '[[input]]\npaths = ["/srv/logs/ssl.log"]\n' >>/etc/certsift/certsift.toml
+    printf '[[input]]\nsocket = "unix-stream:/run/certsift/s.sock"\nsocket_mode = "0666"\n' >>/etc/certsift/certsift.toml
     mkdir -p /etc/systemd/system/certsift.service.d
     printf '[Service]\nSupplementaryGroups=sensor\nWatchdogSec=4s\nRestartSec=1s\n' \
         >/etc/systemd/system/certsift.service.d/check.conf
@@ -79,10 +80,13 @@ if [ -d /run/systemd/system ]; then
     ask /metrics | grep -E '^certsift_(records_written_total\{log="zeek.ssl"\}|input_lag_bytes|healthy)'
     systemd-analyze security --no-pager certsift.service | tail -n 1
 
-    say "== reload, and going on"
+    say "== reload, and going on, over a socket as well"
     systemctl reload certsift.service || fail "systemctl reload"
     session 1760000002 >>/srv/logs/ssl.log
     wait_for "the second record" has_lines 2
+    session 1760000009 | runuser -u nobody -- perl -MIO::Socket::UNIX -e \
+        '$to = IO::Socket::UNIX->new("/run/certsift/s.sock") or die "$!"; print $to <STDIN>'
+    wait_for "the record of the socket" has_lines 3
     [ "$(property MainPID)" = "$process" ] || fail "a reload is no restart"
 
     say "== the watchdog: it lives while it works, and is started again when it stands still"
@@ -90,7 +94,7 @@ if [ -d /run/systemd/system ]; then
     [ "$(property MainPID)" = "$process" ] || fail "the watchdog ended what works"
     kill -STOP "$process"
     session 1760000003 >>/srv/logs/ssl.log
-    wait_for "the third record" has_lines 3
+    wait_for "the record after the watchdog" has_lines 4
     [ "$(property MainPID)" != "$process" ] || fail "the watchdog does not bark"
     say "restarts: $(property NRestarts)"
 
