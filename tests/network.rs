@@ -925,7 +925,7 @@ fn splunk_gets_nothing_twice_where_nothing_fails() {
         let Value::Object(whole) = &event.whole else { panic!("no object") };
         let keys: Vec<_> = whole.keys().map(String::as_str).collect();
         assert_eq!(keys, ["event", "host", "index", "source", "sourcetype", "time"]);
-        assert_eq!((&whole["sourcetype"], &whole["host"]), (&json!("certsift"), &json!("sensor-1")));
+        assert_eq!((&whole["sourcetype"], &whole["host"]), (&json!("certsift:raw"), &json!("sensor-1")));
         assert_eq!(whole["time"], whole["event"]["ts"]);
     }
     drop(taken);

@@ -90,10 +90,7 @@ impl RawSplunk {
             timeout: self.timeout.map_or(TIMEOUT, |timeout| timeout.0),
         };
         // As `certsift setup splunk` names them.
-        let default_type = || match format {
-            Format::Raw => "certsift".to_owned(),
-            Format::Ecs | Format::Ocsf => format!("certsift:{}", format.name()),
-        };
+        let default_type = || format!("certsift:{}", format.name());
         Ok(SplunkSettings {
             http,
             token: token.ok_or("token_file or token_env has to say where the token is")?,
