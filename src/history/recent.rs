@@ -292,27 +292,33 @@ impl<W: DerefMut<Target: AsRef<[u32]> + AsMut<[u32]>>> Columns<W> {
     /// Where an observer stands, and its day.
     #[inline]
     fn find(&self, id: Id128) -> Option<(usize, i32)> {
-        /// A bit for each place. Whether one of so few is the one is found without a branch that nobody can foresee.
-        const PLACES: [u32; Recent::K] = {
-            let mut places = [0; Recent::K];
+        /// Ends that are looked at together.
+        const LANES: usize = 8;
+        /// A bit for each place.
+        const PLACES: [[u32; LANES]; Recent::K / LANES] = {
+            let mut places = [[0; LANES]; Recent::K / LANES];
             let mut at = 0;
             while at < Recent::K {
-                places[at] = 1 << at;
+                places[at / LANES][at % LANES] = 1 << at;
                 at += 1;
             }
             places
         };
-        let (ends, _) = self.words().split_at(self.len());
-        let (end, _) = words_of(id);
-        let mut candidates = ends.iter().zip(&PLACES).fold(0, |found, (known, place)| {
-            let is_it = if *known == end { *place } else { 0 };
-            found | is_it
-        });
+        let (words, len) = (self.words(), self.len());
+        let (end, rest) = words_of(id);
+        let mut found = [0; LANES];
+        // Which of so few is the one is found without a branch that nobody can foresee. What is looked at behind the last
+        // end is a day.
+        for (ends, places) in words.as_chunks::<LANES>().0.iter().take(len.div_ceil(LANES)).zip(&PLACES) {
+            for lane in 0..LANES {
+                found[lane] |= if ends[lane] == end { places[lane] } else { 0 };
+            }
+        }
+        let mut candidates = found.iter().fold(0, |all, found| all | found) & (u32::MAX >> (Recent::K - len));
         while candidates != 0 {
             let at = candidates.trailing_zeros() as usize;
-            let known = self.at(at);
-            if known.id == id {
-                return Some((at, known.day));
+            if words[2 * len + 3 * at..][..3] == rest {
+                return Some((at, words[len + at] as i32));
             }
             candidates &= candidates - 1;
         }
