@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -562,6 +562,30 @@ fn the_watchdog_spares_who_waits_for_a_server() {
         if alive == 60 {
             break;
         }
+    }
+}
+
+#[test]
+fn the_watchdog_spares_who_waits_for_a_reader_that_does_not_read() {
+    let mut world = World::new();
+    let _silent = UnixListener::bind(world.path("reader")).unwrap();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let address = format!("socket.address = \"unix:{}\"\n", world.path("reader").display());
+    let config = config.replace("path = \"out.ndjson\"\n", &address);
+    // No commit waits for the reader: the sink does.
+    let config = config.replace("[state]\n", "[state]\ncommit_interval = \"1h\"\n");
+    std::fs::write(world.path("certsift.toml"), config).unwrap();
+    let socket = UnixDatagram::bind(world.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let lines: Vec<_> = (0..20_000).map(|number| x509(1_760_000_000, number)).collect();
+    world.append("logs/x509.log", &lines);
+    let child = world.command().env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000").spawn();
+    world.child = Some(child.unwrap());
+    let mut alive = 0;
+    while alive < 60 {
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).unwrap();
+        alive += u32::from(&buffer[..length] == b"WATCHDOG=1");
     }
 }
 
