@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -512,6 +512,18 @@ fn status_asks_the_process_and_else_looks_at_the_state() {
     assert!(code == 1 && text.starts_with("certsift does not run\n") && text.contains("nobody answers"), "{text}");
     let line = text.lines().find(|line| line.contains("logs/ssl.log")).unwrap();
     assert!(line.contains("byte ") && line.ends_with("2025-10-09T08:53:21Z"), "{text}");
+    // Somebody else who has the port now, and is well.
+    let other = TcpListener::bind(observed.address).unwrap();
+    let answering = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut asked, _) = other.accept().unwrap();
+            asked.read(&mut [0; 512]).unwrap();
+            asked.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n").unwrap();
+        }
+    });
+    let (code, text) = status(&folder, &[]);
+    answering.join().unwrap();
+    assert!(code == 1 && text.starts_with("certsift does not run\n") && text.contains("is no certsift"), "{text}");
     let (code, json) = status(&folder, &["--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["running"], &json["healthy"]), (1, &false.into(), &serde_json::Value::Null), "{json}");
