@@ -6,8 +6,8 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -512,6 +512,18 @@ fn status_asks_the_process_and_else_looks_at_the_state() {
     assert!(code == 1 && text.starts_with("certsift does not run\n") && text.contains("nobody answers"), "{text}");
     let line = text.lines().find(|line| line.contains("logs/ssl.log")).unwrap();
     assert!(line.contains("byte ") && line.ends_with("2025-10-09T08:53:21Z"), "{text}");
+    // Somebody else who has the port now, and is well.
+    let other = TcpListener::bind(observed.address).unwrap();
+    let answering = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut asked, _) = other.accept().unwrap();
+            asked.read(&mut [0; 512]).unwrap();
+            asked.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n").unwrap();
+        }
+    });
+    let (code, text) = status(&folder, &[]);
+    answering.join().unwrap();
+    assert!(code == 1 && text.starts_with("certsift does not run\n") && text.contains("is no certsift"), "{text}");
     let (code, json) = status(&folder, &["--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["running"], &json["healthy"]), (1, &false.into(), &serde_json::Value::Null), "{json}");
@@ -562,6 +574,30 @@ fn the_watchdog_spares_who_waits_for_a_server() {
         if alive == 60 {
             break;
         }
+    }
+}
+
+#[test]
+fn the_watchdog_spares_who_waits_for_a_reader_that_does_not_read() {
+    let mut world = World::new();
+    let _silent = UnixListener::bind(world.path("reader")).unwrap();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let address = format!("socket.address = \"unix:{}\"\n", world.path("reader").display());
+    let config = config.replace("path = \"out.ndjson\"\n", &address);
+    // No commit waits for the reader: the sink does.
+    let config = config.replace("[state]\n", "[state]\ncommit_interval = \"1h\"\n");
+    std::fs::write(world.path("certsift.toml"), config).unwrap();
+    let socket = UnixDatagram::bind(world.path("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let lines: Vec<_> = (0..20_000).map(|number| x509(1_760_000_000, number)).collect();
+    world.append("logs/x509.log", &lines);
+    let child = world.command().env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000").spawn();
+    world.child = Some(child.unwrap());
+    let mut alive = 0;
+    while alive < 60 {
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).unwrap();
+        alive += u32::from(&buffer[..length] == b"WATCHDOG=1");
     }
 }
 

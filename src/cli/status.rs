@@ -119,6 +119,11 @@ fn of_process(address: SocketAddr) -> std::io::Result<Status> {
     let (code, said) = ask(address, "/healthz")?;
     let (_, exposition) = ask(address, "/metrics")?;
     let samples = samples(&exposition);
+    let version = samples.iter().find(|sample| sample.name == "certsift_build_info");
+    if version.is_none() {
+        // Whoever else has this port may be well, too.
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "who answers is no certsift"));
+    }
     let healthy = code == 200;
     let reasons = if healthy { Vec::new() } else { said.lines().map(str::to_owned).collect() };
     let mut counts: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
@@ -132,7 +137,6 @@ fn of_process(address: SocketAddr) -> std::io::Result<Status> {
     }
     let last = samples.iter().find(|sample| sample.name == "certsift_last_commit_timestamp_seconds");
     let last = last.map(|sample| sample.value).filter(|last| *last > 0.0);
-    let version = samples.iter().find(|sample| sample.name == "certsift_build_info");
     Ok(Status {
         running: Some(true),
         healthy: Some(healthy),
@@ -205,7 +209,9 @@ fn of_state(directory: Option<&Path>) -> Status {
         Err(StateError::NotClosed { .. }) => {
             return nothing(Some(false), format!("{shown} was not closed in order; the next start repairs it"));
         }
-        Err(error) => return nothing(Some(false), error.to_string()),
+        Err(error @ StateError::None { .. }) => return nothing(Some(false), error.to_string()),
+        // Who may not look at it cannot know.
+        Err(error) => return nothing(None, error.to_string()),
     };
     let mut status = nothing(Some(false), format!("no certsift uses {shown}; this is its last commit"));
     match view.input_positions() {

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 use toml::Table;
 
+use super::network;
 use super::raw::RawConfig;
 
 /// The tables, in the order in which they are shown.
@@ -25,10 +26,11 @@ pub fn schema() -> Value {
 /// # Errors
 /// `text` is no configuration.
 pub fn shown(text: &str) -> Result<String, String> {
-    toml::from_str::<RawConfig>(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-    let given = text.parse::<Table>().map_err(|error| error.to_string())?;
+    let complaint = |error: toml::de::Error| network::complaint(text, &error);
+    let raw = toml::from_str::<RawConfig>(text).map_err(complaint)?;
+    let given = text.parse::<Table>().map_err(complaint)?;
     let schema = schema();
-    let pages = Pages { schema: &schema };
+    let pages = Pages { schema: &schema, sends: raw.output.sends() };
     let mut out = String::new();
     out.push_str("# Every key of a configuration of certsift. What stands behind a # has no default.\n");
     let tables = pages.properties(&schema);
@@ -44,6 +46,8 @@ pub fn shown(text: &str) -> Result<String, String> {
 /// Looks things up in a schema.
 struct Pages<'a> {
     schema: &'a Value,
+    /// A server is named, beside which the default of `output.path` is a mistake.
+    sends: bool,
 }
 
 impl<'a> Pages<'a> {
@@ -93,7 +97,8 @@ impl<'a> Pages<'a> {
             match (value.map(toml::Value::to_string), described.get("default").filter(|default| !default.is_null())) {
                 (Some(value), _) => out.push_str(&format!("{key} = {value}\n")),
                 (None, Some(default)) => {
-                    let mark = if is_example { "# " } else { "" };
+                    let is_other = self.sends && name == "output" && key == "path";
+                    let mark = if is_example || is_other { "# " } else { "" };
                     out.push_str(&format!("{mark}{key} = {}\n", as_toml(default)));
                 }
                 _ => out.push_str(&format!("# {key} = {}\n", self.example(described))),
@@ -182,7 +187,7 @@ mod tests {
         }
         let schema = schema();
         let mut found = Vec::new();
-        collect(&Pages { schema: &schema }, "", &schema, &mut found);
+        collect(&Pages { schema: &schema, sends: false }, "", &schema, &mut found);
         found
     }
 
@@ -240,6 +245,10 @@ mod tests {
         assert_eq!(format!("{:?}", given.unwrap()), format!("{:?}", written.unwrap()), "{text}");
         assert!(text.contains("# One of: \"auto\", \"full\".\ndetail = \"auto\"\n"), "{text}");
         assert!(shown("[join]\nwiat = 1\n").unwrap_err().contains("wiat"));
+        let given = "[output.elasticsearch]\nurl = \"https://e:9200\"\n";
+        let text = shown(given).unwrap();
+        let (given, written) = (Config::parse(given, Path::new("/c")), Config::parse(&text, Path::new("/c")));
+        assert_eq!(format!("{:?}", given.unwrap()), format!("{:?}", written.unwrap()), "{text}");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::raw::{RawElasticsearch, RawOutput, RawSplunk};
 use crate::encode::Format;
-use crate::sink::network::{ElasticsearchSettings, HttpSettings, Login, NetworkSettings, SecretSource, SplunkSettings};
+use crate::sink::network::{
+    ElasticsearchSettings, HttpSettings, Login, NetworkSettings, SecretSource, SocketAddress, SplunkSettings,
+};
 
 /// Bytes of one request, as the makers of the servers advise.
 const BULK_SIZE: usize = 5 * 1024 * 1024;
@@ -18,6 +20,11 @@ const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) type Wrong = (std::ops::Range<usize>, String);
 
 impl RawOutput {
+    /// Whether a server is named.
+    pub(super) fn sends(&self) -> bool {
+        self.elasticsearch.is_some() || self.splunk.is_some() || self.socket.is_some()
+    }
+
     /// The server, and in which schema records go there unless that is said.
     pub(super) fn network(&self, place: &dyn Fn(String) -> String) -> Result<Option<(NetworkSettings, Format)>, Wrong> {
         let spans = [
@@ -47,7 +54,14 @@ impl RawOutput {
             return Ok(Some((NetworkSettings::Splunk(settings), Format::Raw)));
         }
         let socket = self.socket.as_ref().map(|raw| raw.get_ref().address.0.clone());
-        Ok(socket.map(|address| (NetworkSettings::Socket(address), Format::Raw)))
+        let address = socket.map(|address| match address {
+            SocketAddress::Unix(path) => match path.to_str() {
+                Some(relative) => SocketAddress::Unix(place(relative.to_owned()).into()),
+                None => SocketAddress::Unix(path),
+            },
+            address => address,
+        });
+        Ok(address.map(|address| (NetworkSettings::Socket(address), Format::Raw)))
     }
 }
 
@@ -143,16 +157,31 @@ fn line_at(text: &str, at: usize) -> (usize, &str) {
     (before.matches('\n').count() + 1, line)
 }
 
-/// Whether a line sets what is a secret by itself, or has an address with a user.
+/// How the names of keys end that somebody may have thought of for a secret.
+const SECRET_WORDS: [&str; 11] = [
+    "key",
+    "pass",
+    "passwd",
+    "password",
+    "passphrase",
+    "pwd",
+    "token",
+    "secret",
+    "authorization",
+    "auth",
+    "credentials",
+];
+
+/// Whether a line sets what is a secret by itself, in whichever spelling, or has an address with a user.
 fn may_hold_secret(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
     let sets = |word: &str| {
         line.match_indices(word).any(|(at, _)| {
             let after = line[at + word.len()..].trim_start_matches(['"', '\'', ' ', '\t']);
             after.starts_with('=') || after.starts_with('.')
         })
     };
-    ["api_key", "password", "token", "secret", "authorization"].into_iter().any(sets)
-        || line.contains("://") && line.contains('@')
+    SECRET_WORDS.into_iter().any(sets) || line.contains("://") && line.contains('@')
 }
 
 #[cfg(test)]
@@ -181,6 +210,8 @@ mod tests {
         let config = parse("[output]\nsocket.address = \"unix:/run/x\"\nrejected = \"r\"\n").unwrap();
         assert_eq!(config.output.network.unwrap().name(), "unix:/run/x");
         assert_eq!(config.output.rejected.as_deref(), Some(Path::new("/etc/x/r")));
+        let config = parse("[output]\nsocket.address = \"unix:s\"\n").unwrap();
+        assert_eq!(config.output.network.unwrap().name(), "unix:/etc/x/s");
     }
 
     #[test]
@@ -223,12 +254,16 @@ mod tests {
         for line in [
             "api_key = \"geheim\"",
             "password = 'geheim'",
+            "apiKey = \"geheim\"",
+            "pass = \"geheim\"",
             "\"token\"=\"geheim\"",
             "url = \"https://elastic:geheim@e:9200\"",
             "url = [\"https://a\", \"https://elastic:geheim@e:9200\"]",
             "password = \"geheim",
         ] {
             let message = parse(&format!("[output.elasticsearch]\n{line}\n")).unwrap_err();
+            assert!(message.contains("line 2") && !message.contains("geheim"), "{message}");
+            let message = crate::config::shown(&format!("[output.elasticsearch]\n{line}\n")).unwrap_err();
             assert!(message.contains("line 2") && !message.contains("geheim"), "{message}");
         }
     }

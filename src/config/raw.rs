@@ -158,7 +158,7 @@ pub(super) struct RawSplunk {
     /// Source type; that of the format unless said.
     #[schemars(extend("examples" = ["certsift"]))]
     pub(super) sourcetype: Option<String>,
-    /// Host of the events; the sensor unless said.
+    /// Host of the events; what Splunk takes for it unless said.
     #[schemars(extend("examples" = ["sensor-1"]))]
     pub(super) host: Option<String>,
     /// Whether it says by acknowledgements that events are safe; true unless said.

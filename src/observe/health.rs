@@ -27,6 +27,7 @@ impl Metrics {
     /// Whether certsift reads and commits.
     pub fn health(&self) -> Health {
         let mut reasons = self.waiting().reasons();
+        let is_said = !reasons.is_empty();
         match self.phase() {
             Phase::Starting => reasons.push("starting: knowledge, state and output are being opened".to_owned()),
             Phase::Stopping => reasons.push("stopping: what was read is being written".to_owned()),
@@ -35,8 +36,8 @@ impl Metrics {
             }
             Phase::Running => {}
         }
-        // A sink that waits for its output has said so above.
-        if let Some(busy) = self.sink_busy().filter(|busy| *busy > STILL && !self.waiting().any()) {
+        // A sink that waits for what takes nothing has said so above.
+        if let Some(busy) = self.sink_busy().filter(|busy| *busy > STILL && !is_said) {
             reasons.push(format!("the sink has been busy with one chunk for {} s", busy.as_secs()));
         }
         let late = STILL.max(self.commit_interval().saturating_mul(LATE_INTERVALS));

@@ -25,8 +25,12 @@ impl StateView {
     /// There is none, a process writes to it, it was not closed in order, or another version wrote it.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
         let path = directory.join(FILE_NAME);
-        if !path.is_file() {
-            return Err(StateError::None { path });
+        match path.metadata() {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StateError::Directory { path: directory.to_owned(), source });
+            }
+            Ok(metadata) if metadata.is_file() => {}
+            _ => return Err(StateError::None { path }),
         }
         refuse_empty(&path)?;
         guarded(&path, || {

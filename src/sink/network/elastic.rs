@@ -89,9 +89,17 @@ struct ItemError<'a> {
 const FILTER: &str = "filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason";
 /// Longest name of an index.
 const MAX_INDEX: usize = 255;
-/// What is wrong with the index, and not with the line, although the status is 400.
-const OF_THE_INDEX: [&str; 4] =
-    ["index_closed_exception", "invalid_index_name_exception", "index_not_found_exception", "no_such_index_exception"];
+/// What is wrong with the index or the cluster, and not with the line, although the status is 400. A validation is that
+/// of an index that is to be made, as where no more shards may be.
+const OF_THE_INDEX: [&str; 5] = [
+    "index_closed_exception",
+    "invalid_index_name_exception",
+    "index_not_found_exception",
+    "no_such_index_exception",
+    "validation_exception",
+];
+/// How reasons begin that tell of them in an `illegal_argument_exception`, which may be about a line as well.
+const REASONS_OF_THE_INDEX: [&str; 2] = ["pipeline with id [", "no write index is defined for alias ["];
 
 impl IndexName {
     /// A name as it is written.
@@ -209,10 +217,20 @@ fn outcome_of(reply: &Reply, lines: usize) -> Outcome {
     match reply.status {
         200 => answers_of(reply, lines),
         413 => Outcome::TooLarge("the server takes no request of this size (413)".to_owned()),
-        // Not of one line, but of all: which one is it?
-        400 => Outcome::Spoilt(None, reply.fault().to_string()),
+        // Not of one line, but of all: which one is it? What stands in front of the server knows of no lines.
+        400 if is_an_error(&reply.body) => Outcome::Spoilt(None, reply.fault().to_string()),
         _ => Outcome::Failed(reply.fault()),
     }
+}
+
+/// Whether it is the server that says what is wrong, and not a proxy, or whoever else has this address.
+fn is_an_error(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "error")]
+        _error: serde::de::IgnoredAny,
+    }
+    serde_json::from_slice::<Said>(body).is_ok()
 }
 
 fn answers_of(reply: &Reply, lines: usize) -> Outcome {
@@ -237,6 +255,7 @@ fn answers_of(reply: &Reply, lines: usize) -> Outcome {
             429 | 503 => FaultKind::Busy,
             401 | 403 | 404 => FaultKind::Refused,
             400 if OF_THE_INDEX.contains(&&*error.kind) => FaultKind::Refused,
+            400 if REASONS_OF_THE_INDEX.iter().any(|beginning| reason.starts_with(beginning)) => FaultKind::Refused,
             400..=499 => return Fate::Rejected(why()),
             _ => FaultKind::Broken,
         };
@@ -285,8 +304,34 @@ mod tests {
             assert_eq!(fault.kind, FaultKind::Broken, "{body}");
         }
         assert!(matches!(outcome(413, "", 1), Outcome::TooLarge(_)));
-        assert!(matches!(outcome(400, "{}", 1), Outcome::Spoilt(None, _)));
+        let said = r#"{"error":{"type":"illegal_argument_exception","reason":"Malformed action/metadata line [3]"},"status":400}"#;
+        assert!(matches!(outcome(400, said, 1), Outcome::Spoilt(None, _)));
         assert!(matches!(outcome(401, "{}", 1), Outcome::Failed(fault) if fault.kind == FaultKind::Refused));
+    }
+
+    #[test]
+    fn what_a_person_has_to_mend_costs_no_line() {
+        for (kind, reason) in [
+            (
+                "validation_exception",
+                "Validation Failed: 1: this action would add [2] shards, but this cluster has [1000]/[1000]",
+            ),
+            ("illegal_argument_exception", "pipeline with id [certsift] does not exist"),
+            ("illegal_argument_exception", "no write index is defined for alias [certsift]. The write index may be …"),
+        ] {
+            let error = serde_json::json!({"type": kind, "reason": reason});
+            let body = serde_json::json!({"errors": true, "items": [{"create": {"status": 400, "error": error}}]});
+            let Outcome::Each(fates, fault) = outcome(200, &body.to_string(), 1) else { panic!("{reason}") };
+            assert_eq!(
+                (fates.as_slice(), fault.unwrap().kind),
+                ([Fate::Again].as_slice(), FaultKind::Refused),
+                "{reason}"
+            );
+        }
+        for body in ["", "{}", "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>"] {
+            let Outcome::Failed(fault) = outcome(400, body, 9) else { panic!("{body}") };
+            assert_eq!(fault.kind, FaultKind::Refused, "{body}");
+        }
     }
 
     #[test]

@@ -153,6 +153,8 @@ impl Queue {
     /// # Errors
     /// They can never be sent, or patience has ended.
     pub(super) fn put(&self, lines: &[u8]) -> Result<(), SinkError> {
+        // A server that neither takes nor refuses is waited for here although no commit waits for it yet.
+        let _sending = self.patience.waiting().sending();
         let mut rest = lines;
         while !rest.is_empty() {
             let mut state = self.lock();
