@@ -542,6 +542,32 @@ fn a_server_that_takes_nothing_keeps_no_end_waiting_and_gets_the_rest_later() {
 }
 
 #[test]
+fn what_a_server_has_not_taken_goes_to_the_file_that_takes_its_place_once() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Refuse(Action::Hang(Duration::from_secs(600)))));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "request_size = \"64KiB\"\n");
+    sending.append(3000);
+    sending.start();
+    sending.wait_until("a request comes", || elastic.requests.load(Ordering::Relaxed) > 0);
+    sending.world.kill();
+    let config = std::fs::read_to_string(sending.world.path("certsift.toml")).unwrap();
+    let server = config.find("[output]").unwrap();
+    let section = config.find("[output.elasticsearch]").unwrap();
+    let after = config[section..].find("\n[").map_or(config.len(), |end| section + end + 1);
+    let file = "[output]\npath = \"out.ndjson\"\n";
+    std::fs::write(sending.world.path("certsift.toml"), [&config[..server], file, &config[after..]].concat()).unwrap();
+    // Ended there, it finds in the file what it has written already.
+    sending.run_into("undelivered-written");
+    sending.append(100);
+    sending.start();
+    let lines = || std::fs::read(sending.world.path("out.ndjson")).unwrap_or_default();
+    sending.wait_until("all arrives", || lines().iter().filter(|byte| **byte == b'\n').count() == 3100);
+    let written = numbers(&lines());
+    sending.world.stop();
+    sending.traffic.assert_once(written, &sending.world.said());
+    assert!(sending.world.said().contains("had not taken goes to the new output"));
+}
+
+#[test]
 fn a_server_that_comes_later_and_one_of_several_that_is_there_get_everything() {
     let elastic = Arc::new(Elastic::new(|_| Mood::Take));
     let (nobody, later) = (free_port(), free_port());

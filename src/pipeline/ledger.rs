@@ -16,6 +16,7 @@
 //! restart takes note of again; a commit holds the table as it is when the commit comes here, behind the last chunk of it.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -30,7 +31,7 @@ use crate::encode::Encoded;
 use crate::history::Alerts;
 use crate::model::StreamKey;
 use crate::sink::network::Prepared;
-use crate::sink::{Compressor, OpenMode, Output, Patience, Rotation, SinkError, is_full, sync_folder};
+use crate::sink::{Compressor, FileMark, OpenMode, Output, Patience, Rotation, SinkError, is_full, sync_folder};
 use crate::state::{
     InputPosition, Journal, JournalReader, JournalStart, Newest, StateChanges, StateStore, Step, Written,
     remove_journals,
@@ -82,7 +83,6 @@ impl Ledger {
         correlator: &mut Correlator,
     ) -> Result<(Self, Known), PipelineError> {
         let Destination { dead_letters, server } = destination;
-        let is_server = server.is_some();
         state.restore(correlator)?;
         let mut alerts = state.alerts()?;
         let mut positions: Positions =
@@ -91,8 +91,8 @@ impl Ledger {
         let written = state.written()?.unwrap_or_default();
         let directory = state.directory().to_owned();
         let mut number = written.journal;
-        let written_journal = number;
-        let mut redo = Redo::begin(written, dead_letters.clone(), is_server, &patience)?;
+        let first = number;
+        let mut redo = Redo::begin(written, dead_letters.clone(), &patience)?;
         let mut journal = JournalReader::open(&directory, number)?;
         let mut entries = 0_u64;
         loop {
@@ -124,7 +124,8 @@ impl Ledger {
         if entries > 0 {
             tracing::info!(chunks = entries, "went through the journal of what was written since the last commit");
         }
-        let (unaccounted, unaccounted_letters) = redo.unaccounted(config.path.as_deref())?;
+        let (mut unaccounted, unaccounted_letters) = redo.unaccounted(config.path.as_deref())?;
+        let is_server = server.is_some();
         let mut output = match server {
             Some(server) => {
                 Output::send(server.start(patience.clone())?, dead_letters, OpenMode::Append, patience.clone())?
@@ -132,6 +133,9 @@ impl Ledger {
             None => Output::open(config.path.as_deref(), dead_letters, OpenMode::Append, patience.clone())?,
         };
         output.write(&redo.uncertain(), &[])?;
+        if redo.is_undelivered() && !is_server {
+            write_undelivered(&directory, first..=number, &mut output, &mut unaccounted)?;
+        }
         output.sync()?;
         let (output_mark, dead_letter_mark) = output.marks()?;
         let start = JournalStart {
@@ -139,8 +143,7 @@ impl Ledger {
             output: output_mark.clone(),
             dead_letters: dead_letter_mark.clone(),
         };
-        let first = written_journal;
-        let (journal, unsent) = match is_server && entries > 0 {
+        let (journal, unsent) = match redo.is_undelivered() && is_server {
             true => repeat_journals(&directory, first..=number, start, &patience)?,
             false => (begin_journal(&directory, number + 1, &start, &patience)?, None),
         };
@@ -265,23 +268,56 @@ impl Ledger {
     }
 }
 
+/// Writes what a server may not have got into the output that has taken its place, but for what is there already: another
+/// start may have been ended here.
+fn write_undelivered(
+    directory: &Path,
+    numbers: RangeInclusive<u64>,
+    output: &mut Output,
+    there: &mut Unaccounted,
+) -> Result<(), PipelineError> {
+    tracing::warn!("what the server before had not taken goes to the new output, as it was meant for that server");
+    for_each_undelivered(directory, numbers, |mut lines| {
+        there.drop_from(&mut lines);
+        Ok(output.write(&lines, &[])?)
+    })?;
+    crash::point("undelivered-written");
+    Ok(())
+}
+
+/// Calls `each` with the lines in journals of a server.
+fn for_each_undelivered(
+    directory: &Path,
+    numbers: RangeInclusive<u64>,
+    mut each: impl FnMut(Vec<u8>) -> Result<(), PipelineError>,
+) -> Result<(), PipelineError> {
+    for number in numbers {
+        let mut journal = JournalReader::open(directory, number)?;
+        let output = journal.start().and_then(|start| start.output.as_ref());
+        if !output.is_some_and(FileMark::is_server) {
+            continue;
+        }
+        while let Some(entry) = journal.next_entry()? {
+            if !entry.lines.is_empty() {
+                each(entry.lines)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Begins a journal with the lines of those before it, and what reads these lines from it.
 fn repeat_journals(
     directory: &Path,
-    numbers: std::ops::RangeInclusive<u64>,
+    numbers: RangeInclusive<u64>,
     start: JournalStart,
     patience: &Patience,
 ) -> Result<(Journal, Option<JournalReader>), PipelineError> {
     let next = numbers.end() + 1;
     let mut journal = begin_journal(directory, next, &start.repeated(), patience)?;
-    for number in numbers {
-        let mut before = JournalReader::open(directory, number)?;
-        while let Some(entry) = before.next_entry()? {
-            if !entry.lines.is_empty() {
-                journal.append((0, 0), &Step::default(), &entry.lines, &[], patience)?;
-            }
-        }
-    }
+    for_each_undelivered(directory, numbers, |lines| {
+        Ok(journal.append((0, 0), &Step::default(), &lines, &[], patience)?)
+    })?;
     // The state will say that these lines are accounted for, and nothing but this journal has them then.
     journal.sync()?;
     sync_folder(directory)?;

@@ -29,6 +29,8 @@ pub struct OutputChanged {
 /// Completes the files that the lines of journals belong into.
 pub(super) struct Redo {
     output: Previous,
+    /// A server may not have got some of the lines.
+    undelivered: bool,
     output_mark: Option<FileMark>,
     dead_letters: Option<AppendFile>,
     dead_letter_mark: Option<FileMark>,
@@ -67,11 +69,11 @@ impl Redo {
     pub(super) fn begin(
         written: Written,
         dead_letter_path: PathBuf,
-        is_server: bool,
         patience: &Patience,
     ) -> Result<Self, PipelineError> {
         Ok(Self {
-            output: if is_server { Previous::Server } else { Previous::find(written.output.as_ref())? },
+            output: Previous::find(written.output.as_ref())?,
+            undelivered: false,
             end: length_of(written.output.as_ref()),
             output_mark: written.output,
             dead_letters: None,
@@ -92,7 +94,7 @@ impl Redo {
                 self.end = entry.output_at + entry.lines.len() as u64;
             }
             Previous::Gone => self.last.clone_from(&entry.lines),
-            Previous::Server => {}
+            Previous::Server => self.undelivered |= !entry.lines.is_empty(),
         }
         if !entry.dead_letters.is_empty() {
             let file = match &mut self.dead_letters {
@@ -110,8 +112,7 @@ impl Redo {
 
     /// Goes on with the next journal, whose lines may belong into other files.
     pub(super) fn go_on(&mut self, start: &JournalStart) -> Result<(), PipelineError> {
-        let is_server = matches!(self.output, Previous::Server);
-        if !is_server && !is_one_file(self.output_mark.as_ref(), start.output.as_ref()) {
+        if !is_one_file(self.output_mark.as_ref(), start.output.as_ref()) {
             self.output = Previous::find(start.output.as_ref())?;
             self.end = length_of(start.output.as_ref());
             self.output_mark.clone_from(&start.output);
@@ -145,6 +146,8 @@ impl Redo {
         }
         // An output that was begun since then, and of which the loss of power took the journal.
         let known = |path: &&Path| self.output_mark.as_ref().is_some_and(|mark| is_marked(path, mark));
+        // Lines of a server went to it in a start that was ended, too, and need not be looked for where there are none.
+        let output = output.filter(|_| self.undelivered || !matches!(self.output, Previous::Server));
         if let Some(path) = output.filter(|path| path.is_file() && self.output_mark.is_some() && !known(path)) {
             let from = self.begun_at.as_ref().filter(|mark| is_marked(path, mark));
             lines.read(&mut AppendFile::open(path)?, length_of(from))?;
@@ -157,6 +160,11 @@ impl Redo {
             letters.read(file, self.dead_letters_end)?;
         }
         Ok((lines, letters))
+    }
+
+    /// Whether a server may not have got lines that the journals hold.
+    pub(super) fn is_undelivered(&self) -> bool {
+        self.undelivered
     }
 
     /// Lines of which nobody can say whether they were written.
@@ -185,6 +193,9 @@ impl Previous {
     /// Finds the file of a mark: under its name, or under another one in the same folder.
     fn find(mark: Option<&FileMark>) -> Result<Self, PipelineError> {
         let Some(mark) = mark else { return Ok(Self::Gone) };
+        if mark.is_server() {
+            return Ok(Self::Server);
+        }
         let changed = |file: &AppendFile| OutputChanged {
             path: file.path().to_owned(),
             found: file.written(),

@@ -55,6 +55,18 @@ pub struct FileMark {
     pub window: Sha256Digest,
 }
 
+impl FileMark {
+    /// In place of a file: a server, which cannot be asked what it has.
+    pub fn server(name: &str) -> Self {
+        Self { path: PathBuf::from(name), dev: 0, inode: 0, length: 0, window: Sha256Digest([0; 32]) }
+    }
+
+    /// Whether it is a server. No file has the number 0.
+    pub fn is_server(&self) -> bool {
+        (self.dev, self.inode) == (0, 0)
+    }
+}
+
 /// How long a full disk is waited for.
 #[derive(Clone, Debug)]
 pub struct Patience {

@@ -155,14 +155,15 @@ impl Output {
         Ok((lines, dead_letters))
     }
 
-    /// Where the output and the dead letters stand, as far as they are files.
+    /// Where the output and the dead letters stand, as far as they are files; or to which server lines go.
     ///
     /// # Errors
     /// The system says no.
     pub fn marks(&self) -> Result<(Option<FileMark>, Option<FileMark>), SinkError> {
         let lines = match &self.lines {
             Target::File(file) => file.mark()?,
-            Target::Stdout(_) | Target::Network(_) => None,
+            Target::Stdout(_) => None,
+            Target::Network(network) => Some(FileMark::server(network.name())),
         };
         Ok((lines, self.dead_letters.file.as_ref().map(AppendFile::mark).transpose()?.flatten()))
     }

@@ -186,6 +186,11 @@ impl Network {
         self.queue.put(lines)
     }
 
+    /// What the output is called.
+    pub fn name(&self) -> &str {
+        self.queue.name()
+    }
+
     /// This moment: everything before it was handed over.
     pub fn barrier(&self) -> Barrier {
         Barrier { queue: Arc::clone(&self.queue), chunk: self.queue.handed_over() }

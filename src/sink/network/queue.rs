@@ -144,6 +144,10 @@ impl Queue {
         &self.counts
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn rejected(&self) -> &Rejected {
         &self.rejected
     }
