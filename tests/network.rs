@@ -606,6 +606,28 @@ fn a_replay_sends_everything_and_ends_at_what_only_a_person_can_mend() {
 }
 
 #[test]
+fn records_go_where_their_schema_has_a_data_stream() {
+    let targets = Arc::new(Mutex::new(BTreeSet::new()));
+    let shared = Arc::clone(&targets);
+    let elastic = Arc::new(Elastic::new(move |bulk| {
+        shared.lock().unwrap().insert(bulk.target.split('?').next().unwrap().to_owned());
+        Mood::Take
+    }));
+    let mut sending = Sending::new(&format!("[output.elasticsearch]\nurl = \"http://127.0.0.1:{}\"", serve(elastic)));
+    sending.append(1);
+    let replay = ["replay", "--config", "certsift.toml", "logs/ssl.log"];
+    for (format, expected) in [("ecs", "/logs-certsift-default/_bulk"), ("raw", "/logs-certsift.raw-default/_bulk")] {
+        let output = sending.run(&[&replay[..], &["--format", format]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(std::mem::take(&mut *targets.lock().unwrap()), BTreeSet::from([expected.to_owned()]));
+    }
+    let output = sending.run(&[&replay[..], &["--format", "ocsf"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("index has to be named for `ocsf`"), "{said}");
+    assert!(targets.lock().unwrap().is_empty());
+}
+
+#[test]
 fn check_says_where_records_would_go_and_asks_nobody() {
     let elastic = Arc::new(Elastic::new(|_| Mood::Take));
     let port = serve(Arc::clone(&elastic));

@@ -89,7 +89,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(settings) => {
             let rejected = config.output.rejected.clone();
             let rejected = rejected.unwrap_or_else(|| default_rejected_path(arguments.state.as_deref()));
-            let server = summary::prepare_network(settings, rejected)?;
+            let server = summary::prepare_network(settings, config.output.format, rejected)?;
             let counts = server.counts();
             (Output::send(server.start(patience.clone())?, dead_letter, mode, patience)?, Some(counts))
         }

@@ -31,12 +31,17 @@ pub(super) fn section(checked: &Checked) -> Section {
 }
 
 /// Says where records would be sent, and whether what that takes can be read. The server itself is told nothing.
-fn server(section: &mut Section, network: &NetworkSettings, format: Format) {
-    let (name, format) = (network.name(), format.name());
+fn server(section: &mut Section, network: &NetworkSettings, schema: Format) {
+    let (name, format) = (network.name(), schema.name());
     let secret = |source: &SecretSource| format!("secret from {source}");
     match network {
         NetworkSettings::Elasticsearch(settings) => {
-            section.fact("records", format!("{name}, index {}, as {format}; each once by its id", settings.index));
+            match settings.index(schema) {
+                Ok(index) => {
+                    section.fact("records", format!("{name}, index {index}, as {format}; each once by its id"))
+                }
+                Err(why) => section.problem(why),
+            }
             let urls = settings.http.urls.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             if !urls.is_empty() {
                 section.fact("other addresses", urls);
@@ -53,7 +58,7 @@ fn server(section: &mut Section, network: &NetworkSettings, format: Format) {
                 Some(_) => "at least once, acknowledged by the indexer",
                 None => "not acknowledged: what the server has accepted and then loses is lost",
             };
-            section.fact("records", format!("{name}, sourcetype {}, as {format}; {safe}", settings.sourcetype));
+            section.fact("records", format!("{name}, sourcetype {}, as {format}; {safe}", settings.sourcetype(schema)));
             section.fact("login", format!("token, {}", secret(&settings.token)));
         }
         NetworkSettings::Socket(_) => {
@@ -62,7 +67,7 @@ fn server(section: &mut Section, network: &NetworkSettings, format: Format) {
     }
     network.warnings().iter().for_each(|warning| section.warning(warning));
     // Nothing is written where lines would be rejected to.
-    if let Err(error) = network.prepare(std::path::PathBuf::new()) {
+    if let Err(error) = network.prepare(schema, std::path::PathBuf::new()) {
         section.problem(error.to_string());
     }
 }

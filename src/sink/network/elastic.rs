@@ -16,7 +16,7 @@ use super::fault::{Fault, FaultKind, shown};
 use super::queue::NetworkCounts;
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Fate, Outcome};
-use crate::encode::id_in;
+use crate::encode::{Format, id_in};
 use crate::model::Id128;
 
 /// Where records go, and who brings them.
@@ -24,8 +24,8 @@ use crate::model::Id128;
 pub struct ElasticsearchSettings {
     /// How it is reached.
     pub http: HttpSettings,
-    /// The index, alias or data stream.
-    pub index: IndexName,
+    /// The index, alias or data stream, where it is said.
+    pub index: Option<IndexName>,
     /// How certsift shows who it is.
     pub login: Login,
 }
@@ -117,9 +117,21 @@ impl IndexName {
     }
 }
 
-impl Default for IndexName {
-    fn default() -> Self {
-        Self("logs-certsift-default".to_owned())
+impl ElasticsearchSettings {
+    /// Where records of this schema go: unless it is said, a data stream of those that `certsift setup elastic` makes.
+    ///
+    /// # Errors
+    /// There is none for this schema, and another one must not get them.
+    pub fn index(&self, format: Format) -> Result<IndexName, String> {
+        match (&self.index, format) {
+            (Some(index), _) => Ok(index.clone()),
+            (None, Format::Ecs) => Ok(IndexName("logs-certsift-default".to_owned())),
+            // Its pipeline makes the time that a data stream wants.
+            (None, Format::Raw) => Ok(IndexName("logs-certsift.raw-default".to_owned())),
+            (None, Format::Ocsf) => Err("index has to be named for `ocsf`, which has no `@timestamp` for a data \
+                                         stream"
+                .to_owned()),
+        }
     }
 }
 
@@ -155,12 +167,12 @@ impl Login {
 
 impl Elastic {
     /// Reads secrets and certificates.
-    pub(super) fn new(settings: &ElasticsearchSettings, number: usize) -> Result<Self, String> {
+    pub(super) fn new(settings: &ElasticsearchSettings, format: Format, number: usize) -> Result<Self, String> {
         Ok(Self {
             client: Client::new(settings.http.tls()?, settings.http.timeout),
             endpoints: settings.http.urls.clone(),
             next: number,
-            index: settings.index.clone(),
+            index: settings.index(format)?,
             credentials: settings.login.credentials()?,
             login: settings.login.clone(),
             body: Vec::new(),

@@ -29,6 +29,7 @@ pub use socket::SocketAddress;
 pub use splunk::SplunkSettings;
 
 use super::{Patience, SinkError};
+use crate::encode::Format;
 
 /// Which server records go to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,25 +119,26 @@ impl NetworkSettings {
         warnings
     }
 
-    /// Reads secrets and certificates; lines that are rejected will go to a file of this name.
+    /// Reads secrets and certificates; records will be of this schema, and lines that are rejected go to a file of this
+    /// name.
     ///
     /// # Errors
     /// Something cannot be read.
-    pub fn prepare(&self, rejected: PathBuf) -> Result<Prepared, NetworkError> {
-        self.try_prepare(rejected).map_err(|why| NetworkError { name: self.name(), why })
+    pub fn prepare(&self, format: Format, rejected: PathBuf) -> Result<Prepared, NetworkError> {
+        self.try_prepare(format, rejected).map_err(|why| NetworkError { name: self.name(), why })
     }
 
-    fn try_prepare(&self, rejected: PathBuf) -> Result<Prepared, String> {
+    fn try_prepare(&self, format: Format, rejected: PathBuf) -> Result<Prepared, String> {
         let mut couriers = Vec::<Box<dyn Courier>>::new();
         match self {
             Self::Elasticsearch(settings) => {
                 for number in 0..settings.http.connections {
-                    couriers.push(Box::new(elastic::Elastic::new(settings, number)?));
+                    couriers.push(Box::new(elastic::Elastic::new(settings, format, number)?));
                 }
             }
             Self::Splunk(settings) => {
                 for _ in 0..settings.http.connections {
-                    couriers.push(Box::new(splunk::Splunk::new(settings)?));
+                    couriers.push(Box::new(splunk::Splunk::new(settings, format)?));
                 }
             }
             Self::Socket(address) => couriers.push(Box::new(socket::Socket::new(address.clone()))),

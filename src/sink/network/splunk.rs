@@ -21,6 +21,7 @@ use super::fault::{Fault, FaultKind, shown};
 use super::queue::{NetworkCounts, Queue};
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Outcome};
+use crate::encode::Format;
 use crate::model::EventTime;
 
 /// Where records go, and what is said of them.
@@ -34,8 +35,8 @@ pub struct SplunkSettings {
     pub index: Option<String>,
     /// The source.
     pub source: Option<String>,
-    /// The source type.
-    pub sourcetype: String,
+    /// The source type, where it is said.
+    pub sourcetype: Option<String>,
     /// The host; where there is none, Splunk takes the address that the request came from.
     pub host: Option<String>,
     /// For how long an acknowledgement is waited for, or `None` where what was taken counts as safe.
@@ -171,12 +172,19 @@ fn credentials(token: &SecretSource) -> Result<Credentials, String> {
     Credentials::read(token, "Splunk", str::to_owned)
 }
 
+impl SplunkSettings {
+    /// The source type of records of this schema: unless it is said, as `certsift setup splunk` names it.
+    pub fn sourcetype(&self, format: Format) -> String {
+        self.sourcetype.clone().unwrap_or_else(|| format!("certsift:{}", format.name()))
+    }
+}
+
 impl Splunk {
     /// Reads secrets and certificates.
-    pub(super) fn new(settings: &SplunkSettings) -> Result<Self, String> {
+    pub(super) fn new(settings: &SplunkSettings, format: Format) -> Result<Self, String> {
         let mut metadata = serde_json::Map::new();
         let texts = [("host", &settings.host), ("source", &settings.source), ("index", &settings.index)];
-        for (key, text) in texts.into_iter().chain([("sourcetype", &Some(settings.sourcetype.clone()))]) {
+        for (key, text) in texts.into_iter().chain([("sourcetype", &Some(settings.sourcetype(format)))]) {
             if let Some(text) = text {
                 metadata.insert(key.to_owned(), text.as_str().into());
             }
