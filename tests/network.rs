@@ -598,11 +598,27 @@ fn a_replay_sends_everything_and_ends_at_what_only_a_person_can_mend() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("status 403") && said.contains("http://127.0.0.1"), "{said}");
+    assert!(!sending.world.path("certsift.rejected.ndjson").exists());
     // Who names another output gets that.
     let before = elastic.requests.load(Ordering::Relaxed);
     let output = sending.run(&[&replay[..], &["-o", "-"]].concat());
     assert_eq!(numbers(&output.stdout).len(), 1000);
     assert_eq!(elastic.requests.load(Ordering::Relaxed), before);
+}
+
+#[test]
+fn a_replay_of_which_a_line_is_rejected_says_so_and_is_not_complete() {
+    let elastic = Arc::new(Elastic::new(|_| {
+        Mood::Each(Box::new(|_, line| line.contains("\"uid\":\"C7\"").then_some((400, "document_parsing_exception"))))
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(50);
+    let output = sending.run(&["replay", "--config", "certsift.toml", "logs/ssl.log"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), elastic.count()), (Some(3), 49), "{said}");
+    assert!(said.contains("sent      49, rejected 1 in certsift.rejected.ndjson, retries 0"), "{said}");
+    let rejected = support::records(&std::fs::read(sending.world.path("certsift.rejected.ndjson")).unwrap());
+    assert_eq!(rejected.len(), 1);
 }
 
 #[test]

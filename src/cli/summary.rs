@@ -141,11 +141,13 @@ pub(super) fn prepare_network(
     Ok(prepared)
 }
 
-/// Says what was sent.
-pub(super) fn report_network(counts: &NetworkCounts) {
+/// Says what was sent; how many lines the server rejected.
+pub(super) fn report_network(counts: &NetworkCounts, path: &std::path::Path) -> u64 {
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let retries = of(&counts.retries);
-    eprintln!("sent      {}, rejected {}, retries {retries}", of(&counts.taken), of(&counts.rejected));
+    let (rejected, retries) = (of(&counts.rejected), of(&counts.retries));
+    let place = if rejected > 0 { format!(" in {}", shown(path)) } else { String::new() };
+    eprintln!("sent      {}, rejected {rejected}{place}, retries {retries}", of(&counts.taken));
+    rejected
 }
 
 /// Says what a replay did.
