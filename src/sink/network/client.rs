@@ -46,7 +46,10 @@ pub(super) struct Client(Agent);
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
+    /// As it came: what is to be shown of it goes through [`Reply::shown`].
     pub(super) body: Vec<u8>,
+    /// What it was told, and may repeat.
+    pub(super) credentials: Credentials,
 }
 
 /// Largest reply that is read.
@@ -153,10 +156,7 @@ impl Client {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         match response.body_mut().with_config().limit(MAX_REPLY).read_to_vec() {
-            Ok(mut body) => {
-                credentials.hide(&mut body);
-                Ok(Reply { status, retry_after, body })
-            }
+            Ok(body) => Ok(Reply { status, retry_after, body, credentials: credentials.clone() }),
             Err(Error::BodyExceedsLimit(_)) => Err(Fault::new(FaultKind::Broken, "the reply does not end")),
             Err(error) => Err(fault_of(&error)),
         }
@@ -164,6 +164,11 @@ impl Client {
 }
 
 impl Reply {
+    /// What may be shown, or written down, of a text that is of this reply or was made from it.
+    pub(super) fn shown(&self, text: &[u8]) -> String {
+        shown(&self.credentials.hide(text))
+    }
+
     /// What a status means that is not a success.
     pub(super) fn fault(&self) -> Fault {
         let kind = match self.status {
@@ -175,7 +180,7 @@ impl Reply {
             300..=399 => " (a redirect, which is not followed)",
             _ => "",
         };
-        let said = shown(&self.body);
+        let said = self.shown(&self.body);
         let colon = if said.is_empty() { "" } else { ": " };
         Fault::new(kind, format!("status {}{hint}{colon}{said}", self.status)).after(self.retry_after)
     }
@@ -258,7 +263,8 @@ mod tests {
             (503, FaultKind::Busy),
             (100, FaultKind::Broken),
         ] {
-            let reply = Reply { status, retry_after: None, body: b"why\nnot".to_vec() };
+            let reply =
+                Reply { status, retry_after: None, body: b"why\nnot".to_vec(), credentials: Credentials::default() };
             let fault = reply.fault();
             assert_eq!(fault.kind, expected, "{status}");
             assert!(fault.to_string().contains(": why not"), "{fault}");

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::batch::Batch;
 use super::client::{Client, Endpoint, HttpSettings, Reply};
-use super::fault::{Fault, FaultKind, shown};
+use super::fault::{Fault, FaultKind};
 use super::queue::NetworkCounts;
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Fate, Outcome};
@@ -249,7 +249,10 @@ fn answers_of(reply: &Reply, lines: usize) -> Outcome {
     let broken = |why: String| Outcome::Failed(Fault::new(FaultKind::Broken, why));
     let answers: BulkReply<'_> = match serde_json::from_slice(&reply.body) {
         Ok(answers) => answers,
-        Err(error) => return broken(format!("the reply is none of _bulk: {error}: {}", shown(&reply.body))),
+        Err(error) => {
+            let error = reply.shown(error.to_string().as_bytes());
+            return broken(format!("the reply is none of _bulk: {error}: {}", reply.shown(&reply.body)));
+        }
     };
     if answers.items.len() != lines {
         return broken(format!("the reply answers for {} lines of {lines}", answers.items.len()));
@@ -260,7 +263,8 @@ fn answers_of(reply: &Reply, lines: usize) -> Outcome {
         let nothing = ItemError::default();
         let error = error.as_ref().unwrap_or(&nothing);
         let reason = error.reason.as_deref().unwrap_or_default();
-        let why = || format!("status {status}: {}: {}", shown(error.kind.as_bytes()), shown(reason.as_bytes()));
+        let why =
+            || format!("status {status}: {}: {}", reply.shown(error.kind.as_bytes()), reply.shown(reason.as_bytes()));
         let kind = match status {
             // A conflict: it is there already.
             200..=299 | 409 => return Fate::Taken,
@@ -291,8 +295,12 @@ fn answers_of(reply: &Reply, lines: usize) -> Outcome {
 mod tests {
     use super::*;
 
+    fn reply(status: u16, body: &str, credentials: Credentials) -> Reply {
+        Reply { status, retry_after: None, body: body.as_bytes().to_vec(), credentials }
+    }
+
     fn outcome(status: u16, body: &str, lines: usize) -> Outcome {
-        outcome_of(&Reply { status, retry_after: None, body: body.as_bytes().to_vec() }, lines)
+        outcome_of(&reply(status, body, Credentials::default()), lines)
     }
 
     #[test]
@@ -304,6 +312,27 @@ mod tests {
         let rejected = Fate::Rejected("status 400: document_parsing_exception: no \"date\"".to_owned());
         assert_eq!(fates, [Fate::Taken, Fate::Taken, Fate::Again, rejected, Fate::Again, Fate::Again]);
         assert_eq!(fault.unwrap().kind, FaultKind::Refused);
+    }
+
+    #[test]
+    fn a_secret_that_is_a_word_of_the_reply_is_hidden_in_what_is_said_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        let body = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":"create_exception","reason":"no create"}}}]}"#;
+        for secret in ["create", "status", "e", "2"] {
+            std::fs::write(&path, secret).unwrap();
+            let credentials = Credentials::read(&SecretSource::File(path.clone()), "Basic", str::to_owned).unwrap();
+            let Outcome::Each(fates, None) = outcome_of(&reply(200, body, credentials.clone()), 2) else {
+                panic!("{secret}")
+            };
+            let [Fate::Taken, Fate::Rejected(why)] = fates.as_slice() else { panic!("{secret}: {fates:?}") };
+            let hidden = "create_exception: no create".replace(secret, "…");
+            assert_eq!(*why, format!("status 400: {hidden}"));
+            let Outcome::Failed(fault) = outcome_of(&reply(200, &format!("[{secret}]"), credentials), 1) else {
+                panic!("{secret}")
+            };
+            assert!(fault.to_string().ends_with("[…]"), "{fault}");
+        }
     }
 
     #[test]

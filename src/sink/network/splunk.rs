@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 
 use super::batch::Batch;
 use super::client::{Client, HttpSettings, Reply};
-use super::fault::{Fault, FaultKind, shown};
+use super::fault::{Fault, FaultKind};
 use super::queue::{NetworkCounts, Queue};
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Outcome};
@@ -150,10 +150,8 @@ impl Collector {
             return Err(fault_of(&reply));
         }
         let answer: Acknowledgements = serde_json::from_slice(&reply.body).map_err(|error| {
-            Fault::new(
-                FaultKind::Broken,
-                format!("the reply is none of acknowledgements: {error}: {}", shown(&reply.body)),
-            )
+            let (error, said) = (reply.shown(error.to_string().as_bytes()), reply.shown(&reply.body));
+            Fault::new(FaultKind::Broken, format!("the reply is none of acknowledgements: {error}: {said}"))
         })?;
         let acknowledged = answer.acks.into_iter().filter(|(_, is_safe)| *is_safe);
         Ok(acknowledged.filter_map(|(number, _)| number.parse().ok()).collect())
@@ -363,7 +361,7 @@ fn outcome_of(reply: &Reply, acknowledge: bool) -> Outcome {
         Ok(Taken { code: 0, .. }) => Outcome::Taken,
         _ => Outcome::Failed(Fault::new(
             FaultKind::Broken,
-            format!("the reply is none of the event collector: {}", shown(&reply.body)),
+            format!("the reply is none of the event collector: {}", reply.shown(&reply.body)),
         )),
     }
 }
@@ -434,7 +432,8 @@ mod tests {
     #[test]
     fn answers_say_what_is_taken_and_what_is_wrong_with_which_record() {
         let outcome = |status, body: &str, acknowledge| {
-            outcome_of(&Reply { status, retry_after: None, body: body.as_bytes().to_vec() }, acknowledge)
+            let (body, credentials) = (body.as_bytes().to_vec(), Credentials::default());
+            outcome_of(&Reply { status, retry_after: None, body, credentials }, acknowledge)
         };
         let taken = r#"{"text":"Success","code":0,"ackId":7}"#;
         assert!(matches!(outcome(200, taken, true), Outcome::Held(7)));
