@@ -622,6 +622,32 @@ fn a_replay_of_which_a_line_is_rejected_says_so_and_is_not_complete() {
 }
 
 #[test]
+fn what_is_rejected_needs_a_place_of_its_own_that_can_be_written() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(1);
+    let plain = std::fs::read_to_string(sending.world.path("certsift.toml")).unwrap();
+    let run = ["run", "--config", "certsift.toml"];
+    let check = ["check", "--config", "certsift.toml"];
+    let replay = ["replay", "--config", "certsift.toml", "logs/ssl.log", "--dead-letter", "lost"];
+    for (lines, expected) in [
+        ("rejected = \"lost\"\ndead_letter = \"state/../lost\"", "is the file of rejected lines"),
+        ("rejected = \"none/lost\"", "none"),
+        ("rejected = \"logs\"", "logs"),
+    ] {
+        let config = plain.replace("format = ", &format!("{lines}\nformat = "));
+        std::fs::write(sending.world.path("certsift.toml"), config).unwrap();
+        for arguments in [&run[..], &check, &replay] {
+            let output = sending.run(arguments);
+            let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+            assert!(output.status.code() == Some(1) && said.contains(expected), "{arguments:?}: {said}");
+        }
+        assert!(!sending.world.path("lost").exists());
+    }
+    assert_eq!(elastic.count(), 0);
+}
+
+#[test]
 fn records_go_where_their_schema_has_a_data_stream() {
     let targets = Arc::new(Mutex::new(BTreeSet::new()));
     let shared = Arc::clone(&targets);

@@ -7,24 +7,29 @@ use super::Checked;
 use super::section::Section;
 use crate::encode::Format;
 use crate::sink::network::{Login, NetworkSettings, SecretSource};
-use crate::sink::{default_dead_letter_path, default_rejected_path, is_same_file};
+use crate::sink::{default_dead_letter_path, default_rejected_path, would_clash};
 
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("output");
     let output = &checked.config.output;
     let state = checked.config.state_dir.as_deref();
+    let dead = output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output.path.as_deref(), state));
     match (&output.network, &output.path) {
         (Some(network), _) => {
             server(&mut section, network, output.format);
             let rejected = output.rejected.clone().unwrap_or_else(|| default_rejected_path(state));
             place(&mut section, "rejected lines", &rejected, state);
+            if would_clash(&rejected, &dead) {
+                let shown = dead.display();
+                section
+                    .problem(format!("{shown}: is the file of rejected lines and of dead letters; name another one"));
+            }
         }
         (None, Some(path)) => place(&mut section, "records", path, None),
         (None, None) => section.fact("records", "standard output"),
     }
-    let dead = output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output.path.as_deref(), state));
     place(&mut section, "dead letters", &dead, state);
-    if output.path.as_ref().is_some_and(|path| *path == dead || is_same_file(path, &dead)) {
+    if output.path.as_ref().is_some_and(|path| would_clash(path, &dead)) {
         section.problem(format!("{}: is the output and the dead-letter file; name another one", dead.display()));
     }
     section

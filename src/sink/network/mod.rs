@@ -16,7 +16,7 @@ mod sender;
 mod socket;
 mod splunk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use client::{Endpoint, HttpSettings};
@@ -155,18 +155,19 @@ impl Prepared {
     }
 
     /// Where lines go that are rejected.
-    pub fn rejected(&self) -> &std::path::Path {
+    pub fn rejected(&self) -> &Path {
         &self.rejected
     }
 
     /// Begins to send. A server that takes nothing is waited for as `patience` says.
     ///
     /// # Errors
-    /// The system gives no threads.
+    /// The system gives no threads, or lines that are rejected could not be written down.
     pub fn start(self, patience: Patience) -> Result<Network, SinkError> {
         let Self { name, couriers, request_size, rejected, counts } = self;
         let path = PathBuf::from(&name);
         let queue = Arc::new(Queue::new(name, request_size, couriers.len(), rejected, counts, patience));
+        queue.rejected().try_out()?;
         // Dropped, it ends the threads that were started.
         let network = Network { queue: Arc::clone(&queue) };
         for courier in couriers {
@@ -186,6 +187,11 @@ impl Network {
     /// They cannot be sent, or patience has ended.
     pub fn write(&self, lines: &[u8]) -> Result<(), SinkError> {
         self.queue.put(lines)
+    }
+
+    /// Where lines go that are rejected.
+    pub(super) fn rejected(&self) -> &Path {
+        self.queue.rejected().path()
     }
 
     /// This moment: everything before it was handed over.
