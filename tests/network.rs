@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::net::UnixListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -645,6 +645,22 @@ fn what_is_rejected_needs_a_place_of_its_own_that_can_be_written() {
         assert!(!sending.world.path("lost").exists());
     }
     assert_eq!(elastic.count(), 0);
+}
+
+#[test]
+fn no_proxy_stands_between_certsift_and_its_own_machine() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(5);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_certsift"));
+    command.args(["replay", "--config", "certsift.toml", "logs/ssl.log"]).current_dir(sending.world.folder.path());
+    let proxy = format!("http://127.0.0.1:{}", free_port());
+    let command = without_proxy(&mut command).env_remove("NO_PROXY").env_remove("no_proxy");
+    // A reply of nobody would be waited for.
+    let mut child = command.env("HTTP_PROXY", &proxy).env("ALL_PROXY", &proxy).stderr(Stdio::null()).spawn().unwrap();
+    let ended = support::process::end_within(&mut child, PATIENCE);
+    child.kill().unwrap_or_default();
+    assert!(ended.is_some_and(|status| status.success()) && elastic.count() == 5);
 }
 
 #[test]

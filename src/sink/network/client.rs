@@ -78,8 +78,8 @@ impl Endpoint {
             return Err(wrong.to_owned());
         }
         let host = authority.host().trim_matches(['[', ']']);
-        let is_local =
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_local = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         let is_secure = uri.scheme_str() == Some("https");
         let text = text.split('#').next().unwrap_or_default().trim_end_matches('/').to_owned();
         Ok(Self { text, is_secure, is_local })
@@ -136,16 +136,21 @@ impl Client {
         Self(config.build().new_agent())
     }
 
-    /// Sends a request.
+    /// Sends a request to a path of the server.
     pub(super) fn post(
         &self,
-        url: &str,
+        endpoint: &Endpoint,
+        path: &str,
         content_type: &'static str,
         credentials: &Credentials,
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply, Fault> {
-        let mut request = self.0.post(url).header(header::CONTENT_TYPE, content_type);
+        let mut request = self.0.post(format!("{endpoint}/{path}")).header(header::CONTENT_TYPE, content_type);
+        if endpoint.is_local {
+            // A proxy would look for it on its own machine.
+            request = request.config().proxy(None).build();
+        }
         if let Some(value) = credentials.header() {
             request = request.header(header::AUTHORIZATION, value);
         }
@@ -248,6 +253,20 @@ mod tests {
         for text in ["", "elastic.example", "ftp://x", "https://", "https://elastic:geheim@x:9200/", "https://x/?a=b"] {
             let why = Endpoint::parse(text).unwrap_err();
             assert!(!why.contains("geheim"), "{why}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_each_of_its_names() {
+        for (text, is_local) in [
+            ("http://localhost:9200", true),
+            ("https://LocalHost", true),
+            ("http://127.1.2.3", true),
+            ("http://[::1]:9200/es", true),
+            ("http://127.0.0.1.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().is_local, is_local, "{text}");
         }
     }
 

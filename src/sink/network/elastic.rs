@@ -202,13 +202,14 @@ impl Courier for Elastic {
         let Some(endpoint) = self.endpoints.get(self.next % self.endpoints.len().max(1)) else {
             return Outcome::Failed(Fault::new(FaultKind::Refused, "no address is known"));
         };
-        let url = format!("{endpoint}/{}/_bulk?{FILTER}", self.index);
+        let path = format!("{}/_bulk?{FILTER}", self.index);
         counts.requests.fetch_add(1, Ordering::Relaxed);
         counts.bytes.fetch_add(self.body.len() as u64, Ordering::Relaxed);
-        let outcome = match self.client.post(&url, "application/x-ndjson", &self.credentials, &[], &self.body) {
-            Ok(reply) => outcome_of(&reply, batch.len()),
-            Err(fault) => Outcome::Failed(fault),
-        };
+        let outcome =
+            match self.client.post(endpoint, &path, "application/x-ndjson", &self.credentials, &[], &self.body) {
+                Ok(reply) => outcome_of(&reply, batch.len()),
+                Err(fault) => Outcome::Failed(fault),
+            };
         if matches!(outcome, Outcome::Failed(_)) {
             // Another one of the cluster may be better off.
             self.next = (self.next + 1) % self.endpoints.len();

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::batch::Batch;
-use super::client::{Client, HttpSettings, Reply};
+use super::client::{Client, Endpoint, HttpSettings, Reply};
 use super::fault::{Fault, FaultKind};
 use super::queue::{NetworkCounts, Queue};
 use super::secret::{Credentials, SecretSource};
@@ -76,7 +76,7 @@ struct Held {
 /// A collector, and who certsift is there.
 struct Collector {
     client: Client,
-    url: String,
+    endpoint: Endpoint,
     token: SecretSource,
     credentials: Credentials,
     channel: String,
@@ -130,16 +130,16 @@ const MAX_ASK_PAUSE: Duration = Duration::from_secs(2);
 
 impl Collector {
     fn new(settings: &SplunkSettings) -> Result<Self, String> {
-        let url = settings.http.urls.first().map(ToString::to_string).unwrap_or_default();
+        let endpoint = settings.http.urls.first().cloned().ok_or("no address is known")?;
         let client = Client::new(settings.http.tls()?, settings.http.timeout);
         let (token, credentials) = (settings.token.clone(), credentials(&settings.token)?);
-        Ok(Self { client, url, token, credentials, channel: new_channel() })
+        Ok(Self { client, endpoint, token, credentials, channel: new_channel() })
     }
 
     fn post(&self, path: &str, body: &[u8]) -> Result<Reply, Fault> {
-        let url = format!("{}/services/collector/{path}", self.url);
+        let path = format!("services/collector/{path}");
         let channel = [("x-splunk-request-channel", &*self.channel)];
-        self.client.post(&url, "application/json", &self.credentials, &channel, body)
+        self.client.post(&self.endpoint, &path, "application/json", &self.credentials, &channel, body)
     }
 
     /// Asks which numbers are acknowledged.
