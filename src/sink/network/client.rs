@@ -204,6 +204,10 @@ fn fault_of(error: &Error) -> Fault {
         Fault::new(FaultKind::Untrusted, format!("the server's certificate is not trusted: {why}; {hint}"))
     };
     match error {
+        Error::Tls(_) | Error::Rustls(_) | Error::Io(_) if is_refusal_of_tls(&error.to_string()) => {
+            let hint = "it may want a certificate of certsift's own, which there is none of";
+            Fault::new(FaultKind::Refused, format!("the server refuses TLS: {error}; {hint}"))
+        }
         Error::Tls(_) | Error::Rustls(_) => untrusted(error.to_string()),
         // What TLS says of a certificate that nobody vouches for comes as an error of the connection.
         Error::Io(io) if io.kind() == ErrorKind::InvalidData && is_of_tls(io) => untrusted(io.to_string()),
@@ -227,6 +231,14 @@ fn fault_of(error: &Error) -> Fault {
         Error::Timeout(_) => Fault::new(FaultKind::Broken, "no answer in time"),
         error => Fault::new(FaultKind::Broken, shown(error.to_string().as_bytes())),
     }
+}
+
+/// Whether the server has ended TLS because of what certsift has shown it, or has not: trying again does not help.
+fn is_refusal_of_tls(text: &str) -> bool {
+    // Before TLS 1.3, that a certificate is missing is said as a failure of the handshake.
+    let others = ["AccessDenied", "HandshakeFailure", "UnknownCA"];
+    let alert = text.split_once("received fatal alert: ").map(|(_, alert)| alert);
+    alert.is_some_and(|alert| alert.contains("Certificate") || others.iter().any(|other| alert.starts_with(other)))
 }
 
 /// Whether it is about the server's certificate, and not about bytes that are no TLS at all.
@@ -267,6 +279,31 @@ mod tests {
             ("http://10.0.0.1", false),
         ] {
             assert_eq!(Endpoint::parse(text).unwrap().is_local, is_local, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_tls_ends_with_says_who_has_to_do_something() {
+        use rustls::{AlertDescription, CertificateError};
+        let io = |error: rustls::Error| Error::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+        for alert in [
+            AlertDescription::CertificateRequired,
+            AlertDescription::BadCertificate,
+            AlertDescription::NoCertificate,
+            AlertDescription::UnknownCA,
+            AlertDescription::HandshakeFailure,
+        ] {
+            let fault = fault_of(&io(rustls::Error::AlertReceived(alert)));
+            assert_eq!(fault.kind, FaultKind::Refused, "{alert:?}");
+            assert!(fault.to_string().contains(&format!("{alert:?}; it may want a certificate")), "{fault}");
+        }
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        for (error, expected) in [
+            (unknown, FaultKind::Untrusted),
+            (rustls::Error::AlertReceived(AlertDescription::InternalError), FaultKind::Broken),
+            (rustls::Error::DecryptError, FaultKind::Broken),
+        ] {
+            assert_eq!(fault_of(&io(error)).kind, expected);
         }
     }
 
