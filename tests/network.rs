@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::net::UnixListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -624,11 +624,91 @@ fn a_replay_sends_everything_and_ends_at_what_only_a_person_can_mend() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("status 403") && said.contains("http://127.0.0.1"), "{said}");
+    assert!(!sending.world.path("certsift.rejected.ndjson").exists());
     // Who names another output gets that.
     let before = elastic.requests.load(Ordering::Relaxed);
     let output = sending.run(&[&replay[..], &["-o", "-"]].concat());
     assert_eq!(numbers(&output.stdout).len(), 1000);
     assert_eq!(elastic.requests.load(Ordering::Relaxed), before);
+}
+
+#[test]
+fn a_replay_of_which_a_line_is_rejected_says_so_and_is_not_complete() {
+    let elastic = Arc::new(Elastic::new(|_| {
+        Mood::Each(Box::new(|_, line| line.contains("\"uid\":\"C7\"").then_some((400, "document_parsing_exception"))))
+    }));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(50);
+    let output = sending.run(&["replay", "--config", "certsift.toml", "logs/ssl.log"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), elastic.count()), (Some(3), 49), "{said}");
+    assert!(said.contains("sent      49, rejected 1 in certsift.rejected.ndjson, retries 0"), "{said}");
+    let rejected = support::records(&std::fs::read(sending.world.path("certsift.rejected.ndjson")).unwrap());
+    assert_eq!(rejected.len(), 1);
+}
+
+#[test]
+fn what_is_rejected_needs_a_place_of_its_own_that_can_be_written() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(1);
+    let plain = std::fs::read_to_string(sending.world.path("certsift.toml")).unwrap();
+    let run = ["run", "--config", "certsift.toml"];
+    let check = ["check", "--config", "certsift.toml"];
+    let replay = ["replay", "--config", "certsift.toml", "logs/ssl.log", "--dead-letter", "lost"];
+    for (lines, expected) in [
+        ("rejected = \"lost\"\ndead_letter = \"state/../lost\"", "is the file of rejected lines"),
+        ("rejected = \"none/lost\"", "none"),
+        ("rejected = \"logs\"", "logs"),
+    ] {
+        let config = plain.replace("format = ", &format!("{lines}\nformat = "));
+        std::fs::write(sending.world.path("certsift.toml"), config).unwrap();
+        for arguments in [&run[..], &check, &replay] {
+            let output = sending.run(arguments);
+            let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+            assert!(output.status.code() == Some(1) && said.contains(expected), "{arguments:?}: {said}");
+        }
+        assert!(!sending.world.path("lost").exists());
+    }
+    assert_eq!(elastic.count(), 0);
+}
+
+#[test]
+fn no_proxy_stands_between_certsift_and_its_own_machine() {
+    let elastic = Arc::new(Elastic::new(|_| Mood::Take));
+    let mut sending = Sending::elastic(serve(Arc::clone(&elastic)), "");
+    sending.append(5);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_certsift"));
+    command.args(["replay", "--config", "certsift.toml", "logs/ssl.log"]).current_dir(sending.world.folder.path());
+    let proxy = format!("http://127.0.0.1:{}", free_port());
+    let command = without_proxy(&mut command).env_remove("NO_PROXY").env_remove("no_proxy");
+    // A reply of nobody would be waited for.
+    let mut child = command.env("HTTP_PROXY", &proxy).env("ALL_PROXY", &proxy).stderr(Stdio::null()).spawn().unwrap();
+    let ended = support::process::end_within(&mut child, PATIENCE);
+    child.kill().unwrap_or_default();
+    assert!(ended.is_some_and(|status| status.success()) && elastic.count() == 5);
+}
+
+#[test]
+fn records_go_where_their_schema_has_a_data_stream() {
+    let targets = Arc::new(Mutex::new(BTreeSet::new()));
+    let shared = Arc::clone(&targets);
+    let elastic = Arc::new(Elastic::new(move |bulk| {
+        shared.lock().unwrap().insert(bulk.target.split('?').next().unwrap().to_owned());
+        Mood::Take
+    }));
+    let mut sending = Sending::new(&format!("[output.elasticsearch]\nurl = \"http://127.0.0.1:{}\"", serve(elastic)));
+    sending.append(1);
+    let replay = ["replay", "--config", "certsift.toml", "logs/ssl.log"];
+    for (format, expected) in [("ecs", "/logs-certsift-default/_bulk"), ("raw", "/logs-certsift.raw-default/_bulk")] {
+        let output = sending.run(&[&replay[..], &["--format", format]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(std::mem::take(&mut *targets.lock().unwrap()), BTreeSet::from([expected.to_owned()]));
+    }
+    let output = sending.run(&[&replay[..], &["--format", "ocsf"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("index has to be named for `ocsf`"), "{said}");
+    assert!(targets.lock().unwrap().is_empty());
 }
 
 #[test]

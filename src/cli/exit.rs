@@ -9,7 +9,7 @@ pub enum ExitCode {
     Failure = 1,
     /// The command line cannot be understood.
     Usage = 2,
-    /// It was done, but for inputs that could not be read.
+    /// It was done, but for inputs that could not be read, or records that a server rejected.
     Incomplete = 3,
 }
 

@@ -89,8 +89,8 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(settings) => {
             let rejected = config.output.rejected.clone();
             let rejected = rejected.unwrap_or_else(|| default_rejected_path(arguments.state.as_deref()));
-            let server = summary::prepare_network(settings, rejected)?;
-            let counts = server.counts();
+            let server = summary::prepare_network(settings, config.output.format, rejected)?;
+            let counts = (server.counts(), server.rejected().to_owned());
             (Output::send(server.start(patience.clone())?, dead_letter, mode, patience)?, Some(counts))
         }
         None => (Output::open(output_path, dead_letter, mode, patience)?, None),
@@ -118,8 +118,8 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     summary::report_replay(&outcome, arguments.whole, started.elapsed());
-    counts.iter().for_each(|counts| summary::report_network(counts));
-    Ok(if outcome.failed.is_empty() { ExitCode::Success } else { ExitCode::Incomplete })
+    let rejected = counts.map_or(0, |(counts, path)| summary::report_network(&counts, &path));
+    Ok(if outcome.failed.is_empty() && rejected == 0 { ExitCode::Success } else { ExitCode::Incomplete })
 }
 
 /// The files to be read, without those that are about to be written, and what cannot be looked at.

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output_path, Some(state_dir)));
     let server = config.output.network.as_ref().map(|settings| {
         let rejected = config.output.rejected.clone().unwrap_or_else(|| default_rejected_path(Some(state_dir)));
-        summary::prepare_network(settings, rejected)
+        summary::prepare_network(settings, config.output.format, rejected)
     });
     let server = server.transpose()?;
     let counts = server.as_ref().map(Prepared::counts);

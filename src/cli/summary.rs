@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::replay::shown;
 use super::say;
 use crate::config::KnowledgeReports;
+use crate::encode::Format;
 use crate::enrich::Verdict;
 use crate::history::LearningReason;
 use crate::knowledge::feeds::FeedReport;
@@ -128,22 +129,25 @@ pub(super) fn report_lists<'a>(reports: impl Iterator<Item = &'a ListReport>) {
 /// Reads what it takes to send, and says what is odd about it.
 pub(super) fn prepare_network(
     settings: &NetworkSettings,
+    format: Format,
     rejected: std::path::PathBuf,
 ) -> Result<Prepared, NetworkError> {
     let output = settings.name();
     for warning in settings.warnings() {
         tracing::warn!(output, "{warning}");
     }
-    let prepared = settings.prepare(rejected)?;
+    let prepared = settings.prepare(format, rejected)?;
     tracing::info!(output, "records are sent");
     Ok(prepared)
 }
 
-/// Says what was sent.
-pub(super) fn report_network(counts: &NetworkCounts) {
+/// Says what was sent; how many lines the server rejected.
+pub(super) fn report_network(counts: &NetworkCounts, path: &std::path::Path) -> u64 {
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let retries = of(&counts.retries);
-    eprintln!("sent      {}, rejected {}, retries {retries}", of(&counts.taken), of(&counts.rejected));
+    let (rejected, retries) = (of(&counts.rejected), of(&counts.retries));
+    let place = if rejected > 0 { format!(" in {}", shown(path)) } else { String::new() };
+    eprintln!("sent      {}, rejected {rejected}{place}, retries {retries}", of(&counts.taken));
+    rejected
 }
 
 /// Says what a replay did.

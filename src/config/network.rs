@@ -46,11 +46,11 @@ impl RawOutput {
         let wrong = |why: String| (span.clone(), format!("{key}: {why}"));
         if let Some(raw) = &self.elasticsearch {
             let settings = raw.get_ref().settings(place).map_err(wrong)?;
+            settings.index(self.format.unwrap_or(Format::Ecs)).map_err(wrong)?;
             return Ok(Some((NetworkSettings::Elasticsearch(settings), Format::Ecs)));
         }
         if let Some(raw) = &self.splunk {
-            let format = self.format.unwrap_or_default();
-            let settings = raw.get_ref().settings(place, format).map_err(wrong)?;
+            let settings = raw.get_ref().settings(place).map_err(wrong)?;
             return Ok(Some((NetworkSettings::Splunk(settings), Format::Raw)));
         }
         let socket = self.socket.as_ref().map(|raw| raw.get_ref().address.0.clone());
@@ -84,12 +84,12 @@ impl RawElasticsearch {
             request_size: self.request_size.map_or(BULK_SIZE, |size| size.0),
             timeout: self.timeout.map_or(TIMEOUT, |timeout| timeout.0),
         };
-        Ok(ElasticsearchSettings { http, index: self.index.0.clone(), login })
+        Ok(ElasticsearchSettings { http, index: self.index.as_ref().map(|index| index.0.clone()), login })
     }
 }
 
 impl RawSplunk {
-    fn settings(&self, place: &dyn Fn(String) -> String, format: Format) -> Result<SplunkSettings, String> {
+    fn settings(&self, place: &dyn Fn(String) -> String) -> Result<SplunkSettings, String> {
         let token = source(("token", &self.token_file, &self.token_env), place)?;
         let acknowledge = self.acknowledge.unwrap_or(true);
         if !acknowledge && self.acknowledge_timeout.is_some() {
@@ -103,14 +103,12 @@ impl RawSplunk {
             request_size: self.request_size.map_or(EVENTS_SIZE, |size| size.0),
             timeout: self.timeout.map_or(TIMEOUT, |timeout| timeout.0),
         };
-        // As `certsift setup splunk` names them.
-        let default_type = || format!("certsift:{}", format.name());
         Ok(SplunkSettings {
             http,
             token: token.ok_or("token_file or token_env has to say where the token is")?,
             index: self.index.clone(),
             source: self.source.clone(),
-            sourcetype: self.sourcetype.clone().unwrap_or_else(default_type),
+            sourcetype: self.sourcetype.clone(),
             host: self.host.clone(),
             acknowledge: acknowledge.then(|| self.acknowledge_timeout.map_or(ACKNOWLEDGE_TIMEOUT, |timeout| timeout.0)),
         })
@@ -200,18 +198,39 @@ mod tests {
         let config = parse("[output.elasticsearch]\nurl = \"http://127.0.0.1:9200\"\n").unwrap();
         assert_eq!(config.output.format, Format::Ecs);
         let Some(NetworkSettings::Elasticsearch(settings)) = config.output.network else { panic!("no server") };
-        assert_eq!((settings.index.to_string().as_str(), settings.login), ("logs-certsift-default", Login::None));
+        assert_eq!(settings.index(Format::Ecs).unwrap().to_string(), "logs-certsift-default");
+        assert_eq!(settings.login, Login::None);
         assert!(settings.http.verify && settings.http.connections == 2 && settings.http.request_size == 5 << 20);
         let text = "[output]\nformat = \"ocsf\"\n[output.splunk]\nurl = \"https://s:8088\"\ntoken_file = \"hec\"\n";
         let config = parse(text).unwrap();
         let Some(NetworkSettings::Splunk(settings)) = config.output.network else { panic!("no server") };
         assert_eq!(settings.token, SecretSource::File("/etc/x/hec".into()));
-        assert_eq!((settings.sourcetype.as_str(), config.output.format), ("certsift:ocsf", Format::Ocsf));
+        assert_eq!(
+            (&*settings.sourcetype(config.output.format), config.output.format),
+            ("certsift:ocsf", Format::Ocsf)
+        );
         let config = parse("[output]\nsocket.address = \"unix:/run/x\"\nrejected = \"r\"\n").unwrap();
         assert_eq!(config.output.network.unwrap().name(), "unix:/run/x");
         assert_eq!(config.output.rejected.as_deref(), Some(Path::new("/etc/x/r")));
         let config = parse("[output]\nsocket.address = \"unix:s\"\n").unwrap();
         assert_eq!(config.output.network.unwrap().name(), "unix:/etc/x/s");
+    }
+
+    #[test]
+    fn each_schema_has_an_index_that_fits_it() {
+        let elastic = "[output.elasticsearch]\nurl = \"https://e:9200\"\n";
+        for (format, line, expected) in [
+            ("ecs", "", "logs-certsift-default"),
+            ("raw", "", "logs-certsift.raw-default"),
+            ("raw", "index = \"x\"\n", "x"),
+            ("ocsf", "index = \"y\"\n", "y"),
+        ] {
+            let config = parse(&format!("[output]\nformat = \"{format}\"\n{elastic}{line}")).unwrap();
+            let Some(NetworkSettings::Elasticsearch(settings)) = config.output.network else { panic!("no server") };
+            assert_eq!(settings.index(config.output.format).unwrap().to_string(), expected);
+        }
+        let message = parse(&format!("[output]\nformat = \"ocsf\"\n{elastic}")).unwrap_err();
+        assert!(message.contains("line 3: output.elasticsearch: index has to be named for `ocsf`"), "{message}");
     }
 
     #[test]

@@ -105,9 +105,9 @@ pub(super) struct RawOutput {
 pub(super) struct RawElasticsearch {
     /// Its address, or several.
     pub(super) url: Urls,
-    /// Data stream, index or alias.
-    #[serde(default)]
-    pub(super) index: Index,
+    /// Data stream, index or alias: logs-certsift-default unless said, for raw logs-certsift.raw-default; required for ocsf.
+    #[schemars(extend("examples" = ["logs-certsift-default"]))]
+    pub(super) index: Option<Index>,
     /// File with the API key.
     #[schemars(extend("examples" = ["/etc/certsift/api_key"]))]
     pub(super) api_key_file: Option<String>,

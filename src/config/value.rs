@@ -94,7 +94,7 @@ pub(super) struct Url(pub(super) Endpoint);
 pub(super) struct Urls(pub(super) Vec<Endpoint>);
 
 /// An index, alias or data stream.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Index(pub(super) IndexName);
 
 /// The address of a socket.

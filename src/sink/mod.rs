@@ -80,9 +80,7 @@ impl Output {
         mode: OpenMode,
         patience: Patience,
     ) -> Result<Self, SinkError> {
-        if path.is_some_and(|path| path == dead_letters || is_same_file(path, &dead_letters))
-            && is_regular_or_new(&dead_letters)
-        {
+        if path.is_some_and(|path| would_clash(path, &dead_letters)) {
             let source =
                 io::Error::new(io::ErrorKind::InvalidInput, "is the output as well; name another dead-letter file");
             return Err(SinkError { path: dead_letters, source });
@@ -97,13 +95,20 @@ impl Output {
     /// An output that is a server; dead letters go to `dead_letters`.
     ///
     /// # Errors
-    /// A file cannot be opened.
+    /// A file cannot be opened, or is that of rejected lines as well.
     pub fn send(
         network: Network,
         dead_letters: PathBuf,
         mode: OpenMode,
         patience: Patience,
     ) -> Result<Self, SinkError> {
+        if would_clash(network.rejected(), &dead_letters) {
+            let source = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "is the file of rejected lines as well; name another dead-letter file",
+            );
+            return Err(SinkError { path: dead_letters, source });
+        }
         Self::with(Target::Network(network), dead_letters, mode, patience)
     }
 
@@ -319,6 +324,16 @@ pub fn is_same_file(one: &Path, other: &Path) -> bool {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
         _ => false,
     }
+}
+
+/// Whether two things would be written into one file, which need not be there yet. A device or pipe may be for both.
+pub fn would_clash(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some((folder.canonicalize().ok()?, path.file_name()?.to_owned()))
+    };
+    let is_one = one == other || is_same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one));
+    is_one && is_regular_or_new(one)
 }
 
 /// Removes the dead letters of another run; left there they would be taken for this one's. Nothing else is removed.

@@ -7,36 +7,46 @@ use super::Checked;
 use super::section::Section;
 use crate::encode::Format;
 use crate::sink::network::{Login, NetworkSettings, SecretSource};
-use crate::sink::{default_dead_letter_path, default_rejected_path, is_same_file};
+use crate::sink::{default_dead_letter_path, default_rejected_path, would_clash};
 
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("output");
     let output = &checked.config.output;
     let state = checked.config.state_dir.as_deref();
+    let dead = output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output.path.as_deref(), state));
     match (&output.network, &output.path) {
         (Some(network), _) => {
             server(&mut section, network, output.format);
             let rejected = output.rejected.clone().unwrap_or_else(|| default_rejected_path(state));
             place(&mut section, "rejected lines", &rejected, state);
+            if would_clash(&rejected, &dead) {
+                let shown = dead.display();
+                section
+                    .problem(format!("{shown}: is the file of rejected lines and of dead letters; name another one"));
+            }
         }
         (None, Some(path)) => place(&mut section, "records", path, None),
         (None, None) => section.fact("records", "standard output"),
     }
-    let dead = output.dead_letter.clone().unwrap_or_else(|| default_dead_letter_path(output.path.as_deref(), state));
     place(&mut section, "dead letters", &dead, state);
-    if output.path.as_ref().is_some_and(|path| *path == dead || is_same_file(path, &dead)) {
+    if output.path.as_ref().is_some_and(|path| would_clash(path, &dead)) {
         section.problem(format!("{}: is the output and the dead-letter file; name another one", dead.display()));
     }
     section
 }
 
 /// Says where records would be sent, and whether what that takes can be read. The server itself is told nothing.
-fn server(section: &mut Section, network: &NetworkSettings, format: Format) {
-    let (name, format) = (network.name(), format.name());
+fn server(section: &mut Section, network: &NetworkSettings, schema: Format) {
+    let (name, format) = (network.name(), schema.name());
     let secret = |source: &SecretSource| format!("secret from {source}");
     match network {
         NetworkSettings::Elasticsearch(settings) => {
-            section.fact("records", format!("{name}, index {}, as {format}; each once by its id", settings.index));
+            match settings.index(schema) {
+                Ok(index) => {
+                    section.fact("records", format!("{name}, index {index}, as {format}; each once by its id"))
+                }
+                Err(why) => section.problem(why),
+            }
             let urls = settings.http.urls.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             if !urls.is_empty() {
                 section.fact("other addresses", urls);
@@ -53,7 +63,7 @@ fn server(section: &mut Section, network: &NetworkSettings, format: Format) {
                 Some(_) => "at least once, acknowledged by the indexer",
                 None => "not acknowledged: what the server has accepted and then loses is lost",
             };
-            section.fact("records", format!("{name}, sourcetype {}, as {format}; {safe}", settings.sourcetype));
+            section.fact("records", format!("{name}, sourcetype {}, as {format}; {safe}", settings.sourcetype(schema)));
             section.fact("login", format!("token, {}", secret(&settings.token)));
         }
         NetworkSettings::Socket(_) => {
@@ -62,7 +72,7 @@ fn server(section: &mut Section, network: &NetworkSettings, format: Format) {
     }
     network.warnings().iter().for_each(|warning| section.warning(warning));
     // Nothing is written where lines would be rejected to.
-    if let Err(error) = network.prepare(std::path::PathBuf::new()) {
+    if let Err(error) = network.prepare(schema, std::path::PathBuf::new()) {
         section.problem(error.to_string());
     }
 }

@@ -46,7 +46,10 @@ pub(super) struct Client(Agent);
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) retry_after: Option<Duration>,
+    /// As it came: what is to be shown of it goes through [`Reply::shown`].
     pub(super) body: Vec<u8>,
+    /// What it was told, and may repeat.
+    pub(super) credentials: Credentials,
 }
 
 /// Largest reply that is read.
@@ -75,8 +78,8 @@ impl Endpoint {
             return Err(wrong.to_owned());
         }
         let host = authority.host().trim_matches(['[', ']']);
-        let is_local =
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_local = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         let is_secure = uri.scheme_str() == Some("https");
         let text = text.split('#').next().unwrap_or_default().trim_end_matches('/').to_owned();
         Ok(Self { text, is_secure, is_local })
@@ -133,16 +136,21 @@ impl Client {
         Self(config.build().new_agent())
     }
 
-    /// Sends a request.
+    /// Sends a request to a path of the server.
     pub(super) fn post(
         &self,
-        url: &str,
+        endpoint: &Endpoint,
+        path: &str,
         content_type: &'static str,
         credentials: &Credentials,
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Reply, Fault> {
-        let mut request = self.0.post(url).header(header::CONTENT_TYPE, content_type);
+        let mut request = self.0.post(format!("{endpoint}/{path}")).header(header::CONTENT_TYPE, content_type);
+        if endpoint.is_local {
+            // A proxy would look for it on its own machine.
+            request = request.config().proxy(None).build();
+        }
         if let Some(value) = credentials.header() {
             request = request.header(header::AUTHORIZATION, value);
         }
@@ -153,10 +161,7 @@ impl Client {
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         match response.body_mut().with_config().limit(MAX_REPLY).read_to_vec() {
-            Ok(mut body) => {
-                credentials.hide(&mut body);
-                Ok(Reply { status, retry_after, body })
-            }
+            Ok(body) => Ok(Reply { status, retry_after, body, credentials: credentials.clone() }),
             Err(Error::BodyExceedsLimit(_)) => Err(Fault::new(FaultKind::Broken, "the reply does not end")),
             Err(error) => Err(fault_of(&error)),
         }
@@ -164,6 +169,11 @@ impl Client {
 }
 
 impl Reply {
+    /// What may be shown, or written down, of a text that is of this reply or was made from it.
+    pub(super) fn shown(&self, text: &[u8]) -> String {
+        shown(&self.credentials.hide(text))
+    }
+
     /// What a status means that is not a success.
     pub(super) fn fault(&self) -> Fault {
         let kind = match self.status {
@@ -175,7 +185,7 @@ impl Reply {
             300..=399 => " (a redirect, which is not followed)",
             _ => "",
         };
-        let said = shown(&self.body);
+        let said = self.shown(&self.body);
         let colon = if said.is_empty() { "" } else { ": " };
         Fault::new(kind, format!("status {}{hint}{colon}{said}", self.status)).after(self.retry_after)
     }
@@ -194,6 +204,10 @@ fn fault_of(error: &Error) -> Fault {
         Fault::new(FaultKind::Untrusted, format!("the server's certificate is not trusted: {why}; {hint}"))
     };
     match error {
+        Error::Tls(_) | Error::Rustls(_) | Error::Io(_) if is_refusal_of_tls(&error.to_string()) => {
+            let hint = "it may want a certificate of certsift's own, which there is none of";
+            Fault::new(FaultKind::Refused, format!("the server refuses TLS: {error}; {hint}"))
+        }
         Error::Tls(_) | Error::Rustls(_) => untrusted(error.to_string()),
         // What TLS says of a certificate that nobody vouches for comes as an error of the connection.
         Error::Io(io) if io.kind() == ErrorKind::InvalidData && is_of_tls(io) => untrusted(io.to_string()),
@@ -217,6 +231,14 @@ fn fault_of(error: &Error) -> Fault {
         Error::Timeout(_) => Fault::new(FaultKind::Broken, "no answer in time"),
         error => Fault::new(FaultKind::Broken, shown(error.to_string().as_bytes())),
     }
+}
+
+/// Whether the server has ended TLS because of what certsift has shown it, or has not: trying again does not help.
+fn is_refusal_of_tls(text: &str) -> bool {
+    // Before TLS 1.3, that a certificate is missing is said as a failure of the handshake.
+    let others = ["AccessDenied", "HandshakeFailure", "UnknownCA"];
+    let alert = text.split_once("received fatal alert: ").map(|(_, alert)| alert);
+    alert.is_some_and(|alert| alert.contains("Certificate") || others.iter().any(|other| alert.starts_with(other)))
 }
 
 /// Whether it is about the server's certificate, and not about bytes that are no TLS at all.
@@ -247,6 +269,45 @@ mod tests {
     }
 
     #[test]
+    fn this_machine_is_known_by_each_of_its_names() {
+        for (text, is_local) in [
+            ("http://localhost:9200", true),
+            ("https://LocalHost", true),
+            ("http://127.1.2.3", true),
+            ("http://[::1]:9200/es", true),
+            ("http://127.0.0.1.example", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().is_local, is_local, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_tls_ends_with_says_who_has_to_do_something() {
+        use rustls::{AlertDescription, CertificateError};
+        let io = |error: rustls::Error| Error::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+        for alert in [
+            AlertDescription::CertificateRequired,
+            AlertDescription::BadCertificate,
+            AlertDescription::NoCertificate,
+            AlertDescription::UnknownCA,
+            AlertDescription::HandshakeFailure,
+        ] {
+            let fault = fault_of(&io(rustls::Error::AlertReceived(alert)));
+            assert_eq!(fault.kind, FaultKind::Refused, "{alert:?}");
+            assert!(fault.to_string().contains(&format!("{alert:?}; it may want a certificate")), "{fault}");
+        }
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        for (error, expected) in [
+            (unknown, FaultKind::Untrusted),
+            (rustls::Error::AlertReceived(AlertDescription::InternalError), FaultKind::Broken),
+            (rustls::Error::DecryptError, FaultKind::Broken),
+        ] {
+            assert_eq!(fault_of(&io(error)).kind, expected);
+        }
+    }
+
+    #[test]
     fn a_status_says_who_has_to_do_something() {
         for (status, expected) in [
             (302, FaultKind::Refused),
@@ -258,7 +319,8 @@ mod tests {
             (503, FaultKind::Busy),
             (100, FaultKind::Broken),
         ] {
-            let reply = Reply { status, retry_after: None, body: b"why\nnot".to_vec() };
+            let reply =
+                Reply { status, retry_after: None, body: b"why\nnot".to_vec(), credentials: Credentials::default() };
             let fault = reply.fault();
             assert_eq!(fault.kind, expected, "{status}");
             assert!(fault.to_string().contains(": why not"), "{fault}");

@@ -12,11 +12,11 @@ use serde::Deserialize;
 
 use super::batch::Batch;
 use super::client::{Client, Endpoint, HttpSettings, Reply};
-use super::fault::{Fault, FaultKind, shown};
+use super::fault::{Fault, FaultKind};
 use super::queue::NetworkCounts;
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Fate, Outcome};
-use crate::encode::id_in;
+use crate::encode::{Format, id_in};
 use crate::model::Id128;
 
 /// Where records go, and who brings them.
@@ -24,8 +24,8 @@ use crate::model::Id128;
 pub struct ElasticsearchSettings {
     /// How it is reached.
     pub http: HttpSettings,
-    /// The index, alias or data stream.
-    pub index: IndexName,
+    /// The index, alias or data stream, where it is said.
+    pub index: Option<IndexName>,
     /// How certsift shows who it is.
     pub login: Login,
 }
@@ -117,9 +117,21 @@ impl IndexName {
     }
 }
 
-impl Default for IndexName {
-    fn default() -> Self {
-        Self("logs-certsift-default".to_owned())
+impl ElasticsearchSettings {
+    /// Where records of this schema go: unless it is said, a data stream of those that `certsift setup elastic` makes.
+    ///
+    /// # Errors
+    /// There is none for this schema, and another one must not get them.
+    pub fn index(&self, format: Format) -> Result<IndexName, String> {
+        match (&self.index, format) {
+            (Some(index), _) => Ok(index.clone()),
+            (None, Format::Ecs) => Ok(IndexName("logs-certsift-default".to_owned())),
+            // Its pipeline makes the time that a data stream wants.
+            (None, Format::Raw) => Ok(IndexName("logs-certsift.raw-default".to_owned())),
+            (None, Format::Ocsf) => Err("index has to be named for `ocsf`, which has no `@timestamp` for a data \
+                                         stream"
+                .to_owned()),
+        }
     }
 }
 
@@ -155,12 +167,12 @@ impl Login {
 
 impl Elastic {
     /// Reads secrets and certificates.
-    pub(super) fn new(settings: &ElasticsearchSettings, number: usize) -> Result<Self, String> {
+    pub(super) fn new(settings: &ElasticsearchSettings, format: Format, number: usize) -> Result<Self, String> {
         Ok(Self {
             client: Client::new(settings.http.tls()?, settings.http.timeout),
             endpoints: settings.http.urls.clone(),
             next: number,
-            index: settings.index.clone(),
+            index: settings.index(format)?,
             credentials: settings.login.credentials()?,
             login: settings.login.clone(),
             body: Vec::new(),
@@ -190,13 +202,14 @@ impl Courier for Elastic {
         let Some(endpoint) = self.endpoints.get(self.next % self.endpoints.len().max(1)) else {
             return Outcome::Failed(Fault::new(FaultKind::Refused, "no address is known"));
         };
-        let url = format!("{endpoint}/{}/_bulk?{FILTER}", self.index);
+        let path = format!("{}/_bulk?{FILTER}", self.index);
         counts.requests.fetch_add(1, Ordering::Relaxed);
         counts.bytes.fetch_add(self.body.len() as u64, Ordering::Relaxed);
-        let outcome = match self.client.post(&url, "application/x-ndjson", &self.credentials, &[], &self.body) {
-            Ok(reply) => outcome_of(&reply, batch.len()),
-            Err(fault) => Outcome::Failed(fault),
-        };
+        let outcome =
+            match self.client.post(endpoint, &path, "application/x-ndjson", &self.credentials, &[], &self.body) {
+                Ok(reply) => outcome_of(&reply, batch.len()),
+                Err(fault) => Outcome::Failed(fault),
+            };
         if matches!(outcome, Outcome::Failed(_)) {
             // Another one of the cluster may be better off.
             self.next = (self.next + 1) % self.endpoints.len();
@@ -237,7 +250,10 @@ fn answers_of(reply: &Reply, lines: usize) -> Outcome {
     let broken = |why: String| Outcome::Failed(Fault::new(FaultKind::Broken, why));
     let answers: BulkReply<'_> = match serde_json::from_slice(&reply.body) {
         Ok(answers) => answers,
-        Err(error) => return broken(format!("the reply is none of _bulk: {error}: {}", shown(&reply.body))),
+        Err(error) => {
+            let error = reply.shown(error.to_string().as_bytes());
+            return broken(format!("the reply is none of _bulk: {error}: {}", reply.shown(&reply.body)));
+        }
     };
     if answers.items.len() != lines {
         return broken(format!("the reply answers for {} lines of {lines}", answers.items.len()));
@@ -248,7 +264,8 @@ fn answers_of(reply: &Reply, lines: usize) -> Outcome {
         let nothing = ItemError::default();
         let error = error.as_ref().unwrap_or(&nothing);
         let reason = error.reason.as_deref().unwrap_or_default();
-        let why = || format!("status {status}: {}: {}", shown(error.kind.as_bytes()), shown(reason.as_bytes()));
+        let why =
+            || format!("status {status}: {}: {}", reply.shown(error.kind.as_bytes()), reply.shown(reason.as_bytes()));
         let kind = match status {
             // A conflict: it is there already.
             200..=299 | 409 => return Fate::Taken,
@@ -279,8 +296,12 @@ fn answers_of(reply: &Reply, lines: usize) -> Outcome {
 mod tests {
     use super::*;
 
+    fn reply(status: u16, body: &str, credentials: Credentials) -> Reply {
+        Reply { status, retry_after: None, body: body.as_bytes().to_vec(), credentials }
+    }
+
     fn outcome(status: u16, body: &str, lines: usize) -> Outcome {
-        outcome_of(&Reply { status, retry_after: None, body: body.as_bytes().to_vec() }, lines)
+        outcome_of(&reply(status, body, Credentials::default()), lines)
     }
 
     #[test]
@@ -292,6 +313,27 @@ mod tests {
         let rejected = Fate::Rejected("status 400: document_parsing_exception: no \"date\"".to_owned());
         assert_eq!(fates, [Fate::Taken, Fate::Taken, Fate::Again, rejected, Fate::Again, Fate::Again]);
         assert_eq!(fault.unwrap().kind, FaultKind::Refused);
+    }
+
+    #[test]
+    fn a_secret_that_is_a_word_of_the_reply_is_hidden_in_what_is_said_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        let body = r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":{"type":"create_exception","reason":"no create"}}}]}"#;
+        for secret in ["create", "status", "e", "2"] {
+            std::fs::write(&path, secret).unwrap();
+            let credentials = Credentials::read(&SecretSource::File(path.clone()), "Basic", str::to_owned).unwrap();
+            let Outcome::Each(fates, None) = outcome_of(&reply(200, body, credentials.clone()), 2) else {
+                panic!("{secret}")
+            };
+            let [Fate::Taken, Fate::Rejected(why)] = fates.as_slice() else { panic!("{secret}: {fates:?}") };
+            let hidden = "create_exception: no create".replace(secret, "…");
+            assert_eq!(*why, format!("status 400: {hidden}"));
+            let Outcome::Failed(fault) = outcome_of(&reply(200, &format!("[{secret}]"), credentials), 1) else {
+                panic!("{secret}")
+            };
+            assert!(fault.to_string().ends_with("[…]"), "{fault}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod sender;
 mod socket;
 mod splunk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use client::{Endpoint, HttpSettings};
@@ -29,6 +29,7 @@ pub use socket::SocketAddress;
 pub use splunk::SplunkSettings;
 
 use super::{Patience, SinkError};
+use crate::encode::Format;
 
 /// Which server records go to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -118,25 +119,26 @@ impl NetworkSettings {
         warnings
     }
 
-    /// Reads secrets and certificates; lines that are rejected will go to a file of this name.
+    /// Reads secrets and certificates; records will be of this schema, and lines that are rejected go to a file of this
+    /// name.
     ///
     /// # Errors
     /// Something cannot be read.
-    pub fn prepare(&self, rejected: PathBuf) -> Result<Prepared, NetworkError> {
-        self.try_prepare(rejected).map_err(|why| NetworkError { name: self.name(), why })
+    pub fn prepare(&self, format: Format, rejected: PathBuf) -> Result<Prepared, NetworkError> {
+        self.try_prepare(format, rejected).map_err(|why| NetworkError { name: self.name(), why })
     }
 
-    fn try_prepare(&self, rejected: PathBuf) -> Result<Prepared, String> {
+    fn try_prepare(&self, format: Format, rejected: PathBuf) -> Result<Prepared, String> {
         let mut couriers = Vec::<Box<dyn Courier>>::new();
         match self {
             Self::Elasticsearch(settings) => {
                 for number in 0..settings.http.connections {
-                    couriers.push(Box::new(elastic::Elastic::new(settings, number)?));
+                    couriers.push(Box::new(elastic::Elastic::new(settings, format, number)?));
                 }
             }
             Self::Splunk(settings) => {
                 for _ in 0..settings.http.connections {
-                    couriers.push(Box::new(splunk::Splunk::new(settings)?));
+                    couriers.push(Box::new(splunk::Splunk::new(settings, format)?));
                 }
             }
             Self::Socket(address) => couriers.push(Box::new(socket::Socket::new(address.clone()))),
@@ -153,18 +155,19 @@ impl Prepared {
     }
 
     /// Where lines go that are rejected.
-    pub fn rejected(&self) -> &std::path::Path {
+    pub fn rejected(&self) -> &Path {
         &self.rejected
     }
 
     /// Begins to send. A server that takes nothing is waited for as `patience` says.
     ///
     /// # Errors
-    /// The system gives no threads.
+    /// The system gives no threads, or lines that are rejected could not be written down.
     pub fn start(self, patience: Patience) -> Result<Network, SinkError> {
         let Self { name, couriers, request_size, rejected, counts } = self;
         let path = PathBuf::from(&name);
         let queue = Arc::new(Queue::new(name, request_size, couriers.len(), rejected, counts, patience));
+        queue.rejected().try_out()?;
         // Dropped, it ends the threads that were started.
         let network = Network { queue: Arc::clone(&queue) };
         for courier in couriers {
@@ -189,6 +192,11 @@ impl Network {
     /// What the output is called.
     pub fn name(&self) -> &str {
         self.queue.name()
+    }
+
+    /// Where lines go that are rejected.
+    pub(super) fn rejected(&self) -> &Path {
+        self.queue.rejected().path()
     }
 
     /// This moment: everything before it was handed over.

@@ -1,6 +1,7 @@
 //! The file of lines that a server will never take, each with the reason.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
@@ -22,6 +23,27 @@ struct RejectedLine<'a> {
 impl Rejected {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, file: Mutex::default() }
+    }
+
+    /// Tries whether lines could be written down, before the first one has to be; nothing is left behind.
+    ///
+    /// # Errors
+    /// They could not.
+    pub(super) fn try_out(&self) -> Result<(), SinkError> {
+        let tried = match self.path.metadata() {
+            Ok(metadata) if metadata.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+            // Opening a pipe would wait for its reader.
+            Ok(metadata) if !metadata.is_file() => Ok(()),
+            Ok(_) => OpenOptions::new().append(true).open(&self.path).map(drop),
+            Err(_) => {
+                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(drop)
+            }
+        };
+        tried.map_err(|error| {
+            let why = format!("{error}; output.rejected names another file for lines that the server rejects");
+            SinkError { path: self.path.clone(), source: std::io::Error::new(error.kind(), why) }
+        })
     }
 
     pub(super) fn path(&self) -> &std::path::Path {

@@ -1,5 +1,6 @@
 //! Secrets: where they are, and what must not be said of them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
@@ -95,13 +96,23 @@ impl Credentials {
         self.header.as_ref()
     }
 
-    /// Takes the secret out of what a server says: some repeat what they were told.
-    pub(super) fn hide(&self, said: &mut Vec<u8>) {
+    /// What a server says without the secret: some repeat what they were told. What stands in its place can be part of no
+    /// secret, so that what is around it makes no new one.
+    pub(super) fn hide<'a>(&self, said: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut said = Cow::Borrowed(said);
         for Secret(secret) in &self.secrets {
-            while let Some(at) = memchr::memmem::find(said, secret.as_bytes()) {
-                said.drain(at..at + secret.len());
+            let (mut hidden, mut end) = (Vec::new(), 0);
+            for at in memchr::memmem::find_iter(&said, secret.as_bytes()) {
+                hidden.extend_from_slice(&said[end..at]);
+                hidden.extend_from_slice("…".as_bytes());
+                end = at + secret.len();
+            }
+            if end > 0 {
+                hidden.extend_from_slice(&said[end..]);
+                said = Cow::Owned(hidden);
             }
         }
+        said
     }
 }
 
@@ -134,9 +145,9 @@ mod tests {
             let credentials = Credentials::read(&source, "Token", |secret| format!("<{secret}>")).unwrap();
             assert_eq!(credentials.header().unwrap(), &format!("Token <{expected}>"));
             assert!(!format!("{credentials:?}").contains(expected), "{credentials:?}");
-            let mut said = format!("not <{expected}> nor {expected}, {expected}!").into_bytes();
-            credentials.hide(&mut said);
-            assert_eq!(said, b"not  nor , !");
+            let said = format!("not <{expected}> nor {expected}, {expected}!").into_bytes();
+            assert_eq!(String::from_utf8_lossy(&credentials.hide(&said)), "not … nor …, …!");
+            assert_eq!(*credentials.hide(b"nothing"), *b"nothing");
         }
         for text in ["", " \n", "tell\nnobody", "tell\u{7f}nobody", "t\u{e9}ll", &"x".repeat(9000)] {
             std::fs::write(&path, text).unwrap();

@@ -16,11 +16,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::batch::Batch;
-use super::client::{Client, HttpSettings, Reply};
-use super::fault::{Fault, FaultKind, shown};
+use super::client::{Client, Endpoint, HttpSettings, Reply};
+use super::fault::{Fault, FaultKind};
 use super::queue::{NetworkCounts, Queue};
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Outcome};
+use crate::encode::Format;
 use crate::model::EventTime;
 
 /// Where records go, and what is said of them.
@@ -34,8 +35,8 @@ pub struct SplunkSettings {
     pub index: Option<String>,
     /// The source.
     pub source: Option<String>,
-    /// The source type.
-    pub sourcetype: String,
+    /// The source type, where it is said.
+    pub sourcetype: Option<String>,
     /// The host; where there is none, Splunk takes the address that the request came from.
     pub host: Option<String>,
     /// For how long an acknowledgement is waited for, or `None` where what was taken counts as safe.
@@ -75,7 +76,7 @@ struct Held {
 /// A collector, and who certsift is there.
 struct Collector {
     client: Client,
-    url: String,
+    endpoint: Endpoint,
     token: SecretSource,
     credentials: Credentials,
     channel: String,
@@ -129,16 +130,16 @@ const MAX_ASK_PAUSE: Duration = Duration::from_secs(2);
 
 impl Collector {
     fn new(settings: &SplunkSettings) -> Result<Self, String> {
-        let url = settings.http.urls.first().map(ToString::to_string).unwrap_or_default();
+        let endpoint = settings.http.urls.first().cloned().ok_or("no address is known")?;
         let client = Client::new(settings.http.tls()?, settings.http.timeout);
         let (token, credentials) = (settings.token.clone(), credentials(&settings.token)?);
-        Ok(Self { client, url, token, credentials, channel: new_channel() })
+        Ok(Self { client, endpoint, token, credentials, channel: new_channel() })
     }
 
     fn post(&self, path: &str, body: &[u8]) -> Result<Reply, Fault> {
-        let url = format!("{}/services/collector/{path}", self.url);
+        let path = format!("services/collector/{path}");
         let channel = [("x-splunk-request-channel", &*self.channel)];
-        self.client.post(&url, "application/json", &self.credentials, &channel, body)
+        self.client.post(&self.endpoint, &path, "application/json", &self.credentials, &channel, body)
     }
 
     /// Asks which numbers are acknowledged.
@@ -149,10 +150,8 @@ impl Collector {
             return Err(fault_of(&reply));
         }
         let answer: Acknowledgements = serde_json::from_slice(&reply.body).map_err(|error| {
-            Fault::new(
-                FaultKind::Broken,
-                format!("the reply is none of acknowledgements: {error}: {}", shown(&reply.body)),
-            )
+            let (error, said) = (reply.shown(error.to_string().as_bytes()), reply.shown(&reply.body));
+            Fault::new(FaultKind::Broken, format!("the reply is none of acknowledgements: {error}: {said}"))
         })?;
         let acknowledged = answer.acks.into_iter().filter(|(_, is_safe)| *is_safe);
         Ok(acknowledged.filter_map(|(number, _)| number.parse().ok()).collect())
@@ -171,12 +170,19 @@ fn credentials(token: &SecretSource) -> Result<Credentials, String> {
     Credentials::read(token, "Splunk", str::to_owned)
 }
 
+impl SplunkSettings {
+    /// The source type of records of this schema: unless it is said, as `certsift setup splunk` names it.
+    pub fn sourcetype(&self, format: Format) -> String {
+        self.sourcetype.clone().unwrap_or_else(|| format!("certsift:{}", format.name()))
+    }
+}
+
 impl Splunk {
     /// Reads secrets and certificates.
-    pub(super) fn new(settings: &SplunkSettings) -> Result<Self, String> {
+    pub(super) fn new(settings: &SplunkSettings, format: Format) -> Result<Self, String> {
         let mut metadata = serde_json::Map::new();
         let texts = [("host", &settings.host), ("source", &settings.source), ("index", &settings.index)];
-        for (key, text) in texts.into_iter().chain([("sourcetype", &Some(settings.sourcetype.clone()))]) {
+        for (key, text) in texts.into_iter().chain([("sourcetype", &Some(settings.sourcetype(format)))]) {
             if let Some(text) = text {
                 metadata.insert(key.to_owned(), text.as_str().into());
             }
@@ -355,7 +361,7 @@ fn outcome_of(reply: &Reply, acknowledge: bool) -> Outcome {
         Ok(Taken { code: 0, .. }) => Outcome::Taken,
         _ => Outcome::Failed(Fault::new(
             FaultKind::Broken,
-            format!("the reply is none of the event collector: {}", shown(&reply.body)),
+            format!("the reply is none of the event collector: {}", reply.shown(&reply.body)),
         )),
     }
 }
@@ -426,7 +432,8 @@ mod tests {
     #[test]
     fn answers_say_what_is_taken_and_what_is_wrong_with_which_record() {
         let outcome = |status, body: &str, acknowledge| {
-            outcome_of(&Reply { status, retry_after: None, body: body.as_bytes().to_vec() }, acknowledge)
+            let (body, credentials) = (body.as_bytes().to_vec(), Credentials::default());
+            outcome_of(&Reply { status, retry_after: None, body, credentials }, acknowledge)
         };
         let taken = r#"{"text":"Success","code":0,"ackId":7}"#;
         assert!(matches!(outcome(200, taken, true), Outcome::Held(7)));
