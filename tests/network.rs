@@ -531,6 +531,7 @@ fn a_server_that_takes_nothing_keeps_no_end_waiting_and_gets_the_rest_later() {
         let status = support::process::end_within(sending.world.child.as_mut().unwrap(), PATIENCE).unwrap();
         sending.world.child = None;
         assert_eq!(status.code(), Some(1), "{}", sending.world.said());
+        assert!(sending.world.said().contains("came over sockets or standard input and is in no journal"));
         elastic.requests.store(0, Ordering::Relaxed);
     }
     is_deaf.store(false, Ordering::Relaxed);
