@@ -154,7 +154,7 @@ impl Queue {
     /// They can never be sent, or patience has ended.
     pub(super) fn put(&self, lines: &[u8]) -> Result<(), SinkError> {
         // A server that neither takes nor refuses is waited for here although no commit waits for it yet.
-        let _sending = self.patience.waiting().sending();
+        let _held_up = self.patience.waiting().held_up();
         let mut rest = lines;
         while !rest.is_empty() {
             let mut state = self.lock();
