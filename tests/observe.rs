@@ -415,6 +415,26 @@ fn a_server_that_cannot_be_reached_is_said_by_health_and_counted() {
 }
 
 #[test]
+fn a_reader_of_a_socket_that_does_not_read_is_said_by_health_until_it_does() {
+    let world = World::new();
+    let listener = UnixListener::bind(world.path("reader")).unwrap();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let address = format!("socket.address = \"unix:{}\"\n", world.path("reader").display());
+    std::fs::write(world.path("certsift.toml"), config.replace("path = \"out.ndjson\"\n", &address)).unwrap();
+    let observed = Observed::start_in(world, "");
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    let lines: Vec<_> = (0..5000).map(|number| x509(1_760_000_000, number)).collect();
+    observed.world.append("logs/x509.log", &lines);
+    let said = observed.wait_for_health(503);
+    assert!(said.starts_with("unix:") && said.contains("its reader does not read"), "{said}");
+    assert_eq!(observed.metrics().value("certsift_outputs_waiting", &[]), 1.0);
+    let (mut reader, _) = listener.accept().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    assert_eq!(observed.metrics().value("certsift_outputs_waiting", &[]), 0.0);
+}
+
+#[test]
 fn a_socket_is_an_input_whose_newest_record_is_known_also_when_its_sender_has_gone() {
     let observed = Observed::start("[[input]]\nsocket = \"unix-stream:s\"\n");
     let path = observed.world.path("s");
