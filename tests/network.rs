@@ -9,7 +9,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -531,6 +531,7 @@ fn a_server_that_takes_nothing_keeps_no_end_waiting_and_gets_the_rest_later() {
         let status = support::process::end_within(sending.world.child.as_mut().unwrap(), PATIENCE).unwrap();
         sending.world.child = None;
         assert_eq!(status.code(), Some(1), "{}", sending.world.said());
+        assert!(sending.world.said().contains("came over sockets or standard input and is in no journal"));
         elastic.requests.store(0, Ordering::Relaxed);
     }
     is_deaf.store(false, Ordering::Relaxed);
@@ -1064,6 +1065,35 @@ fn what_splunk_took_and_lost_is_sent_again_after_a_kill_too() {
     sending.wait_until("all arrives", || splunk.distinct() == 600);
     sending.world.stop();
     sending.traffic.assert_once(splunk.numbers(), &sending.world.said());
+}
+
+#[test]
+fn a_splunk_that_acknowledges_nothing_is_said_by_health_until_it_does() {
+    let is_silent = Arc::new(AtomicBool::new(true));
+    let shared = Arc::clone(&is_silent);
+    let splunk = Arc::new(Splunk::new(move |_| match shared.load(Ordering::Relaxed) {
+        true => HecMood::Lose,
+        false => HecMood::Take(Duration::ZERO),
+    }));
+    let port = support::server::free_port();
+    let more = format!("acknowledge_timeout = \"1s\"\n[observe]\nlisten = \"127.0.0.1:{port}\"\n");
+    let mut sending = Sending::splunk(serve(Arc::clone(&splunk)), &more);
+    sending.append(10);
+    sending.start();
+    let health = || {
+        let mut answer = String::new();
+        if let Ok(mut connection) = std::net::TcpStream::connect(("127.0.0.1", port)) {
+            connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: certsift\r\n\r\n").unwrap();
+            connection.read_to_string(&mut answer).unwrap();
+        }
+        answer
+    };
+    // It answers every question, and says each time that nothing is safe.
+    sending.wait_until("health is bad", || health().contains("it does not acknowledge what it was sent"));
+    is_silent.store(false, Ordering::Relaxed);
+    sending.wait_until("health is good again", || health().starts_with("HTTP/1.1 200"));
+    assert_eq!(splunk.distinct(), 10);
+    sending.world.stop();
 }
 
 #[test]

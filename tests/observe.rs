@@ -415,6 +415,26 @@ fn a_server_that_cannot_be_reached_is_said_by_health_and_counted() {
 }
 
 #[test]
+fn a_reader_of_a_socket_that_does_not_read_is_said_by_health_until_it_does() {
+    let world = World::new();
+    let listener = UnixListener::bind(world.path("reader")).unwrap();
+    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let address = format!("socket.address = \"unix:{}\"\n", world.path("reader").display());
+    std::fs::write(world.path("certsift.toml"), config.replace("path = \"out.ndjson\"\n", &address)).unwrap();
+    let observed = Observed::start_in(world, "");
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    let lines: Vec<_> = (0..5000).map(|number| x509(1_760_000_000, number)).collect();
+    observed.world.append("logs/x509.log", &lines);
+    let said = observed.wait_for_health(503);
+    assert!(said.starts_with("unix:") && said.contains("its reader does not read"), "{said}");
+    assert_eq!(observed.metrics().value("certsift_outputs_waiting", &[]), 1.0);
+    let (mut reader, _) = listener.accept().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+    assert_eq!(observed.wait_for_health(200), "ok\n");
+    assert_eq!(observed.metrics().value("certsift_outputs_waiting", &[]), 0.0);
+}
+
+#[test]
 fn a_socket_is_an_input_whose_newest_record_is_known_also_when_its_sender_has_gone() {
     let observed = Observed::start("[[input]]\nsocket = \"unix-stream:s\"\n");
     let path = observed.world.path("s");
@@ -554,25 +574,35 @@ fn systemd_is_told_of_the_start_the_life_and_the_end() {
 
 #[test]
 fn the_watchdog_spares_who_waits_for_a_server() {
-    let mut world = World::new();
-    let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
-    let url = format!("[output.elasticsearch]\nurl = \"http://127.0.0.1:{}\"\n", free_port());
-    let config = config.replace("path = \"out.ndjson\"\n", &url);
-    let config = config.replace("[state]\n", "[state]\ncommit_interval = \"50ms\"\n");
-    std::fs::write(world.path("certsift.toml"), config).unwrap();
-    let socket = UnixDatagram::bind(world.path("notify")).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let child = world.command().env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000").spawn();
-    world.child = Some(child.unwrap());
-    let mut alive = 0;
-    // Far more than until the commits have filled the queue, and the sink waits for the first of them.
-    for time in 0.. {
-        world.append("logs/x509.log", &[x509(1_760_000_000 + time, time)]);
-        let mut buffer = [0; 512];
-        let length = socket.recv(&mut buffer).unwrap();
-        alive += u32::from(&buffer[..length] == b"WATCHDOG=1");
-        if alive == 60 {
-            break;
+    // One that is not there, and one that never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    for port in [free_port(), silent.local_addr().unwrap().port()] {
+        let mut world = World::new();
+        let config = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+        let url = format!("[output.elasticsearch]\nurl = \"http://127.0.0.1:{port}\"\n");
+        let config = config.replace("path = \"out.ndjson\"\n", &url);
+        let config = config.replace("[state]\n", "[state]\ncommit_interval = \"50ms\"\n");
+        std::fs::write(world.path("certsift.toml"), config).unwrap();
+        let socket = UnixDatagram::bind(world.path("notify")).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let child = world.command().env("NOTIFY_SOCKET", world.path("notify")).env("WATCHDOG_USEC", "200000").spawn();
+        world.child = Some(child.unwrap());
+        let mut alive = 0;
+        let mut is_asked = false;
+        for time in 0.. {
+            world.append("logs/x509.log", &[x509(1_760_000_000 + time, time)]);
+            let mut buffer = [0; 512];
+            let length = socket.recv(&mut buffer).unwrap();
+            alive += u32::from(&buffer[..length] == b"WATCHDOG=1");
+            match alive {
+                // Another commit, for which the sink waits until the first is done.
+                10 if !is_asked => {
+                    world.signal("-HUP");
+                    is_asked = true;
+                }
+                40 => break,
+                _ => {}
+            }
         }
     }
 }

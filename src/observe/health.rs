@@ -52,7 +52,10 @@ impl Metrics {
     /// only lose what it holds.
     pub(super) fn is_moving(&self, patience: Duration) -> bool {
         let stuck = |busy: Option<Duration>| busy.is_some_and(|busy| busy > patience);
-        self.waiting().any() || !(stuck(self.sink_busy()) || stuck(self.commit_busy()))
+        let waiting = self.waiting();
+        let is_sink_stuck = !waiting.is_held_up() && stuck(self.sink_busy());
+        let is_commit_stuck = !waiting.is_sending() && stuck(self.commit_busy());
+        waiting.any() || !(is_sink_stuck || is_commit_stuck)
     }
 }
 
@@ -89,5 +92,25 @@ mod tests {
         assert!(!metrics.is_moving(Duration::ZERO));
         metrics.waiting().again(Path::new("/out"), || "no space".to_owned());
         assert!(metrics.is_moving(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_commit_that_waits_for_a_server_does_not_excuse_the_sink_nor_the_sink_the_commit() {
+        let metrics = Metrics::default();
+        let is_moving = || metrics.is_moving(Duration::ZERO);
+        metrics.sink_begins();
+        std::thread::sleep(Duration::from_millis(5));
+        let sending = metrics.waiting().sending();
+        assert!(!is_moving(), "the sink hangs");
+        let held_up = metrics.waiting().held_up();
+        assert!(is_moving(), "the sink waits for room");
+        metrics.commit_begins();
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(is_moving(), "and the commit for the server");
+        drop(sending);
+        assert!(!is_moving(), "the commit hangs");
+        drop(held_up);
+        metrics.committed(Duration::ZERO);
+        assert!(!is_moving(), "the sink hangs again");
     }
 }

@@ -19,8 +19,10 @@ struct Waits {
     refused: BTreeMap<PathBuf, (Instant, String)>,
     /// Writes that have begun, to what, and since when.
     begun: BTreeMap<u64, (PathBuf, Instant)>,
-    /// Waits for a server to have taken what it was sent.
+    /// Commits that wait for a server to have taken what it was sent.
     sending: usize,
+    /// Waits of the sink for a queue to have room, or for a commit.
+    held_up: usize,
     numbers: u64,
 }
 
@@ -30,8 +32,11 @@ pub(crate) struct Writing<'a> {
     number: u64,
 }
 
-/// A wait until a server has taken everything, which takes as long as there is much to take; likewise.
+/// A wait of a commit until a server has taken everything, which takes as long as there is much to take; likewise.
 pub(crate) struct Sending<'a>(&'a Waiting);
+
+/// A wait of the sink for others; likewise.
+pub(crate) struct HeldUp<'a>(&'a Waiting);
 
 /// What takes nothing for so long is said. What comes right sooner was no trouble.
 const GRACE: Duration = Duration::from_secs(5);
@@ -66,10 +71,16 @@ impl Waiting {
         Writing { waiting: self, number }
     }
 
-    /// Notes that it is being waited for a server to have taken everything.
+    /// Notes that a commit waits for a server to have taken everything.
     pub(crate) fn sending(&self) -> Sending<'_> {
         self.lock().sending += 1;
         Sending(self)
+    }
+
+    /// Notes that the sink waits for a server to take something, or for a commit.
+    pub(crate) fn held_up(&self) -> HeldUp<'_> {
+        self.lock().held_up += 1;
+        HeldUp(self)
     }
 
     /// How often writing was tried again.
@@ -77,10 +88,20 @@ impl Waiting {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Whether anything is being waited for that is not certsift's own doing.
+    /// Whether an output takes nothing, or has begun to take something and is not done with it.
     pub(super) fn any(&self) -> bool {
         let waits = self.lock();
-        waits.sending > 0 || !waits.refused.is_empty() || !waits.begun.is_empty()
+        !waits.refused.is_empty() || !waits.begun.is_empty()
+    }
+
+    /// Whether a commit waits for a server. Nearly always one does, so that this says nothing of the sink.
+    pub(super) fn is_sending(&self) -> bool {
+        self.lock().sending > 0
+    }
+
+    /// Whether the sink waits for others.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.lock().held_up > 0
     }
 
     /// What has taken nothing for a while, in words.
@@ -116,6 +137,12 @@ impl Drop for Sending<'_> {
     }
 }
 
+impl Drop for HeldUp<'_> {
+    fn drop(&mut self) {
+        self.0.lock().held_up -= 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,9 +175,10 @@ mod tests {
             ["/pipe has taken nothing for 0 s: its reader does not read"]
         );
         drop(other);
-        let sending = waiting.sending();
-        assert!(waiting.any() && waiting.reasons_after(Duration::ZERO).is_empty(), "much to send is no trouble");
-        drop(sending);
-        assert!(!waiting.any());
+        let (sending, held_up) = (waiting.sending(), waiting.held_up());
+        assert!(waiting.is_sending() && waiting.is_held_up());
+        assert!(!waiting.any() && waiting.reasons_after(Duration::ZERO).is_empty(), "much to send is no trouble");
+        drop((sending, held_up));
+        assert!(!waiting.is_sending() && !waiting.is_held_up());
     }
 }

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::stages::{PipelineError, Progress};
 use crate::crash;
+use crate::observe::Waiting;
 use crate::sink::{Compressor, Patience, Unsynced, is_full, sync_folder_of};
 use crate::state::{StateChanges, StateError, StateStore, Written, remove_journals};
 
@@ -19,6 +20,8 @@ use crate::state::{StateChanges, StateError, StateStore, Written, remove_journal
 pub(super) struct Committer {
     commits: Option<Sender<Commit>>,
     done: Receiver<()>,
+    /// Where it is said that the sink waits.
+    waiting: Arc<Waiting>,
     under_way: bool,
     thread: Option<JoinHandle<Result<(), PipelineError>>>,
 }
@@ -50,6 +53,7 @@ impl Committer {
     ) -> Result<Self, PipelineError> {
         let (sender, commits) = bounded::<Commit>(1);
         let (say, done) = bounded(1);
+        let waiting = Arc::clone(progress.metrics.waiting());
         let work = Work { state, patience, compressor };
         let run = move || {
             for commit in commits {
@@ -69,7 +73,7 @@ impl Committer {
             Ok(())
         };
         let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(run).map_err(PipelineError::Thread)?;
-        Ok(Self { commits: Some(sender), done, under_way: false, thread: Some(thread) })
+        Ok(Self { commits: Some(sender), done, waiting, under_way: false, thread: Some(thread) })
     }
 
     /// Begins a commit, once the one before is done.
@@ -84,10 +88,14 @@ impl Committer {
 
     /// Waits for the commit that is under way.
     pub(super) fn wait(&mut self) -> Result<(), PipelineError> {
-        if std::mem::take(&mut self.under_way) && self.done.recv().is_err() {
-            return self.end();
+        if !std::mem::take(&mut self.under_way) {
+            return Ok(());
         }
-        Ok(())
+        // Whether it is the commit that hangs is judged by the commit.
+        let held_up = self.waiting.held_up();
+        let outcome = self.done.recv();
+        drop(held_up);
+        if outcome.is_err() { self.end() } else { Ok(()) }
     }
 
     /// Ends the thread, and says why if it ended by itself.

@@ -29,7 +29,7 @@ use crate::observe::Metrics;
 use crate::rdap::{AskedCounts, Asking, Servers};
 use crate::sink::network::Prepared;
 use crate::sink::{is_rotated_name, is_same_file};
-use crate::source::streams::{Socket, Streams, is_stream};
+use crate::source::streams::{Bounds, Socket, Streams, is_stream};
 use crate::source::tail::{Chunk, FileId, Item, Tail, TailConfig};
 use crate::source::{Lines, Splitter, is_named_like_a_log};
 use crate::state::{InputPosition, Newest, StateChanges, StateStore, Step};
@@ -211,7 +211,8 @@ impl Run {
         let ended = ended.into_iter().map(|position| position.stream).collect();
         let resume = positions.values().filter_map(|position| position.resume.clone()).collect();
         let tail = Tail::new(TailConfig { patterns: patterns_of(&self.config), ..TailConfig::default() }, resume)?;
-        let streams = Streams::start(&sockets_of(&self.config), is_stdin(&self.config), &tail.waker())?;
+        let streams =
+            Streams::start(&sockets_of(&self.config), is_stdin(&self.config), &tail.waker(), Bounds::default())?;
         let (sink, encoder) = SinkThread::start(&workers, Sink::Ledger(Box::new(ledger)), progress)?;
         let reloader = Reloader::start(self.config.clone(), self.knowledge, self.knowledge_files, self.read_again)?;
         stopping.look();

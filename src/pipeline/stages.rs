@@ -38,7 +38,8 @@ pub enum PipelineError {
     Output(#[from] OutputChanged),
     /// The output takes nothing, and certsift was told to stop.
     #[error(
-        "not everything could be written within {} s of the signal to stop; the rest is written at the next start: {why}",
+        "not everything could be written within {} s of the signal to stop; the rest is written at the next start, but \
+         for what came over sockets or standard input and is in no journal: {why}",
         .patience.as_secs()
     )]
     Unfinished {

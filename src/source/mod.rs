@@ -6,6 +6,7 @@
 mod discover;
 mod lines;
 mod open;
+mod room;
 mod split;
 pub mod streams;
 pub mod tail;

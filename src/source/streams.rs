@@ -22,6 +22,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+pub use super::room::Bounds;
+use super::room::{Closed, Room};
 use super::tail::{Chunk, EndCause, EndOfFile, FileId, Item, Oversize, Waker};
 use crate::decode::{MAX_LINE, MAX_OVERSIZE_KEPT};
 use crate::model::{Sha256Digest, StreamKey};
@@ -74,6 +76,7 @@ pub enum StreamError {
 /// Listens on sockets, and reads standard input.
 pub struct Streams {
     items: Receiver<Item>,
+    room: Arc<Room>,
     /// Set when what is there by then is all that is wanted.
     stop: Arc<AtomicBool>,
     bound: Vec<PathBuf>,
@@ -85,6 +88,11 @@ pub struct Streams {
 
 /// Bytes that are read at once.
 const READ: usize = 256 * 1024;
+/// What a connection may hold of a line however much the others do, so that only long lines have to wait.
+const ALWAYS_HELD: usize = 2 * READ;
+/// A line that is longer gets memory of its own for as long as a line may be, more than an allocator keeps for another
+/// use: so it goes back to the system with the line.
+const LONG: usize = 1024 * 1024;
 /// Items that are read and not taken yet.
 const QUEUE: usize = 16;
 /// Connections of one socket; others wait until one ends.
@@ -104,23 +112,26 @@ pub fn is_stream(file: FileId) -> bool {
 }
 
 impl Streams {
-    /// Begins to listen, and to read standard input where that is wanted. `waker` is told of everything that comes.
+    /// Begins to listen, and to read standard input where that is wanted. `waker` is told of everything that comes, and
+    /// `bounds` is what is held at the most.
     ///
     /// # Errors
     /// A socket cannot be listened on, or a thread cannot be started.
-    pub fn start(sockets: &[Socket], stdin: bool, waker: &Waker) -> Result<Self, StreamError> {
+    pub fn start(sockets: &[Socket], stdin: bool, waker: &Waker, bounds: Bounds) -> Result<Self, StreamError> {
         let (sender, items) = crossbeam_channel::bounded(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
         let open = Arc::new(AtomicU64::new(0));
+        let room = Arc::new(Room::new(bounds));
         let outlet = Outlet {
             items: sender,
+            room: Arc::clone(&room),
             waker: waker.clone(),
             stop: Arc::clone(&stop),
             numbers: Arc::new(FIRST_ID.into()),
             open: Arc::clone(&open),
         };
         let any = stdin || !sockets.is_empty();
-        let mut streams = Self { items, stop, bound: Vec::new(), open, any, ended: false };
+        let mut streams = Self { items, room, stop, bound: Vec::new(), open, any, ended: false };
         for socket in sockets {
             streams.listen(socket, outlet.clone()).map_err(|error| match error {
                 Refusal::Known(error) => error,
@@ -165,9 +176,8 @@ impl Streams {
         while bytes < max_bytes {
             match self.items.try_recv() {
                 Ok(item) => {
-                    if let Item::Chunk(chunk) = &item {
-                        bytes += chunk.bytes.len();
-                    }
+                    self.room.taken(held_by(&item));
+                    bytes += held_by(&item);
                     items.push(item);
                 }
                 Err(TryRecvError::Empty) => break,
@@ -209,6 +219,7 @@ impl Streams {
 impl Drop for Streams {
     fn drop(&mut self) {
         self.stop();
+        self.room.close();
         for path in &self.bound {
             // Where that fails, the next start finds that nobody listens.
             let _ = std::fs::remove_file(path);
@@ -266,6 +277,7 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 #[derive(Clone)]
 struct Outlet {
     items: Sender<Item>,
+    room: Arc<Room>,
     waker: Waker,
     stop: Arc<AtomicBool>,
     numbers: Arc<AtomicU64>,
@@ -273,11 +285,9 @@ struct Outlet {
     open: Arc<AtomicU64>,
 }
 
-/// Nobody takes items any more.
-struct Closed;
-
 impl Outlet {
     fn send(&self, item: Item) -> Result<(), Closed> {
+        self.room.queue(held_by(&item))?;
         self.items.send(item).map_err(|_| Closed)?;
         self.waker.wake();
         Ok(())
@@ -285,6 +295,14 @@ impl Outlet {
 
     fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes that an item holds.
+fn held_by(item: &Item) -> usize {
+    match item {
+        Item::Chunk(chunk) => chunk.bytes.len(),
+        Item::Oversize(line) => line.beginning.len(),
     }
 }
 
@@ -344,6 +362,9 @@ fn serve(mut reader: impl Read + AsFd, outlet: Outlet, path: &Path) {
                 complain(path, &error);
                 break;
             }
+        }
+        if connection.make_room(READ).is_err() {
+            return;
         }
         match reader.read(&mut buffer) {
             Ok(0) => break,
@@ -405,6 +426,7 @@ fn receive(socket: &UnixDatagram, outlet: Outlet, path: &Path) {
             taken = taken.and_then(|()| connection.pass_over(length));
         }
         lines.clear();
+        lines.shrink_to(ALWAYS_HELD);
         if taken.is_err() {
             return;
         }
@@ -449,6 +471,8 @@ struct Connection {
     pending: Vec<u8>,
     /// Bytes of a line that is too long.
     passed_over: u64,
+    /// What it has room for beyond what it may always hold.
+    room: usize,
 }
 
 impl Connection {
@@ -462,6 +486,7 @@ impl Connection {
             offset: 0,
             pending: Vec::new(),
             passed_over: 0,
+            room: 0,
         };
         connection.outlet.open.fetch_add(1, Ordering::Relaxed);
         // Whoever takes it learns of the connection before anything that it holds.
@@ -469,7 +494,33 @@ impl Connection {
         Ok(connection)
     }
 
-    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Closed> {
+    /// Waits until so much more may be held.
+    fn make_room(&mut self, more: usize) -> Result<(), Closed> {
+        let wanted = (self.pending.len() + more).saturating_sub(ALWAYS_HELD);
+        if let Some(bytes) = wanted.checked_sub(self.room).filter(|bytes| *bytes > 0) {
+            self.outlet.room.grow(self.file, bytes)?;
+            self.room = wanted;
+        }
+        Ok(())
+    }
+
+    /// Gives back what is not needed for what is held.
+    fn give_back(&mut self) {
+        let needed = self.pending.len().saturating_sub(ALWAYS_HELD);
+        if let Some(bytes) = self.room.checked_sub(needed).filter(|bytes| *bytes > 0) {
+            self.outlet.room.shrink(self.file, bytes);
+            self.room = needed;
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Closed> {
+        self.take_lines(bytes)?;
+        // Only now: what waited for room in the queue was still held here.
+        self.give_back();
+        Ok(())
+    }
+
+    fn take_lines(&mut self, mut bytes: &[u8]) -> Result<(), Closed> {
         let Some(last) = memchr::memrchr(b'\n', bytes) else {
             self.keep(bytes);
             return Ok(());
@@ -502,6 +553,9 @@ impl Connection {
             self.pending.truncate(MAX_OVERSIZE_KEPT);
             self.pending.shrink_to_fit();
         } else {
+            if self.pending.len() + bytes.len() > LONG {
+                self.pending.reserve_exact(MAX_LINE + READ - self.pending.len());
+            }
             self.pending.extend_from_slice(bytes);
         }
     }
@@ -549,6 +603,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.outlet.open.fetch_sub(1, Ordering::Relaxed);
+        self.outlet.room.shrink(self.file, self.room);
     }
 }
 
@@ -570,6 +625,7 @@ mod tests {
         let waker = Tail::new(TailConfig { watch: false, ..TailConfig::default() }, Vec::new()).unwrap().waker();
         let outlet = Outlet {
             items: sender,
+            room: Arc::new(Room::new(Bounds { queued: usize::MAX, pending: usize::MAX })),
             waker,
             stop: Arc::default(),
             numbers: Arc::new(FIRST_ID.into()),
@@ -640,6 +696,48 @@ mod tests {
         }
         connection.end();
         assert!(matches!(handed_out(&items)[1], (0, length, None) if length > MAX_LINE as u64));
+    }
+
+    #[test]
+    fn all_connections_together_hold_as_much_as_they_may_and_all_come_to_their_ends() {
+        const LINE: usize = 2 * LONG;
+        let folder = tempfile::tempdir().unwrap();
+        let waker = Tail::new(TailConfig { watch: false, ..TailConfig::default() }, Vec::new()).unwrap().waker();
+        let sockets =
+            ["one", "two"].map(|name| Socket { kind: SocketKind::Stream, path: folder.path().join(name), mode: None });
+        let bounds = Bounds { queued: READ, pending: 3 * LONG };
+        let mut streams = Streams::start(&sockets, false, &waker, bounds).unwrap();
+        let senders: Vec<_> = (0..12)
+            .map(|number| {
+                let mut sender = UnixStream::connect(&sockets[number % 2].path).unwrap();
+                std::thread::spawn(move || {
+                    for letter in [b'a', b'b'] {
+                        let line = [vec![letter; LINE - 1], vec![b'\n']].concat();
+                        io::Write::write_all(&mut sender, &line).unwrap();
+                    }
+                })
+            })
+            .collect();
+        let room = Arc::clone(&streams.room);
+        // Nothing is taken yet.
+        while room.pending() <= bounds.pending - LONG {
+            std::thread::yield_now();
+        }
+        let (mut lines, mut most) = (0, 0);
+        while lines < 24 {
+            most = most.max(room.pending());
+            for item in streams.take(1) {
+                let Item::Chunk(chunk) = item else { panic!("no line is too long") };
+                lines += memchr::memchr_iter(b'\n', &chunk.bytes).count();
+            }
+        }
+        assert!(most <= bounds.pending + LINE + READ, "{most}");
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        streams.stop();
+        while !streams.is_done() {
+            streams.take(1);
+        }
+        assert_eq!(room.pending(), 0);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::batch::Batch;
 use super::client::{Client, Endpoint, HttpSettings, Reply};
 use super::fault::{Fault, FaultKind};
-use super::queue::NetworkCounts;
+use super::queue::Queue;
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Fate, Outcome};
 use crate::encode::{Format, id_in};
@@ -197,12 +197,13 @@ impl Elastic {
 }
 
 impl Courier for Elastic {
-    fn send(&mut self, batch: &Batch, counts: &NetworkCounts) -> Outcome {
+    fn send(&mut self, batch: &Batch, queue: &Queue) -> Outcome {
         self.write_body(batch);
         let Some(endpoint) = self.endpoints.get(self.next % self.endpoints.len().max(1)) else {
             return Outcome::Failed(Fault::new(FaultKind::Refused, "no address is known"));
         };
         let path = format!("{}/_bulk?{FILTER}", self.index);
+        let counts = queue.counts();
         counts.requests.fetch_add(1, Ordering::Relaxed);
         counts.bytes.fetch_add(self.body.len() as u64, Ordering::Relaxed);
         let outcome =

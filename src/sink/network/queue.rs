@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::batch::Batch;
 use super::fault::{Fault, FaultKind};
 use super::rejected::Rejected;
+use crate::observe::Writing;
 use crate::sink::{Patience, SinkError};
 
 /// What a network output has done so far.
@@ -92,6 +93,8 @@ struct Trouble {
     since: Option<Instant>,
     said: HashMap<FaultKind, Instant>,
     is_said: bool,
+    /// The server has not said in time that what it took is safe, and nothing was done with since.
+    is_unacknowledged: bool,
 }
 
 /// A request is not made smaller than this because the server finds it too large.
@@ -100,6 +103,7 @@ const MIN_REQUEST: usize = 64 * 1024;
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// What goes on is said this often.
 const SAY_INTERVAL: Duration = Duration::from_secs(60);
+const UNACKNOWLEDGED: &str = "it does not acknowledge what it was sent";
 
 impl NetworkCounts {
     /// Says what was done.
@@ -158,7 +162,7 @@ impl Queue {
     /// They can never be sent, or patience has ended.
     pub(super) fn put(&self, lines: &[u8]) -> Result<(), SinkError> {
         // A server that neither takes nor refuses is waited for here although no commit waits for it yet.
-        let _sending = self.patience.waiting().sending();
+        let _held_up = self.patience.waiting().held_up();
         let mut rest = lines;
         while !rest.is_empty() {
             let mut state = self.lock();
@@ -244,6 +248,10 @@ impl Queue {
         drop(state);
         self.counts.in_flight.fetch_sub(batch.len() as u64, Ordering::Relaxed);
         self.progress.notify_all();
+        let mut trouble = self.lock_trouble();
+        if std::mem::take(&mut trouble.is_unacknowledged) && trouble.since.is_none() {
+            self.patience.waiting().over(Path::new(&self.name));
+        }
     }
 
     /// The server has taken lines.
@@ -328,8 +336,8 @@ impl Queue {
         if fault.kind.needs_a_person() && !self.patience.waits() {
             return self.fail(fault.to_string());
         }
+        let mut trouble = self.lock_trouble();
         self.patience.waiting().refused(Path::new(&self.name), || fault.to_string());
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.since.get_or_insert_with(Instant::now);
         if trouble.said.get(&fault.kind).is_some_and(|said| said.elapsed() < SAY_INTERVAL) {
             return;
@@ -345,11 +353,28 @@ impl Queue {
         }
     }
 
+    /// Notes that the server does not say that what it took is safe, until something is done with.
+    pub(super) fn note_unacknowledged(&self) {
+        let mut trouble = self.lock_trouble();
+        trouble.is_unacknowledged = true;
+        if trouble.since.is_none() {
+            self.patience.waiting().refused(Path::new(&self.name), || UNACKNOWLEDGED.to_owned());
+        }
+    }
+
+    /// Notes that a write begins to what may read it as slowly as it likes.
+    pub(super) fn writing(&self) -> Writing<'_> {
+        self.patience.writing(Path::new(&self.name))
+    }
+
     /// Something was taken.
     pub(super) fn say_well(&self) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trouble = self.lock_trouble();
         let Some(since) = trouble.since.take() else { return };
-        self.patience.waiting().over(Path::new(&self.name));
+        match trouble.is_unacknowledged {
+            true => self.patience.waiting().refused(Path::new(&self.name), || UNACKNOWLEDGED.to_owned()),
+            false => self.patience.waiting().over(Path::new(&self.name)),
+        }
         if std::mem::take(&mut trouble.is_said) {
             tracing::info!(output = self.name, seconds = since.elapsed().as_secs(), "delivering again");
         }
@@ -376,6 +401,10 @@ impl Queue {
 
     fn error(&self, source: io::Error) -> SinkError {
         SinkError { path: PathBuf::from(&self.name), source }
+    }
+
+    fn lock_trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

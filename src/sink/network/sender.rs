@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::fault::{Fault, FaultKind};
-use super::queue::{NetworkCounts, Queue, Work};
+use super::queue::{Queue, Work};
 
 /// What brings lines to one kind of server.
 pub(super) trait Courier: Send {
     /// Sends lines once.
-    fn send(&mut self, batch: &Batch, counts: &NetworkCounts) -> Outcome;
+    fn send(&mut self, batch: &Batch, queue: &Queue) -> Outcome;
 
     /// Keeps lines that the server has, until it says under this number that they are safe.
     fn hold(&mut self, _number: u64, batch: Batch, queue: &Queue) {
@@ -134,7 +134,7 @@ impl Drop for Guard<'_> {
 fn deliver(queue: &Queue, courier: &mut dyn Courier, batch: Batch) -> Option<()> {
     let (mut pieces, mut backoff, mut broken) = (vec![batch], Backoff::default(), 0);
     while let Some(piece) = pieces.pop() {
-        let fault = match courier.send(&piece, queue.counts()) {
+        let fault = match courier.send(&piece, queue) {
             Outcome::Taken => {
                 queue.taken(&piece);
                 None

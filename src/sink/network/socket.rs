@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::fault::{Fault, FaultKind};
-use super::queue::{NetworkCounts, Queue};
+use super::queue::Queue;
 use super::sender::{Courier, Outcome};
 
 /// Where lines go.
@@ -168,26 +168,27 @@ impl Socket {
     }
 
     /// An open connection.
-    fn stream(&mut self, counts: &NetworkCounts) -> Result<&mut Stream, Fault> {
-        let Some(mut stream) = self.stream.take() else { return self.connect(true, counts) };
+    fn stream(&mut self, queue: &Queue) -> Result<&mut Stream, Fault> {
+        let Some(mut stream) = self.stream.take() else { return self.connect(true, queue) };
         match stream.look() {
             Peer::Finished if self.only_reads || self.connected.elapsed() < SOON => self.only_reads = true,
             // What it has not read by then was written just before.
-            Peer::Finished => return self.connect(self.last_write.elapsed() < LATELY, counts),
-            Peer::Gone => return self.connect(true, counts),
+            Peer::Finished => return self.connect(self.last_write.elapsed() < LATELY, queue),
+            Peer::Gone => return self.connect(true, queue),
             Peer::There => {}
         }
         Ok(self.stream.insert(stream))
     }
 
     /// Another connection, on which the last lines are written again if they may be lost.
-    fn connect(&mut self, again: bool, counts: &NetworkCounts) -> Result<&mut Stream, Fault> {
+    fn connect(&mut self, again: bool, queue: &Queue) -> Result<&mut Stream, Fault> {
         let unreachable = |error: io::Error| Fault::new(FaultKind::Unreachable, error.to_string());
         let mut stream = self.address.connect().map_err(unreachable)?;
-        counts.requests.fetch_add(1, Ordering::Relaxed);
+        queue.counts().requests.fetch_add(1, Ordering::Relaxed);
         (self.connected, self.only_reads) = (Instant::now(), false);
         if again {
             for line in &self.recent {
+                let _writing = queue.writing();
                 stream.write_all(line).map_err(|error| broken(&error))?;
             }
             self.last_write = Instant::now();
@@ -198,16 +199,20 @@ impl Socket {
         Ok(self.stream.insert(stream))
     }
 
-    fn write(&mut self, batch: &Batch, counts: &NetworkCounts) -> Result<(), Fault> {
+    fn write(&mut self, batch: &Batch, queue: &Queue) -> Result<(), Fault> {
         let lines: Vec<_> = batch.lines().skip(self.written).collect();
         for lines in lines.chunks(LINES_PER_WRITE) {
             let text = lines.concat();
-            if let Err(error) = self.stream(counts)?.write_all(&text) {
+            let stream = self.stream(queue)?;
+            let writing = queue.writing();
+            let outcome = stream.write_all(&text);
+            drop(writing);
+            if let Err(error) = outcome {
                 self.stream = None;
                 return Err(broken(&error));
             }
             self.last_write = Instant::now();
-            counts.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+            queue.counts().bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
             self.written += lines.len();
             lines.iter().for_each(|line| self.remember(line));
         }
@@ -231,8 +236,8 @@ impl Socket {
 const LINES_PER_WRITE: usize = 64;
 
 impl Courier for Socket {
-    fn send(&mut self, batch: &Batch, counts: &NetworkCounts) -> Outcome {
-        match self.write(batch, counts) {
+    fn send(&mut self, batch: &Batch, queue: &Queue) -> Outcome {
+        match self.write(batch, queue) {
             Ok(()) => {
                 self.written = 0;
                 Outcome::Taken
@@ -246,7 +251,7 @@ impl Courier for Socket {
         // Without this the last lines would be missed only when the next ones come.
         if self.stream.as_mut().is_none_or(|stream| stream.look() == Peer::Gone) {
             self.stream = None;
-            match self.connect(true, queue.counts()) {
+            match self.connect(true, queue) {
                 Ok(_) => queue.say_well(),
                 Err(fault) => queue.say_trouble(&fault),
             }

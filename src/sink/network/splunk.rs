@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::batch::Batch;
 use super::client::{Client, Endpoint, HttpSettings, Reply};
 use super::fault::{Fault, FaultKind};
-use super::queue::{NetworkCounts, Queue};
+use super::queue::Queue;
 use super::secret::{Credentials, SecretSource};
 use super::sender::{Courier, Outcome};
 use crate::encode::Format;
@@ -253,6 +253,7 @@ impl Splunk {
         let late: Vec<_> = self.held.iter().filter_map(is_late).collect();
         if !late.is_empty() {
             tracing::warn!(requests = late.len(), "not acknowledged in time; sent again");
+            queue.note_unacknowledged();
         }
         for held in late.iter().filter_map(|number| self.held.remove(number)).collect::<Vec<_>>() {
             self.held_bytes -= held.batch.text().len();
@@ -271,11 +272,12 @@ impl Splunk {
 }
 
 impl Courier for Splunk {
-    fn send(&mut self, batch: &Batch, counts: &NetworkCounts) -> Outcome {
+    fn send(&mut self, batch: &Batch, queue: &Queue) -> Outcome {
         if let Err(fault) = self.ask_first() {
             return Outcome::Failed(fault);
         }
         self.write_body(batch);
+        let counts = queue.counts();
         counts.requests.fetch_add(1, Ordering::Relaxed);
         counts.bytes.fetch_add(self.body.len() as u64, Ordering::Relaxed);
         let outcome = match self.collector.post("event", &self.body) {
