@@ -33,7 +33,10 @@ const EXIT_STATUS: [(&str, &str); 5] = [
         "It could not be done; the message says why. For check, something is wrong; for status, certsift is not well.",
     ),
     ("2", "The command line cannot be understood."),
-    ("3", "replay or explain is done, but some inputs or lines could not be read, or not to their end."),
+    (
+        "3",
+        "replay or explain is done, but some inputs or lines could not be read, or not to their end; or a server rejected records of replay.",
+    ),
     ("130, 143", "A second SIGINT or SIGTERM ended run at once."),
 ];
 const FILES: [(&str, &str); 3] = [
