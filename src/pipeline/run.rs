@@ -79,6 +79,8 @@ pub struct RunOutcome {
 const POLL_BYTES: usize = 1024 * 1024;
 /// Items that are read and not correlated yet, at the most.
 const MAX_UNDERWAY: usize = 8;
+/// And this many bytes of them, which only very long lines reach, or one item.
+const MAX_UNDERWAY_BYTES: usize = 16 * 1024 * 1024;
 /// A journal of this many bytes is a reason to commit.
 const MAX_JOURNAL: u64 = 64 * 1024 * 1024;
 /// One of this many is a reason to wait for the commit before.
@@ -113,6 +115,7 @@ pub(super) struct Followed {
 struct Underway {
     file: FileId,
     end_offset: u64,
+    bytes: usize,
     batches: VecDeque<Ticket<Batch>>,
     ended: bool,
 }
@@ -376,26 +379,24 @@ impl Running {
     fn begin(&mut self, item: Item) {
         let (file, end_offset) = (item.file(), item.end_offset());
         let mut ended = false;
-        let lines = match &item {
+        let lines = match item {
             Item::Chunk(chunk) => {
-                if !self.meet(chunk) {
+                if !self.meet(&chunk) {
                     return;
                 }
                 ended = chunk.end.is_some();
-                Lines { bytes: chunk.bytes.clone(), offset: chunk.offset, oversize: None }
+                Lines { bytes: chunk.bytes, offset: chunk.offset, oversize: None }
             }
-            Item::Oversize(line) => {
-                Lines { bytes: line.beginning.clone(), offset: line.offset, oversize: Some(line.length) }
-            }
+            Item::Oversize(line) => Lines { bytes: line.beginning, offset: line.offset, oversize: Some(line.length) },
         };
-        let mut batches = VecDeque::new();
+        let (bytes, mut batches) = (lines.bytes.len(), VecDeque::new());
         if let Some(followed) = self.followed.get_mut(&file) {
             let source = Arc::clone(&followed.source);
             let workers = &self.workers;
             followed.splitter.split(lines, &mut |raw| batches.push_back(workers.decode(&source, raw)));
             followed.undecided &= followed.splitter.format().is_none();
         }
-        self.underway.push_back(Underway { file, end_offset, batches, ended });
+        self.underway.push_back(Underway { file, end_offset, bytes, batches, ended });
     }
 
     /// Prepares for a file's chunk; `false` when the file is not wanted.
@@ -483,12 +484,15 @@ impl Running {
         self.written.iter().any(|written| is_same_file(written, path) || is_rotated_name(path, written))
     }
 
-    /// Correlates what workers have finished, in order; waits for them while more than `most` items are under way.
+    /// Correlates what workers have finished, in order; waits for them while more than `most` items are under way, or too
+    /// many bytes.
     fn correlate_ready(&mut self, most: usize) -> Result<(), Stopped> {
         while let Some(first) = self.underway.front_mut() {
             let (file, end_offset, ended) = (first.file, first.end_offset, first.ended);
             if let Some(ticket) = first.batches.front() {
-                if !ticket.is_ready() && self.underway.len() <= most {
+                let is_ready = ticket.is_ready();
+                let bytes: usize = self.underway.iter().map(|item| item.bytes).sum();
+                if !is_ready && self.underway.len() <= most && bytes <= MAX_UNDERWAY_BYTES {
                     return Ok(());
                 }
                 let Some(ticket) = self.underway.front_mut().and_then(|first| first.batches.pop_front()) else {
