@@ -481,8 +481,14 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    /// Hashes, IPv4 addresses, which are small numbers, and prefixes of IPv6, whose ends are equal.
     fn id(observer: u16) -> Id128 {
-        Id128::of(&observer.to_be_bytes())
+        let number = u128::from(observer);
+        match observer % 3 {
+            0 => Id128::of(&observer.to_be_bytes()),
+            1 => Id128((0xffff_0a00_0000 + number).to_be_bytes()),
+            _ => Id128(((0x2001_0db8_u128 << 32 | number) << 64).to_be_bytes()),
+        }
     }
 
     fn set(seen: &[(u16, i32)]) -> Recent {

@@ -6,7 +6,6 @@
 mod discover;
 mod lines;
 mod open;
-mod room;
 mod split;
 pub mod streams;
 pub mod tail;

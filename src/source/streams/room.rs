@@ -6,7 +6,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::tail::FileId;
+use crate::source::tail::FileId;
 
 /// How much may be held.
 #[derive(Clone, Copy, Debug)]
