@@ -143,7 +143,9 @@ fn round(paths: &[PathBuf], knowledge: &Knowledge, output: &Path) -> anyhow::Res
     });
     let ((), matched) = timed(|| look_up(&judged, knowledge));
     let settings = config.encode_settings();
-    let encode = || judged.chunks(CHUNK_RECORDS).map(|chunk| encode(chunk, knowledge, &settings)).collect::<Vec<_>>();
+    let encode = || {
+        judged.chunks(CHUNK_RECORDS).map(|chunk| encode(chunk, knowledge, &settings, Vec::new())).collect::<Vec<_>>()
+    };
     let (encoded, encoding) = timed(encode);
     let dead_letters = output.with_extension("dead.ndjson");
     let mut sink = Output::open(Some(output), dead_letters, OpenMode::Replace, Patience::none())?;

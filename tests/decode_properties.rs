@@ -230,7 +230,7 @@ impl Pipeline {
 
     fn finish(mut self) -> Encoded {
         self.correlator.finish(&mut |judged| self.judged.push(judged));
-        encode(&self.judged, &KNOWLEDGE, &Config::default().encode_settings())
+        encode(&self.judged, &KNOWLEDGE, &Config::default().encode_settings(), Vec::new())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Sessions that wait for their certificate.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Batch, Body, CertificateId, EventTime, Faults, Log, Record, Session, SourceInfo, Span, StreamKey};
@@ -53,12 +55,19 @@ pub type Place = (EventTime, u64);
 pub(super) struct Held {
     limits: HeldLimits,
     waiting: BTreeMap<Place, Waiting>,
-    by_reference: HashMap<CertificateId, Vec<Place>>,
+    by_reference: HashMap<CertificateId, Places, RandomState>,
     bytes: usize,
     arrivals: u64,
     tick: u64,
     /// Places that changed since the last step and since the last commit, where that is wanted.
     changes: Option<Changes>,
+}
+
+/// Places of sessions that wait for one certificate, of which there is mostly one.
+#[derive(Clone, Debug)]
+struct Places {
+    first: Place,
+    others: Vec<Place>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -121,6 +130,20 @@ impl Waiting {
     }
 }
 
+impl Places {
+    /// Takes a place out; says whether there are others.
+    fn remove(&mut self, place: Place) -> bool {
+        if self.first != place {
+            self.others.retain(|known| *known != place);
+        } else if self.others.is_empty() {
+            return false;
+        } else {
+            self.first = self.others.remove(0);
+        }
+        true
+    }
+}
+
 impl Default for HeldLimits {
     fn default() -> Self {
         Self { wait: super::DEFAULT_WAIT, sessions: 65_536, bytes: 64 * 1024 * 1024 }
@@ -138,7 +161,7 @@ impl Held {
         Self {
             limits,
             waiting: BTreeMap::new(),
-            by_reference: HashMap::new(),
+            by_reference: HashMap::default(),
             bytes: 0,
             arrivals: 0,
             tick: 0,
@@ -185,8 +208,9 @@ impl Held {
 
     /// All sessions that wait for a certificate, in the order of their waits.
     pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<(Place, Waiting)> {
-        let places = self.by_reference.get(&reference).cloned().unwrap_or_default();
-        places.into_iter().filter_map(|place| Some((place, self.remove(place)?))).collect()
+        let Some(Places { first, others }) = self.by_reference.remove(&reference) else { return Vec::new() };
+        let places = std::iter::once(first).chain(others);
+        places.filter_map(|place| Some((place, self.remove(place)?))).collect()
     }
 
     /// Lets a session that was taken wait on for another certificate, and no longer than it would have.
@@ -229,7 +253,12 @@ impl Held {
     }
 
     fn insert(&mut self, place: Place, waiting: Waiting) {
-        self.by_reference.entry(waiting.reference).or_default().push(place);
+        match self.by_reference.entry(waiting.reference) {
+            Entry::Occupied(mut places) => places.get_mut().others.push(place),
+            Entry::Vacant(none) => {
+                none.insert(Places { first: place, others: Vec::new() });
+            }
+        }
         self.bytes += waiting.batch.text.len();
         self.waiting.insert(place, waiting);
     }
@@ -242,11 +271,10 @@ impl Held {
     fn remove_unnoted(&mut self, place: Place) -> Option<Waiting> {
         let waiting = self.waiting.remove(&place)?;
         self.bytes -= waiting.batch.text.len();
-        if let Some(places) = self.by_reference.get_mut(&waiting.reference) {
-            places.retain(|known| *known != place);
-            if places.is_empty() {
-                self.by_reference.remove(&waiting.reference);
-            }
+        if let Entry::Occupied(mut places) = self.by_reference.entry(waiting.reference)
+            && !places.get_mut().remove(place)
+        {
+            places.remove();
         }
         Some(waiting)
     }

@@ -15,6 +15,7 @@ mod json;
 mod memo;
 mod names;
 mod output;
+mod rooms;
 mod scan;
 mod zeek;
 mod zeek_json;
@@ -31,6 +32,7 @@ pub(crate) use der::is_checkable_by;
 pub use der::{attributes_of, certificate_from_der};
 pub use detect::{Detected, Format, detect};
 pub use names::{name_ids, registrable};
+pub use rooms::BatchRooms;
 pub use scan::walk_object;
 pub use zeek_tsv::TsvHeader;
 
@@ -64,6 +66,8 @@ pub struct DecodeContext {
     pub certificates: CertificateCache,
     /// Chains that were read before.
     pub chains: ChainCache,
+    /// Memory of batches that are done.
+    pub rooms: BatchRooms,
     memos: MemoPool,
 }
 
@@ -86,6 +90,7 @@ pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) 
             Ok(text) if matches!(format, Format::ZeekTsv(_)) => {
                 output.reserve(text.len() * 5 / 2);
                 decode_lines(&mut output, &text, offset, &format);
+                context.rooms.bytes.give_back(text.into_bytes());
                 String::new()
             }
             Ok(text) => {

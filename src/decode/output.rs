@@ -34,8 +34,8 @@ impl<'a> Output<'a> {
             base_start: 0,
             base_len: 0,
             added: String::new(),
-            records: Vec::new(),
-            references: Vec::new(),
+            records: context.rooms.records.take(),
+            references: context.rooms.references.take(),
             unknown_log: format.log(),
             memos: context.memos.take(),
         }
@@ -49,6 +49,7 @@ impl<'a> Output<'a> {
 
     /// Makes room for text that is added.
     pub(super) fn reserve(&mut self, bytes: usize) {
+        self.added = self.context.rooms.text();
         self.added.reserve(bytes);
     }
 

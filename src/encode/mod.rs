@@ -167,9 +167,15 @@ impl Counts {
     }
 }
 
-/// Encodes records.
-pub fn encode<'a>(records: &'a [Judged], knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Encoded {
-    let mut encoded = Encoded { lines: Vec::with_capacity(expected_bytes(records)), ..Encoded::default() };
+/// Encodes records. `room` is an empty vector, whose memory the lines take.
+pub fn encode<'a>(
+    records: &'a [Judged],
+    knowledge: &'a Knowledge,
+    settings: &'a EncodeSettings,
+    room: Vec<u8>,
+) -> Encoded {
+    let mut encoded = Encoded { lines: room, ..Encoded::default() };
+    encoded.lines.reserve(expected_bytes(records));
     let mut workplace = Workplace::new(knowledge, settings);
     for near in records.chunks(FETCHED) {
         near.iter().for_each(fetch);

@@ -245,19 +245,31 @@ pub enum TlsVersion {
     Unknown,
 }
 
+/// About as many bytes as a session's texts have that are no part of its line.
+const BESIDE_LINE: usize = 64;
+
 impl Batch {
     /// One record by itself, with the text it refers to and no more: for records that outlive their batch.
     pub fn extract(&self, index: u32) -> Self {
         let mut text = String::new();
         let mut references = Vec::new();
-        let mut copy = |span: Span| {
-            let start = text.len() as u32;
-            text.push_str(span.of(&self.text));
-            Span { start, len: span.len }
-        };
         let records = self.records.get(index as usize).map(|record| {
             let mut record = record.clone();
-            record.line = copy(record.line);
+            let line = record.line;
+            text.reserve(line.len as usize + BESIDE_LINE);
+            text.push_str(line.of(&self.text));
+            record.line.start = 0;
+            let mut copy = |span: Span| {
+                // Most is part of the line.
+                if let Some(start) = span.start.checked_sub(line.start)
+                    && u64::from(start) + u64::from(span.len) <= u64::from(line.len)
+                {
+                    return Span { start, len: span.len };
+                }
+                let start = text.len() as u32;
+                text.push_str(span.of(&self.text));
+                Span { start, len: span.len }
+            };
             record.sensor = record.sensor.map(&mut copy);
             if let Body::Session(session) = &mut record.body {
                 session.server_name = session.server_name.map(&mut copy);

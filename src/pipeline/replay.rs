@@ -71,7 +71,7 @@ pub struct ReplayOutcome {
 }
 
 /// Bytes of one batch, less where many files are open at once.
-const BATCH_BYTES: usize = 512 * 1024;
+const BATCH_BYTES: usize = 256 * 1024;
 /// Bytes that all readers together read ahead.
 const READ_AHEAD_BYTES: usize = 32 * 1024 * 1024;
 /// Batches that one reader reads ahead.
@@ -478,6 +478,7 @@ fn read_all(
     messages: &Sender<ReaderMessage>,
 ) {
     loop {
+        reader.reuse(workers.decode_context().rooms.for_lines());
         let lines = match reader.next(batch_bytes) {
             Ok(Some(lines)) => lines,
             Ok(None) => return,

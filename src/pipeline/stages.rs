@@ -15,7 +15,7 @@ use crate::decode::{DecodeContext, RawBatch, decode};
 use crate::encode::{Counts, EncodeSettings, Encoded, encode};
 use crate::history::Alerts;
 use crate::knowledge::Knowledge;
-use crate::model::{Batch, Body, SourceInfo};
+use crate::model::{Batch, Body, SourceInfo, Spare};
 use crate::observe::Metrics;
 use crate::rdap::{self, Queue};
 use crate::sink::{Output, SinkError};
@@ -77,6 +77,14 @@ pub(super) struct Workers {
     encode: EncodeSettings,
     /// Where domains go that nobody knows.
     unregistered: Option<Arc<Queue>>,
+    rooms: Arc<Rooms>,
+}
+
+/// Memory for what travels to the sink.
+#[derive(Default)]
+struct Rooms {
+    judged: Spare<Judged>,
+    lines: Spare<u8>,
 }
 
 /// Collects judged records and sends them through the workers to the sink.
@@ -128,8 +136,8 @@ pub(super) enum Sink {
 }
 
 /// Records that travel together to the sink, at the most, and their text.
-const MAX_CHUNK_RECORDS: usize = 4096;
-const MAX_CHUNK_BYTES: usize = 512 * 1024;
+const MAX_CHUNK_RECORDS: usize = 1024;
+const MAX_CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks that are under way to the sink.
 const CHUNKS_IN_FLIGHT: usize = 8;
 /// How long a sink that is behind is waited for until something else gets its turn.
@@ -169,7 +177,14 @@ impl Workers {
             .num_threads(threads)
             .thread_name(|number| format!("worker-{number}"))
             .build()?;
-        Ok(Self { pool: Arc::new(pool), decode: Arc::default(), knowledge, encode, unregistered: None })
+        Ok(Self {
+            pool: Arc::new(pool),
+            decode: Arc::default(),
+            knowledge,
+            encode,
+            unregistered: None,
+            rooms: Arc::default(),
+        })
     }
 
     /// Lets a worker decode lines.
@@ -203,15 +218,22 @@ impl Workers {
         &self.decode
     }
 
-    fn encode(&self, judged: Vec<Judged>) -> Ticket<Encoded> {
+    fn encode(&self, mut judged: Vec<Judged>) -> Ticket<Encoded> {
         let (knowledge, mut settings) = (Arc::clone(&self.knowledge), self.encode);
-        let Some(queue) = self.unregistered.clone() else {
-            return self.spawn(move || encode(&judged, &knowledge, &settings));
-        };
-        settings.ask_at = Some(rdap::now());
+        let (queue, rooms) = (self.unregistered.clone(), Arc::clone(&self.rooms));
+        let decode = Arc::clone(&self.decode);
+        settings.ask_at = queue.is_some().then(rdap::now);
         self.spawn(move || {
-            let encoded = encode(&judged, &knowledge, &settings);
-            queue.put(&encoded.unregistered);
+            let encoded = encode(&judged, &knowledge, &settings, rooms.lines.take());
+            // Who has the last record of a batch gives its memory back.
+            judged
+                .drain(..)
+                .filter_map(|judged| Arc::into_inner(judged.batch))
+                .for_each(|batch| decode.rooms.give_back(batch));
+            rooms.judged.give_back(judged);
+            if let Some(queue) = queue {
+                queue.put(&encoded.unregistered);
+            }
             encoded
         })
     }
@@ -296,7 +318,7 @@ impl Encoder {
 
     fn take(&mut self) -> Ticket<Encoded> {
         self.bytes = 0;
-        let next = Vec::with_capacity(self.judged.len());
+        let next = self.workers.rooms.judged.take();
         self.workers.encode(std::mem::replace(&mut self.judged, next))
     }
 
@@ -324,10 +346,10 @@ impl SinkThread {
         progress: Arc<Progress>,
     ) -> Result<(Self, Encoder), PipelineError> {
         let (sender, receiver) = bounded(CHUNKS_IN_FLIGHT);
-        let shared = Arc::clone(&progress);
+        let (shared, rooms) = (Arc::clone(&progress), Arc::clone(&workers.rooms));
         let thread = std::thread::Builder::new()
             .name("sink".to_owned())
-            .spawn(move || sink.write_all(&receiver, &shared))
+            .spawn(move || sink.write_all(&receiver, &shared, &rooms.lines))
             .map_err(PipelineError::Thread)?;
         let encoder = Encoder { workers: workers.clone(), sink: sender, judged: Vec::new(), bytes: 0 };
         Ok((Self { thread, progress }, encoder))
@@ -360,7 +382,12 @@ impl SinkThread {
 }
 
 impl Sink {
-    fn write_all(mut self, messages: &Receiver<Message>, progress: &Progress) -> Result<Finished, PipelineError> {
+    fn write_all(
+        mut self,
+        messages: &Receiver<Message>,
+        progress: &Progress,
+        rooms: &Spare<u8>,
+    ) -> Result<Finished, PipelineError> {
         let metrics = &progress.metrics;
         // Sensors of which was said that they cannot be compared with lists of SHA-1.
         let mut told = BTreeSet::new();
@@ -389,6 +416,7 @@ impl Sink {
                         }
                     }
                     metrics.sink_wrote(&encoded.counts, encoded.lines.len(), self.evicted(), progress.journal_length());
+                    rooms.give_back(encoded.lines);
                 }
                 Message::Commit(mut changes, reopen) => {
                     match &mut self {

@@ -14,6 +14,8 @@ pub struct LineReader<R> {
     /// The reader has no more, or has failed.
     ended: bool,
     error: Option<io::Error>,
+    /// Memory for what is read next.
+    room: Vec<u8>,
 }
 
 /// Whole lines, or the beginning of one that is too long.
@@ -32,7 +34,7 @@ const READ_STEP: usize = 128 * 1024;
 impl<R: Read> LineReader<R> {
     /// Reads lines from the start of a stream.
     pub fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), offset: 0, ended: false, error: None }
+        Self { reader, buffer: Vec::new(), offset: 0, ended: false, error: None, room: Vec::new() }
     }
 
     /// The beginning of the stream: at least `least` bytes or all there are, and at least one whole line unless it is
@@ -66,6 +68,9 @@ impl<R: Read> LineReader<R> {
     /// # Errors
     /// The stream failed. Everything that was read before has been handed out; reading again does not help.
     pub fn next(&mut self, target: usize) -> io::Result<Option<Lines>> {
+        if !self.ended {
+            self.buffer.reserve(target.saturating_sub(self.buffer.len()));
+        }
         while !self.ended && self.buffer.len() < target {
             self.fill(READ_STEP.min(target - self.buffer.len()).max(4096));
         }
@@ -95,6 +100,11 @@ impl<R: Read> LineReader<R> {
         }
     }
 
+    /// Gives it an empty vector, whose memory it reads into from the next lines on.
+    pub fn reuse(&mut self, room: Vec<u8>) {
+        self.room = room;
+    }
+
     /// Where the next lines begin, in decompressed bytes.
     pub fn offset(&self) -> u64 {
         self.offset
@@ -107,7 +117,9 @@ impl<R: Read> LineReader<R> {
     }
 
     fn take(&mut self, end: usize) -> Lines {
-        let rest = self.buffer.split_off(end);
+        let mut rest = std::mem::take(&mut self.room);
+        rest.extend_from_slice(&self.buffer[end..]);
+        self.buffer.truncate(end);
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let offset = self.offset;
         self.offset += bytes.len() as u64;

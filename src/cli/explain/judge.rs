@@ -180,7 +180,7 @@ fn correlate(found: &[Found], config: &Config) -> Vec<Judged> {
 /// The object as `replay` writes it, without what only a whole file and a history can say.
 fn object_of(judged: &Judged, config: &Config, knowledge: &Knowledge) -> Option<Value> {
     let settings = EncodeSettings { format: Format::Raw, detail: Detail::Full, ..config.encode_settings() };
-    let encoded = encode(std::slice::from_ref(judged), knowledge, &settings);
+    let encoded = encode(std::slice::from_ref(judged), knowledge, &settings, Vec::new());
     let mut line: Value = serde_json::from_slice(&encoded.lines).ok()?;
     let mut object = line.get_mut("certsift")?.take();
     let fields = object.as_object_mut()?;
