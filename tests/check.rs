@@ -322,6 +322,16 @@ fn a_wrong_configuration_is_said_with_its_line() {
 }
 
 #[test]
+fn which_checks_run_is_said_where_not_all_do() {
+    let of = |checks: &str| World::new(&format!("[checks]\n{checks}\n")).check(&["-c", "c.toml"]).1;
+    assert_said(&of("off = [\"feed\"]"), &["checks               all but feed\n", "usable: errors 0"]);
+    assert_said(&of("only = [\"feed\", \"rare_issuer\"]\nhistory = false"), &["checks               only feed\n"]);
+    let all = of("history = true");
+    assert!(!all.contains("  checks "), "{all}");
+    assert_said(&of("only = [\"rare_issuer\"]\nhistory = false"), &["line 2: checks: none would run without history"]);
+}
+
+#[test]
 fn looking_at_output_and_state_changes_nothing() {
     let world = World::new("[output]\npath = \"out/enriched.ndjson\"\n[state]\ndir = \"state\"\n");
     let (code, out) = world.check(&["-c", "c.toml"]);

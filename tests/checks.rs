@@ -6,10 +6,12 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use certsift::enrich::checks;
 use certsift::model::Sha256Digest;
 use serde_json::{Value, json};
+use support::sidecar::{PATIENCE, World as Sidecar, ssl, x509};
 use support::{assert_valid, certsift, records, repository};
 
 /// They speak beside others, and have none beside them when they run alone.
@@ -268,4 +270,75 @@ fn the_whole_cannot_be_judged_by_without_history() {
     let output = certsift(folder.path(), &["replay", "--whole", "-c", "c.toml", logs.to_str().unwrap()]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("checks.history = false"), "{said}");
+}
+
+/// Adds to the configuration of a sidecar.
+fn configure(world: &Sidecar, before: &str, more: &str) {
+    std::fs::write(world.path("certsift.toml"), format!("{before}{more}")).unwrap();
+}
+
+fn wait_until_said(world: &Sidecar, what: &str) {
+    let started = Instant::now();
+    while !world.said().contains(what) {
+        assert!(started.elapsed() < PATIENCE, "{what}: {}", world.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn run_takes_other_checks_at_a_sighup_and_says_that_history_waits() {
+    const FIRST: u32 = 1_760_000_000;
+    let mut world = Sidecar::new();
+    let before =
+        std::fs::read_to_string(world.path("certsift.toml")).unwrap() + "[knowledge]\nfeeds = [\"listed.csv\"]\n";
+    std::fs::write(world.path("listed.csv"), "#domain,label\nhost1.example,a\n").unwrap();
+    configure(&world, &before, "");
+    world.append("logs/x509.log", &[x509(FIRST, 1)]);
+    world.append("logs/ssl.log", &[ssl(FIRST + 1, 1)]);
+    world.start();
+    let all = world.wait_for(2);
+    assert_eq!(all[1]["certsift"]["finding_ids"][0], "feed", "{}", all[1]);
+    configure(&world, &before, "[checks]\noff = [\"feed\"]\nhistory = false\n");
+    world.signal("-HUP");
+    wait_until_said(&world, "whether history is kept changes after a restart only");
+    wait_until_said(&world, "checks=all but feed");
+    world.append("logs/ssl.log", &[ssl(FIRST + 2, 1)]);
+    let without = world.wait_for(3);
+    assert_eq!(without[2]["certsift"]["verdict"], "info", "{}", without[2]);
+    assert!(without[2]["certsift"]["issuer_history"].get("first_seen").is_some(), "{}", without[2]);
+    // A mistake changes nothing.
+    configure(&world, &before, "[checks]\noff = [\"feeds\"]\n");
+    world.signal("-HUP");
+    wait_until_said(&world, "cannot use the configuration");
+    configure(&world, &before, "[checks]\nonly = [\"feed\"]\n");
+    world.signal("-HUP");
+    wait_until_said(&world, "checks=only feed");
+    world.append("logs/ssl.log", &[ssl(FIRST + 3, 1)]);
+    let only = world.wait_for(4);
+    assert_eq!(only[3]["certsift"]["finding_ids"], json!(["feed"]), "{}", only[3]);
+    world.stop();
+}
+
+#[test]
+fn what_was_counted_before_a_kill_is_in_the_state_although_history_is_not_kept_any_more() {
+    const FIRST: u32 = 1_760_000_000;
+    let mut world = Sidecar::new();
+    // Until the kill everything stands in the journal only.
+    let before = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    let before = before.replace("[state]\n", "[state]\ncommit_interval = \"1h\"\n");
+    configure(&world, &before, "");
+    world.start();
+    world.append("logs/x509.log", &[x509(FIRST, 1), x509(FIRST, 2)]);
+    world.append("logs/ssl.log", &[ssl(FIRST + 1, 1)]);
+    world.wait_for(3);
+    world.kill();
+    configure(&world, &before, "[checks]\nhistory = false\n");
+    world.start();
+    world.append("logs/ssl.log", &[ssl(FIRST + 2, 2)]);
+    let records = world.wait_for(4);
+    world.stop();
+    assert_eq!(records[3]["certsift"]["issuer_history"], json!({"class": "private"}), "{}", records[3]);
+    let exported = certsift(world.folder.path(), &["state", "export", "--state", "state"]);
+    let exported = String::from_utf8(exported.stdout).unwrap();
+    assert!(exported.contains("host1.example") && !exported.contains("host2.example"), "{exported}");
 }
