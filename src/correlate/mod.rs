@@ -387,7 +387,7 @@ impl Correlator {
             leaf,
             client_certificate,
             direction,
-            network: observation.and_then(|observation| observation.network),
+            network: observation.as_ref().and_then(|observation| observation.network),
             seen: Seen::default(),
             former: None,
             shared_client,
