@@ -30,9 +30,9 @@ pub use object::{
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
-    Assessment, CertificateAnalysis, EnrichSettings, Subject, TransparencyObject, Verdict, assess_certificate,
-    assess_session, chain_of, feeds_of, feeds_of_certificate, feeds_of_client, name_of, registrations_of,
-    transparency_of, unregistered,
+    Assessment, CertificateAnalysis, CheckSet, EnrichSettings, Part, RunningChecks, SignatureMatch, Subject,
+    TransparencyObject, Verdict, assess_certificate, assess_session, chain_of, feeds_of, feeds_of_certificate,
+    feeds_of_client, name_of, registrations_of, transparency_of, unregistered,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -84,7 +84,7 @@ pub struct EncodeSettings {
     pub detail: Detail,
     /// What becomes of other events.
     pub other_events: OtherEvents,
-    /// Thresholds of the checks.
+    /// Which checks run, and their thresholds.
     pub enrich: EnrichSettings,
     /// The wall clock in seconds, where registries are asked for domains that nobody knows.
     pub ask_at: Option<i64>,
@@ -217,6 +217,7 @@ fn fetch(judged: &Judged) {
 struct Workplace<'a> {
     knowledge: &'a Knowledge,
     settings: &'a EncodeSettings,
+    checks: RunningChecks,
     /// Memory for the codes of checks that cannot decide, of which nearly every record has some.
     not_evaluated: Vec<&'static str>,
     names: RecentNames,
@@ -234,6 +235,7 @@ impl<'a> Workplace<'a> {
         Self {
             knowledge,
             settings,
+            checks: RunningChecks::of(&settings.enrich),
             not_evaluated: Vec::new(),
             names: RecentNames::default(),
             written: Tally(Vec::new()),
@@ -297,7 +299,7 @@ fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workpl
                     Some(write_session((lines, unknown), judged, record, session, context, workplace))
                 }
                 (Body::Certificate(_), Context::Certificate(known)) => {
-                    write_certificate(lines, judged, record, known, knowledge, settings);
+                    write_certificate(lines, judged, record, known, workplace);
                     Some(None)
                 }
                 _ => None,
@@ -306,7 +308,7 @@ fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workpl
                 Some(session) => {
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, workplace, context, verdict);
-                        if lacks_sha1(context, knowledge) {
+                        if workplace.checks.set.meets(CheckSet::FEED) && lacks_sha1(context, knowledge) {
                             workplace.without_sha1.count(judged.batch.source.sensor.as_deref().unwrap_or_default());
                         }
                         alert = key.map(|key| Alert { key, clock: context.clock });
@@ -364,26 +366,38 @@ fn write_session(
     context: &SessionContext,
     workplace: &mut Workplace<'_>,
 ) -> Option<(Verdict, Option<Id128>)> {
-    let Workplace { knowledge, settings, not_evaluated, names, .. } = workplace;
-    let (knowledge, settings) = (*knowledge, *settings);
+    let Workplace { knowledge, settings, checks: running, not_evaluated, names, .. } = workplace;
+    let (knowledge, settings, checks) = (*knowledge, *settings, running.set);
     let known = context.leaf.known();
-    let analysis = known.map(|known| analysis_of(known, knowledge));
+    let analysis = known.map(|known| analysis_of(known, knowledge, checks));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
-    let name = name_of(knowledge, session, server_name, names);
+    let name = name_of(checks, knowledge, session, server_name, names);
     let (name, may_be_listed) = name.map_or((None, true), |known| (Some(&*known.analysis), known.is_listed));
-    let registrations = registrations_of(knowledge, session, server_name, analysis, context);
-    if let Some(now) = settings.ask_at {
-        unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
+    let mut registrations = Vec::new();
+    if checks.look_at(Part::Registrations) {
+        registrations = registrations_of(knowledge, session, server_name, analysis, context);
+        if let Some(now) = settings.ask_at {
+            unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
+        }
     }
-    let transparency =
-        transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context);
+    let transparency = match checks.look_at(Part::Transparency) {
+        true => transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context),
+        false => TransparencyObject::default(),
+    };
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
-    let feeds = feeds_of(knowledge, session, (server_name, may_be_listed), certificate, context.at);
+    let feeds = match checks.meets(CheckSet::FEED) {
+        true => feeds_of(knowledge, session, (server_name, may_be_listed), certificate, context.at),
+        false => Vec::new(),
+    };
     let validation_status = session.validation_status.map(|span| span.of(&judged.batch.text));
-    let chain = chain_of(knowledge, session, server_name, validation_status, certificate, context);
+    let chain = match checks.look_at(Part::Chain) {
+        true => chain_of(knowledge, session, server_name, validation_status, certificate, context),
+        false => None,
+    };
     let client = context.client_certificate.as_ref();
-    let client = client.map(|known| (&*known.certificate, analysis_of(known, knowledge)));
-    let client_feeds = client.map(|(_, analysis)| feeds_of_client(analysis, context.at)).unwrap_or_default();
+    let client = client.map(|known| (&*known.certificate, analysis_of(known, knowledge, checks)));
+    let of_client = client.filter(|_| checks.meets(CheckSet::CLIENT_CERTIFICATE)).map(|(_, analysis)| analysis);
+    let client_feeds = of_client.map(|analysis| feeds_of_client(analysis, context.at)).unwrap_or_default();
     let subject = Subject {
         knowledge,
         settings: &settings.enrich,
@@ -401,10 +415,11 @@ fn write_session(
         client,
         client_feeds: &client_feeds,
     };
-    let mut assessment = assess_session(&subject, std::mem::take(not_evaluated));
+    let mut assessment = assess_session(&subject, running, std::mem::take(not_evaluated));
     let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
-    let client_analysis = client.map(|(_, analysis)| analysis);
-    let listed = alert::Known { certificates: [analysis, client_analysis], feeds: [&feeds, &client_feeds] };
+    let signatures =
+        [signatures_of(analysis, checks), of_client.map(CertificateAnalysis::signatures).unwrap_or_default()];
+    let listed = alert::Known { signatures, feeds: [&feeds, &client_feeds] };
     let alert_key = alert::key_of(session, context, &assessment, &listed);
     head.alert_key = alert_key;
     let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
@@ -424,8 +439,7 @@ fn write_session(
             name,
             chain,
             (&registrations, &transparency),
-            [analysis, client_analysis]
-                .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
+            signatures,
             [&feeds, &client_feeds],
         )
     } else {
@@ -444,21 +458,25 @@ fn write_certificate(
     judged: &Judged,
     record: &Record,
     known: &KnownCertificate,
-    knowledge: &Knowledge,
-    settings: &EncodeSettings,
+    workplace: &Workplace<'_>,
 ) {
-    let analysis = analysis_of(known, knowledge);
-    let feeds = feeds_of_certificate(analysis, record.time);
-    let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time);
+    let Workplace { knowledge, settings, checks: RunningChecks { set: checks, .. }, .. } = *workplace;
+    let analysis = analysis_of(known, knowledge, checks);
+    let feeds = match checks.meets(CheckSet::FEED) {
+        true => feeds_of_certificate(analysis, record.time),
+        false => Vec::new(),
+    };
+    let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time, checks);
+    let signatures = signatures_of(Some(analysis), checks);
     let head = ObjectHead::new(judged, record, None, knowledge.version);
     let certificate = Some((&*known.certificate, analysis.json()));
     let state = CertificateState::default();
     let object = match record.time {
         Some(at) if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, WrittenCertificate::full(state, certificate, at), analysis, &feeds)
+            full_certificate(head, &assessment, WrittenCertificate::full(state, certificate, at), signatures, &feeds)
         }
         None if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, WrittenCertificate::brief(state, certificate), analysis, &feeds)
+            full_certificate(head, &assessment, WrittenCertificate::brief(state, certificate), signatures, &feeds)
         }
         _ => CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, certificate), None),
     };
@@ -469,7 +487,7 @@ fn full_certificate<'a>(
     head: ObjectHead<'a>,
     assessment: &'a Assessment,
     certificate: WrittenCertificate<'a>,
-    analysis: &'a CertificateAnalysis,
+    signatures: &'a [SignatureMatch],
     feeds: &'a [FeedMatch],
 ) -> CertsiftObject<'a> {
     CertsiftObject::full(
@@ -482,7 +500,7 @@ fn full_certificate<'a>(
         None,
         None,
         (&[], &TransparencyObject::default()),
-        [analysis.signatures(), &[]],
+        [signatures, &[]],
         [feeds, &[]],
     )
 }
@@ -499,6 +517,12 @@ fn write_object(lines: &mut Vec<u8>, object: &CertsiftObject<'_>) {
     let _ = json::write(lines, object);
 }
 
-fn analysis_of<'a>(known: &'a KnownCertificate, knowledge: &Knowledge) -> &'a CertificateAnalysis {
-    known.analysis.get_or_init(|| CertificateAnalysis::of(&known.certificate, knowledge))
+fn analysis_of<'a>(known: &'a KnownCertificate, knowledge: &Knowledge, checks: CheckSet) -> &'a CertificateAnalysis {
+    known.analysis.get_or_init(|| CertificateAnalysis::of(&known.certificate, knowledge, checks))
+}
+
+/// The signatures that are told of on the server's side; others may look at them where the check is off.
+fn signatures_of(analysis: Option<&CertificateAnalysis>, checks: CheckSet) -> &[SignatureMatch] {
+    let analysis = analysis.filter(|_| checks.meets(CheckSet::SIGNATURE));
+    analysis.map(CertificateAnalysis::signatures).unwrap_or_default()
 }

@@ -1,24 +1,28 @@
 //! What is known of a session's name, and of where its certificate leads.
 
+use std::sync::Arc;
+
 use crate::correlate::{Leaf, SessionContext};
 use crate::knowledge::Knowledge;
 use crate::knowledge::names::{RecentName, RecentNames};
 use crate::knowledge::trust::{Chain, ChainStatus, of_sensor};
 use crate::model::{Certificate, Session, host_name};
 
-use super::CertificateAnalysis;
+use super::{CertificateAnalysis, CheckSet, Part};
 
-/// What can be said of the name that the client asked for.
+/// What can be said of the name that the client asked for, as far as these checks look at it; `None` where none does.
 pub fn name_of<'a>(
+    checks: CheckSet,
     knowledge: &Knowledge,
     session: &Session,
     server_name: Option<&str>,
     recent: &'a mut RecentNames,
 ) -> Option<&'a RecentName> {
-    let (ids, name) = session.name.zip(server_name)?;
+    let (is_looked_at, is_looked_up) = (checks.look_at(Part::Name), checks.meets(CheckSet::FEED));
+    let (ids, name) = session.name.zip(server_name).filter(|_| is_looked_at || is_looked_up)?;
     recent.of_id(ids.name, name, || RecentName {
-        analysis: knowledge.names.of_id(ids.name, name),
-        is_listed: knowledge.feeds.list_name(&host_name(name)),
+        analysis: if is_looked_at { knowledge.names.of_id(ids.name, name) } else { Arc::default() },
+        is_listed: is_looked_up && knowledge.feeds.list_name(&host_name(name)),
     })
 }
 
