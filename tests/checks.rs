@@ -273,6 +273,24 @@ fn the_whole_cannot_be_judged_by_without_history() {
 }
 
 /// Adds to the configuration of a sidecar.
+#[test]
+fn where_nothing_was_found_the_least_detail_leaves_out_which_certificate_it_was() {
+    let world = World::new();
+    let (_, usual) = world.replay("", &["--detail", "auto"]);
+    let (_, least) = world.replay("", &["--detail", "found"]);
+    assert_eq!(least.len(), usual.len());
+    let mut shorter = 0;
+    for (mut usual, least) in usual.into_iter().zip(least) {
+        let object = usual.get_mut("certsift").and_then(Value::as_object_mut);
+        if let Some(object) = object.filter(|object| !object.contains_key("findings")) {
+            shorter += usize::from(object.remove("certificate").is_some());
+            object.remove("issuer_history");
+        }
+        assert_eq!(least, usual);
+    }
+    assert!(shorter > 0);
+}
+
 fn configure(world: &Sidecar, before: &str, more: &str) {
     std::fs::write(world.path("certsift.toml"), format!("{before}{more}")).unwrap();
 }

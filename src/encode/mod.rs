@@ -60,8 +60,17 @@ pub enum Detail {
     /// Everything where something was found; else which certificate it is and who issued it.
     #[default]
     Auto,
+    /// Everything where something was found; else which record it is, its direction and its verdict.
+    Found,
     /// Everything, always.
     Full,
+}
+
+impl Detail {
+    /// Whether a record without a finding says which certificate it is.
+    fn shows_certificates(self) -> bool {
+        self != Self::Found
+    }
 }
 
 /// Events that certsift does not enrich.
@@ -443,8 +452,10 @@ fn write_session(
             [&feeds, &client_feeds],
         )
     } else {
-        let issuer = known.map(|_| IssuerHistory::brief(&subject));
-        CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, written), issuer)
+        let shown = settings.detail.shows_certificates();
+        let issuer = known.filter(|_| shown).map(|_| IssuerHistory::brief(&subject));
+        let certificate = if shown { WrittenCertificate::brief(state, written) } else { WrittenCertificate::default() };
+        CertsiftObject::brief(head, assessment.verdict, certificate, issuer)
     };
     write_object(lines, &object);
     let verdict = assessment.verdict;
@@ -478,7 +489,10 @@ fn write_certificate(
         None if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
             full_certificate(head, &assessment, WrittenCertificate::brief(state, certificate), signatures, &feeds)
         }
-        _ => CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, certificate), None),
+        _ => {
+            let certificate = certificate.filter(|_| settings.detail.shows_certificates());
+            CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, certificate), None)
+        }
     };
     write_object(lines, &object);
 }
