@@ -23,9 +23,6 @@ pub(super) struct Output<'a> {
     pub(super) memos: Memos,
 }
 
-/// Certificate references kept of one session. The longest chain seen in public data has 14.
-const MAX_REFERENCES: usize = 64;
-
 impl<'a> Output<'a> {
     pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format) -> Self {
         Self {
@@ -73,19 +70,11 @@ impl<'a> Output<'a> {
         Span { start: (self.base_len + start) as u32, len: (self.added.len() - start) as u32 }
     }
 
-    /// Adds references of one session: `write` calls what it is given with each of them.
-    pub(super) fn references(
-        &mut self,
-        read: fn(&str) -> CertificateId,
-        write: impl FnOnce(&mut dyn FnMut(&str)),
-    ) -> ReferenceRange {
-        let start = self.references.len();
-        write(&mut |text| {
-            if self.references.len() - start < MAX_REFERENCES {
-                self.references.push(self.memos.reference(text, read));
-            }
-        });
-        ReferenceRange { start: start as u32, len: (self.references.len() - start) as u16 }
+    /// Adds what one session calls a certificate.
+    pub(super) fn reference(&mut self, text: &str, read: fn(&str) -> CertificateId) -> ReferenceRange {
+        let start = self.references.len() as u32;
+        self.references.push(self.memos.reference(text, read));
+        ReferenceRange { start, len: 1 }
     }
 
     /// Adds a record.

@@ -4,6 +4,7 @@
 //! the policy scripts that add to them.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +14,7 @@ use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
 use super::json;
 use super::output::Output;
-use super::scan::{Raw, walk_array, walk_object};
+use super::scan::{Raw, walk_array, walk_array_until, walk_object};
 use super::zeek_tsv::TsvHeader;
 use crate::model::{
     Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
@@ -298,6 +299,21 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// The first of the elements that are set.
+    fn first_element(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Json(raw) => {
+                let mut first = None;
+                walk_array_until(raw.text, |element| {
+                    first = element.string();
+                    if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                first
+            }
+            Self::Tsv(cell, header) => header.first_element(cell),
+        }
+    }
+
     /// The text as it stands in the log, for keys of caches.
     fn raw(self) -> &'a str {
         match self {
@@ -482,8 +498,8 @@ fn session(
         version: fields.text(ZeekField::Version).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: fields.get(ZeekField::Resumed).and_then(Cell::boolean).unwrap_or(false),
         established: fields.get(ZeekField::Established).and_then(Cell::boolean),
-        chain: references(output, fields, [ZeekField::ChainFps, ZeekField::ChainFuids]),
-        client_chain: references(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
+        chain: first_reference(output, fields, [ZeekField::ChainFps, ZeekField::ChainFuids]),
+        client_chain: first_reference(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
         chain_logged,
         leaf_unparsed_hint,
         flow: None,
@@ -512,9 +528,10 @@ fn version_of(version: &str) -> TlsVersion {
     }
 }
 
-fn references(output: &mut Output<'_>, fields: &ZeekFields<'_>, either: [ZeekField; 2]) -> ReferenceRange {
+/// What the session calls the first certificate of a chain: it is judged, and nobody asks for the others.
+fn first_reference(output: &mut Output<'_>, fields: &ZeekFields<'_>, either: [ZeekField; 2]) -> ReferenceRange {
     let cell = either.into_iter().find_map(|field| fields.get(field));
-    cell.map_or(ReferenceRange::default(), |cell| output.references(reference, |each| cell.elements(each)))
+    cell.and_then(Cell::first_element).map_or(ReferenceRange::default(), |text| output.reference(&text, reference))
 }
 
 /// What a session calls a certificate: by the certificate's identity where it is a SHA-256 or SHA-1, else by a hash of the text.

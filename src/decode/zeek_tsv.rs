@@ -181,6 +181,14 @@ impl TsvHeader {
             });
         }
     }
+
+    /// The first element of a set or vector that is set.
+    pub(super) fn first_element<'a>(&self, cell: &'a str) -> Option<Cow<'a, str>> {
+        if *cell == *self.empty_marker {
+            return None;
+        }
+        find_part(cell, &self.set_separator, |element| (*element != *self.unset_marker).then(|| unescape(element)))
+    }
 }
 
 impl Column {
@@ -277,14 +285,24 @@ fn split_cell<'a>(rest: &'a str, separator: &[u8]) -> (&'a str, Option<&'a str>)
 
 /// Calls `each` with the parts of a cell.
 fn split_each<'a>(cell: &'a str, separator: &str, mut each: impl FnMut(&'a str)) {
-    if separator.len() != 1 {
-        return cell.split(separator).for_each(each);
-    }
-    let mut rest = Some(cell);
-    while let Some(from) = rest {
-        let (element, after) = split_cell(from, separator.as_bytes());
+    let _: Option<()> = find_part(cell, separator, |element| {
         each(element);
-        rest = after;
+        None
+    });
+}
+
+/// What `each` makes of the first part of a cell of which it makes anything.
+fn find_part<'a, T>(cell: &'a str, separator: &str, mut each: impl FnMut(&'a str) -> Option<T>) -> Option<T> {
+    if separator.len() != 1 {
+        return cell.split(separator).find_map(each);
+    }
+    let mut rest = cell;
+    loop {
+        let (element, after) = split_cell(rest, separator.as_bytes());
+        if let Some(found) = each(element) {
+            return Some(found);
+        }
+        rest = after?;
     }
 }
 
@@ -526,6 +544,10 @@ mod tests {
         };
         assert_eq!(elements(&header, "a;NONE;b;"), ["a", "b", ""]);
         assert_eq!(elements(&header, "EMPTY"), [""; 0]);
+        for cell in ["a;NONE;b;", "NONE;b", "NONE", "EMPTY", "", ";a", r"\x3b;a"] {
+            let first = header.first_element(cell);
+            assert_eq!(first.as_deref(), elements(&header, cell).first().map(String::as_str), "{cell}");
+        }
         let block = b"#set_separator\t, \n#path\tssl\n#fields\tts\tuid\tlist\n";
         assert_eq!(elements(&TsvHeader::parse_block(block, "").unwrap(), "a, b,c"), ["a", "b,c"]);
         assert_eq!(header.log(), Log::ZeekSsl);
