@@ -9,6 +9,9 @@ use super::scan;
 
 /// A line without what may stand around its object: a byte order mark, white space, and the `@cee: ` of syslog.
 pub(super) fn object_text(line: &str) -> &str {
+    if let [b'{', .., b'}'] = line.as_bytes() {
+        return line;
+    }
     let line = line.strip_prefix('\u{feff}').unwrap_or(line).trim();
     line.strip_prefix("@cee:").map_or(line, str::trim_start)
 }
@@ -42,7 +45,7 @@ pub(super) fn push_string(out: &mut String, value: &str) {
     out.push('"');
     let mut rest = value;
     loop {
-        let plain = scan::plain_length(rest.as_bytes());
+        let plain = scan::plain_end(rest.as_bytes(), 0);
         out.push_str(&rest[..plain]);
         let Some(&byte) = rest.as_bytes().get(plain) else { break };
         push_escape(out, byte);

@@ -9,6 +9,7 @@ use std::ops::{ControlFlow, Range};
 
 use serde::de::IgnoredAny;
 
+use super::block::{self, Prefix};
 use super::json;
 
 /// Nesting that is followed here; what lies deeper is left to the JSON library, which counts it in memory.
@@ -134,6 +135,8 @@ pub(super) struct Layout<M> {
 struct KnownKey<M> {
     /// `"name":`, in which nothing is escaped.
     text: Box<[u8]>,
+    /// Its beginning, or all of it.
+    prefix: Prefix,
     meaning: M,
 }
 
@@ -158,7 +161,7 @@ impl<M: Copy> Layout<M> {
         let rest = bytes.get(at..)?;
         let expected = self.keys.get(self.next..)?.iter().take(KEYS_LEFT_OUT);
         for (skipped, known) in expected.enumerate() {
-            if rest.starts_with(&known.text) {
+            if known.begins(rest) {
                 self.next += skipped + 1;
                 return Some((known.meaning, skip_space(bytes, at + known.text.len())));
             }
@@ -179,7 +182,8 @@ impl<M: Copy> Layout<M> {
                         self.keys.clear();
                         self.next = 0;
                     }
-                    self.keys.insert(self.next, KnownKey { text: quoted.into(), meaning });
+                    let prefix = Prefix::new(quoted);
+                    self.keys.insert(self.next, KnownKey { text: quoted.into(), prefix, meaning });
                     self.next + 1
                 }
             };
@@ -188,9 +192,22 @@ impl<M: Copy> Layout<M> {
     }
 }
 
+impl<M> KnownKey<M> {
+    /// Whether the text begins with this key.
+    #[inline]
+    fn begins(&self, text: &[u8]) -> bool {
+        match text.first_chunk() {
+            Some(head) => {
+                self.prefix.begins(head) && (self.text.len() <= Prefix::LENGTH || text.starts_with(&self.text))
+            }
+            None => text.starts_with(&self.text),
+        }
+    }
+}
+
 /// Whether text holds nothing that a JSON string would have to escape.
 pub(super) fn is_plain(text: &str) -> bool {
-    plain_length(text.as_bytes()) == text.len()
+    plain_end(text.as_bytes(), 0) == text.len()
 }
 
 /// A key.
@@ -225,7 +242,15 @@ impl Key {
 }
 
 #[inline]
-fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+fn skip_space(bytes: &[u8], at: usize) -> usize {
+    // Sensors put no space between what they write.
+    match bytes.get(at) {
+        Some(..=b' ') => skip_long_space(bytes, at),
+        _ => at,
+    }
+}
+
+fn skip_long_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
         at += 1;
     }
@@ -344,7 +369,7 @@ fn end_by_library(text: &str, start: usize) -> Option<usize> {
 /// The end of the string whose first character is at `at`, behind its quote, and whether nothing in it is escaped.
 #[inline]
 fn end_of_string(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
-    at += plain_length(bytes.get(at..)?);
+    at = plain_end(bytes, at);
     if *bytes.get(at)? == b'"' {
         return Some((at + 1, true));
     }
@@ -364,46 +389,50 @@ fn end_of_escaped_string(bytes: &[u8], mut at: usize) -> Option<usize> {
             },
             _ => return None,
         }
-        at += plain_length(bytes.get(at..)?);
+        at = plain_end(bytes, at);
     }
 }
 
 /// Where a byte is first found that is likely to be near.
 #[inline]
 pub(super) fn find_near(byte: u8, bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().take(3).enumerate() {
-        let turned = u64::from_le_bytes(*word) ^ (EACH_BYTE * u64::from(byte));
-        let marks = turned.wrapping_sub(EACH_BYTE) & !turned & TOP_BITS;
-        if marks != 0 {
-            return Some(at * 8 + marks.trailing_zeros() as usize / 8);
+    let mut at = 0;
+    while let Some(block) = bytes[at..].first_chunk() {
+        let places = block::places_of(byte, block);
+        if places != 0 {
+            return Some(at + places.trailing_zeros() as usize);
+        }
+        at += block::LENGTH;
+        if at == FAR {
+            break;
         }
     }
-    let at = words.len().min(3) * 8;
     memchr::memchr(byte, &bytes[at..]).map(|found| at + found)
 }
 
-const EACH_BYTE: u64 = u64::MAX / 0xff;
-const TOP_BITS: u64 = EACH_BYTE << 7;
+/// Bytes, a few blocks of them, within which most strings end; certificates do not.
+const FAR: usize = 64;
 
-/// The number of bytes before the first that does not stand for itself in a string: a quote, a backslash, a control
-/// character.
+/// Where in `bytes`, from `at` on, the first byte is that does not stand for itself in a string: a quote, a backslash, a
+/// control character; their end where there is none.
 #[inline]
-pub(super) fn plain_length(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    // Most strings end within a few words; certificates do not.
-    for (at, word) in words.iter().take(8).enumerate() {
-        let marks = marks(*word);
+pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
+    let far = at + FAR;
+    let mut at = at;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let marks = block::marks(block);
         if marks != 0 {
-            return at * 8 + marks.trailing_zeros() as usize / 8;
+            return at + marks.trailing_zeros() as usize;
+        }
+        at += block::LENGTH;
+        if at == far {
+            return plain_end_far(bytes, at);
         }
     }
-    let at = words.len().min(8) * 8;
-    at + plain_length_of_rest(&bytes[at..])
+    plain_end_of_rest(bytes, at)
 }
 
-fn plain_length_of_rest(bytes: &[u8]) -> usize {
-    let mut at = 0;
+fn plain_end_far(bytes: &[u8], mut at: usize) -> usize {
     // Without a way out of a block the compiler compares its bytes all at once.
     while let Some(block) = bytes[at..].first_chunk::<64>() {
         if block.iter().fold(false, |found, &byte| found | is_mark(byte)) {
@@ -411,25 +440,32 @@ fn plain_length_of_rest(bytes: &[u8]) -> usize {
         }
         at += 64;
     }
-    at + bytes[at..].iter().position(|&byte| is_mark(byte)).unwrap_or(bytes.len() - at)
+    while let Some(block) = bytes[at..].first_chunk() {
+        let marks = block::marks(block);
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize;
+        }
+        at += block::LENGTH;
+    }
+    plain_end_of_rest(bytes, at)
+}
+
+/// The same where less than a block is left: the last one is looked at, of which the beginning is known.
+#[inline]
+fn plain_end_of_rest(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match bytes.last_chunk() {
+        Some(last) => {
+            let marks = block::marks(last) >> (block::LENGTH - rest.len());
+            if marks == 0 { bytes.len() } else { at + marks.trailing_zeros() as usize }
+        }
+        None => rest.iter().position(|&byte| is_mark(byte)).map_or(bytes.len(), |found| at + found),
+    }
 }
 
 #[inline]
 fn is_mark(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-}
-
-/// The top bit of each byte of a word for which [`is_mark`] holds. Above the lowest there may be others, since
-/// subtractions borrow.
-#[inline]
-fn marks(word: [u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(word);
-    // With this bit turned, quotes follow control characters: one comparison is for both.
-    let turned = word ^ (EACH_BYTE * 0x02);
-    let control_or_quote = turned.wrapping_sub(EACH_BYTE * 0x21);
-    let backslash = (word ^ (EACH_BYTE * u64::from(b'\\'))).wrapping_sub(EACH_BYTE);
-    // Neither test is true of a byte whose top bit is set.
-    (control_or_quote | backslash) & !word & TOP_BITS
 }
 
 #[cfg(test)]
