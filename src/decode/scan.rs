@@ -417,46 +417,71 @@ const FAR: usize = 64;
 /// control character; their end where there is none.
 #[inline]
 pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
-    let far = at + FAR;
+    plain_end_by(block::marks, is_mark, bytes, at)
+}
+
+/// The same, or the first `byte`.
+#[inline]
+pub(super) fn plain_end_or(byte: u8, bytes: &[u8], at: usize) -> usize {
+    plain_end_by(|block| block::marks_and(byte, block), |other| is_mark(other) | (other == byte), bytes, at)
+}
+
+/// The first byte for which `is_mark` holds, as `marks` says of a block.
+#[inline]
+fn plain_end_by(
+    marks: impl Fn(&[u8; block::LENGTH]) -> u32,
+    is_mark: impl Fn(u8) -> bool,
+    bytes: &[u8],
+    at: usize,
+) -> usize {
     let mut at = at;
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-        let marks = block::marks(block);
+    for _ in 0..FAR / block::LENGTH {
+        let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
+            return plain_end_of_rest(marks, is_mark, bytes, at);
+        };
+        let marks = marks(block);
         if marks != 0 {
             return at + marks.trailing_zeros() as usize;
         }
         at += block::LENGTH;
-        if at == far {
-            return plain_end_far(bytes, at);
-        }
     }
-    plain_end_of_rest(bytes, at)
+    plain_end_far(marks, is_mark, bytes, at)
 }
 
-fn plain_end_far(bytes: &[u8], mut at: usize) -> usize {
-    // Without a way out of a block the compiler compares its bytes all at once.
-    while let Some(block) = bytes[at..].first_chunk::<64>() {
-        if block.iter().fold(false, |found, &byte| found | is_mark(byte)) {
+fn plain_end_far(
+    marks: impl Fn(&[u8; block::LENGTH]) -> u32,
+    is_mark: impl Fn(u8) -> bool,
+    bytes: &[u8],
+    mut at: usize,
+) -> usize {
+    // Without a way out of them the compiler compares several blocks at once.
+    while let Some(blocks) = bytes[at..].first_chunk::<64>() {
+        if blocks.iter().fold(false, |found, &byte| found | is_mark(byte)) {
             break;
         }
         at += 64;
     }
     while let Some(block) = bytes[at..].first_chunk() {
-        let marks = block::marks(block);
+        let marks = marks(block);
         if marks != 0 {
             return at + marks.trailing_zeros() as usize;
         }
         at += block::LENGTH;
     }
-    plain_end_of_rest(bytes, at)
+    plain_end_of_rest(marks, is_mark, bytes, at)
 }
 
 /// The same where less than a block is left: the last one is looked at, of which the beginning is known.
-#[inline]
-fn plain_end_of_rest(bytes: &[u8], at: usize) -> usize {
+fn plain_end_of_rest(
+    marks: impl Fn(&[u8; block::LENGTH]) -> u32,
+    is_mark: impl Fn(u8) -> bool,
+    bytes: &[u8],
+    at: usize,
+) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
     match bytes.last_chunk() {
         Some(last) => {
-            let marks = block::marks(last) >> (block::LENGTH - rest.len());
+            let marks = marks(last) >> (block::LENGTH - rest.len());
             if marks == 0 { bytes.len() } else { at + marks.trailing_zeros() as usize }
         }
         None => rest.iter().position(|&byte| is_mark(byte)).map_or(bytes.len(), |found| at + found),

@@ -170,7 +170,7 @@ pub(super) enum Cell<'a> {
     /// Raw JSON.
     Json(Raw<'a>),
     /// A column of a tab-separated row, neither unset nor decoded.
-    Tsv(&'a str, &'a TsvHeader),
+    Tsv(Raw<'a>, &'a TsvHeader),
 }
 
 /// The fields of one record that are set. One set of them serves all records of a batch.
@@ -201,21 +201,20 @@ impl<'a> ZeekFields<'a> {
     }
 
     /// Sets a field to raw JSON. Of a repeated key the last one counts, as for most readers of JSON.
+    pub(super) fn set_json(&mut self, field: ZeekField, raw: Raw<'a>) {
+        if raw.text == "null" {
+            self.set &= !(1 << field as usize);
+        } else {
+            self.set(field, raw);
+        }
+    }
+
+    /// Sets a field to a value that is not unset.
     pub(super) fn set(&mut self, field: ZeekField, raw: Raw<'a>) {
         let bit = 1 << field as usize;
-        if raw.text == "null" {
-            self.set &= !bit;
-            return;
-        }
         self.set |= bit;
         self.escaped = if raw.is_plain { self.escaped & !bit } else { self.escaped | bit };
         self.texts[field as usize] = raw.text;
-    }
-
-    /// Sets a field to the text of a column that is not unset.
-    pub(super) fn set_column(&mut self, field: ZeekField, text: &'a str) {
-        self.set |= 1 << field as usize;
-        self.texts[field as usize] = text;
     }
 
     /// The log that the record says it belongs to.
@@ -242,11 +241,11 @@ impl<'a> ZeekFields<'a> {
     }
 
     fn get(&self, field: ZeekField) -> Option<Cell<'a>> {
-        let text = self.texts[field as usize];
-        self.is_set(field).then(|| match self.header {
-            Some(header) => Cell::Tsv(text, header),
-            None => Cell::Json(Raw { text, is_plain: self.escaped & 1 << field as usize == 0 }),
-        })
+        if !self.is_set(field) {
+            return None;
+        }
+        let raw = Raw { text: self.texts[field as usize], is_plain: self.escaped & 1 << field as usize == 0 };
+        Some(self.header.map_or(Cell::Json(raw), |header| Cell::Tsv(raw, header)))
     }
 
     fn text(&self, field: ZeekField) -> Option<Cow<'a, str>> {
@@ -272,15 +271,15 @@ impl<'a> Cell<'a> {
         match self {
             Self::Json(raw) if raw.text.starts_with('"') => raw.string(),
             Self::Json(raw) => Some(Cow::Borrowed(raw.text)),
-            Self::Tsv(cell, _) => Some(Cow::Borrowed(cell)),
+            Self::Tsv(cell, _) => Some(Cow::Borrowed(cell.text)),
         }
     }
 
     fn boolean(self) -> Option<bool> {
         match self {
             Self::Json(raw) => json::boolean(raw.text),
-            Self::Tsv("T", _) => Some(true),
-            Self::Tsv("F", _) => Some(false),
+            Self::Tsv(Raw { text: "T", .. }, _) => Some(true),
+            Self::Tsv(Raw { text: "F", .. }, _) => Some(false),
             Self::Tsv(..) => None,
         }
     }
@@ -317,8 +316,7 @@ impl<'a> Cell<'a> {
     /// The text as it stands in the log, for keys of caches.
     fn raw(self) -> &'a str {
         match self {
-            Self::Json(raw) => raw.text,
-            Self::Tsv(text, _) => text,
+            Self::Json(raw) | Self::Tsv(raw, _) => raw.text,
         }
     }
 
@@ -774,9 +772,9 @@ mod tests {
     fn fields_of_an_earlier_record_are_gone() {
         let mut fields = ZeekFields::new(None);
         let raw = |text| Raw { text, is_plain: true };
-        fields.set(ZeekField::Uid, raw("\"C1\""));
-        fields.set(ZeekField::Host, raw("\"a\""));
-        fields.set(ZeekField::Host, raw("null"));
+        fields.set_json(ZeekField::Uid, raw("\"C1\""));
+        fields.set_json(ZeekField::Host, raw("\"a\""));
+        fields.set_json(ZeekField::Host, raw("null"));
         assert_eq!(fields.text(ZeekField::Uid).as_deref(), Some("C1"));
         assert!(!fields.is_set(ZeekField::Host));
         fields.clear();
