@@ -329,7 +329,7 @@ impl<'a> Cell<'a> {
     }
 
     fn is_iso(self) -> bool {
-        self.raw().as_bytes().contains(&b'T')
+        self.raw().bytes().any(|byte| byte == b'T')
     }
 }
 
@@ -413,7 +413,7 @@ pub(super) struct Read {
 /// Reads the fields of a record of `log`.
 pub(super) fn read(output: &mut Output<'_>, fields: &ZeekFields<'_>, log: Log, header: Option<&TsvHeader>) -> Read {
     let mut faults = Faults::default();
-    let (time, clock_form) = time_of(fields, &mut faults);
+    let (time, clock_form) = time_of(output, fields, &mut faults);
     let sensor = fields.text(ZeekField::System).map(|name| output.span(&name));
     let body = match log {
         Log::ZeekSsl => Body::Session(session(output, fields, &mut faults, header)),
@@ -432,15 +432,21 @@ enum ClockForm {
     Millis,
 }
 
-fn time_of(fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, ClockForm) {
+fn time_of(output: &mut Output<'_>, fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, ClockForm) {
     let Some(cell) = fields.get(ZeekField::Time) else {
         faults.push(Fault::new(FaultField::Time, Problem::Missing));
         return (None, ClockForm::Seconds);
     };
-    let form = clock_form(cell);
     let text = cell.number();
+    if let Some(time) = text.as_deref().and_then(|text| output.memos.times.parse_usual(text)) {
+        return (Some(time), ClockForm::Seconds);
+    }
+    let form = clock_form(cell);
     let time = text.as_deref().and_then(|text| match form {
-        _ if cell.is_iso() => EventTime::parse_iso8601(text),
+        _ if cell.is_iso() => {
+            output.memos.times.remember(text);
+            EventTime::parse_iso8601(text)
+        }
         ClockForm::Millis => EventTime::parse_millis(text),
         ClockForm::Seconds => EventTime::parse_epoch(text),
     });
@@ -463,8 +469,8 @@ fn session(
     faults: &mut Faults,
     header: Option<&TsvHeader>,
 ) -> Session {
-    let client = address(fields, ZeekField::Client, FaultField::Client, faults);
-    let server = address(fields, ZeekField::Server, FaultField::Server, faults);
+    let client = address(output, fields, ZeekField::Client, FaultField::Client, faults);
+    let server = address(output, fields, ZeekField::Server, FaultField::Server, faults);
     let server_port = fields.get(ZeekField::ServerPort).and_then(Cell::number).and_then(|text| {
         text.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
     });
@@ -542,12 +548,18 @@ fn reference(text: &str) -> CertificateId {
     .unwrap_or_else(|| Id128::of_parts(&[b"reference", text.as_bytes()]))
 }
 
-fn address(fields: &ZeekFields<'_>, field: ZeekField, fault: FaultField, faults: &mut Faults) -> Option<Address> {
+fn address(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    field: ZeekField,
+    fault: FaultField,
+    faults: &mut Faults,
+) -> Option<Address> {
     let Some(cell) = fields.get(field) else {
         faults.push(Fault::new(fault, Problem::Missing));
         return None;
     };
-    let address = cell.text().and_then(|text| Address::parse(&text));
+    let address = cell.text().and_then(|text| output.memos.address(&text));
     if address.is_none() {
         faults.push(Fault::new(fault, Problem::NotAnAddress));
     }
@@ -594,7 +606,6 @@ fn certificate_record(
         ZeekField::Ca,
         ZeekField::Der,
     ];
-    check_certificate_fields(fields, clock_form, faults);
     // The same text means another moment to a sensor in another zone, and another list where sets are cut elsewhere.
     let (context, source) = (output.context, output.source());
     let markers = KEY_FIELDS.iter().find_map(|&field| fields.get(field)).map_or([""; 3], Cell::markers);
@@ -604,12 +615,15 @@ fn certificate_record(
     parts[2] = if clock_form == ClockForm::Millis { "ms" } else { "s" };
     parts[3..6].copy_from_slice(&markers);
     for (part, field) in parts[6..].iter_mut().zip(KEY_FIELDS) {
-        *part = fields.get(field).map_or("", Cell::raw);
+        // No cell is a line end; one may be empty.
+        *part = fields.get(field).map_or("\n", Cell::raw);
     }
-    let certificate = output.memos.certificate(&parts, || {
+    let (certificate, found) = output.memos.certificate(&parts, || {
         let key = Id128::of_parts(&parts.map(str::as_bytes));
-        context.certificates.get_or_read(key, || Some(certificate(fields, source, clock_form)))
+        let certificate = context.certificates.get_or_read(key, || Some(certificate(fields, source, clock_form)));
+        (certificate, certificate_faults(fields, clock_form))
     });
+    found.iter().for_each(|fault| faults.push(*fault));
     let Some(certificate) = certificate else { return Body::PassThrough };
     if fields.is_set(ZeekField::Der) && certificate.source != CertificateSource::Der {
         faults.push(Fault::new(FaultField::Der, Problem::Unreadable));
@@ -622,8 +636,9 @@ fn certificate_record(
     })
 }
 
-/// Tags fields that are there and cannot be read; the certificate itself is the same for every record of it.
-fn check_certificate_fields(fields: &ZeekFields<'_>, clock_form: ClockForm, faults: &mut Faults) {
+/// Fields of a certificate that are there and cannot be read.
+fn certificate_faults(fields: &ZeekFields<'_>, clock_form: ClockForm) -> Faults {
+    let mut faults = Faults::default();
     let times = [(ZeekField::NotBefore, FaultField::NotBefore), (ZeekField::NotAfter, FaultField::NotAfter)];
     for (field, fault) in times {
         if fields.get(field).is_some_and(|cell| validity_time(cell, clock_form).is_none()) {
@@ -638,6 +653,7 @@ fn check_certificate_fields(fields: &ZeekFields<'_>, clock_form: ClockForm, faul
             faults.push(Fault::new(fault, Problem::NotText));
         }
     }
+    faults
 }
 
 fn certificate(fields: &ZeekFields<'_>, source: &SourceInfo, clock_form: ClockForm) -> Certificate {

@@ -27,4 +27,4 @@ pub use record::{
     ReferenceRange, Session, SourceInfo, Span, TlsVersion, UnparsedHint,
 };
 pub use serial::Serial;
-pub use time::{DAY_NANOS, EventTime, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};
+pub use time::{DAY_NANOS, EventTime, EventTimes, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};
