@@ -177,7 +177,7 @@ pub(super) enum Cell<'a> {
 pub(super) struct ZeekFields<'a> {
     /// One bit for each field that is set; of the others the text is that of an earlier record.
     set: u64,
-    /// One bit for each field in whose text something is escaped.
+    /// One bit for each field in whose text something may be escaped.
     escaped: u64,
     texts: [&'a str; ZeekField::COUNT],
     header: Option<&'a TsvHeader>,
@@ -197,7 +197,7 @@ impl<'a> ZeekFields<'a> {
 
     /// Begins another record.
     pub(super) fn clear(&mut self) {
-        self.set = 0;
+        (self.set, self.escaped) = (0, 0);
     }
 
     /// Sets a field to raw JSON. Of a repeated key the last one counts, as for most readers of JSON.
@@ -213,7 +213,9 @@ impl<'a> ZeekFields<'a> {
     pub(super) fn set(&mut self, field: ZeekField, raw: Raw<'a>) {
         let bit = 1 << field as usize;
         self.set |= bit;
-        self.escaped = if raw.is_plain { self.escaped & !bit } else { self.escaped | bit };
+        if !raw.is_plain {
+            self.escaped |= bit;
+        }
         self.texts[field as usize] = raw.text;
     }
 
