@@ -28,6 +28,14 @@ pub(super) fn places_of(byte: u8, block: &[u8; LENGTH]) -> u32 {
     u8x16::new(*block).simd_eq(u8x16::splat(byte)).to_bitmask()
 }
 
+/// Those bytes that are no decimal digits.
+#[inline]
+pub(super) fn others_than_digits(block: &[u8; LENGTH]) -> u32 {
+    // Digits are the lowest once their upper half is turned.
+    let turned = u8x16::new(*block) ^ u8x16::splat(b'0');
+    !turned.min(u8x16::splat(9)).simd_eq(turned).to_bitmask() & 0xffff
+}
+
 #[inline]
 fn marked(block: u8x16) -> u8x16 {
     // With this bit turned, quotes follow control characters: one comparison is for both.
@@ -90,6 +98,7 @@ mod tests {
                 assert_eq!(marks(&block), bits(&block, is_mark), "{block:?}");
                 assert_eq!(marks_and(b'|', &block), bits(&block, |byte| is_mark(byte) || byte == b'|'), "{block:?}");
                 assert_eq!(places_of(byte, &block), bits(&block, |other| other == byte), "{block:?}");
+                assert_eq!(others_than_digits(&block), bits(&block, |byte| !byte.is_ascii_digit()), "{block:?}");
             }
         }
     }
@@ -101,6 +110,7 @@ mod tests {
             prop_assert_eq!(marks(&block), bits(&block, is_mark));
             prop_assert_eq!(marks_and(byte, &block), bits(&block, |other| is_mark(other) || other == byte));
             prop_assert_eq!(places_of(byte, &block), bits(&block, |other| other == byte));
+            prop_assert_eq!(others_than_digits(&block), bits(&block, |byte| !byte.is_ascii_digit()));
         }
 
         #[test]

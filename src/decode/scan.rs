@@ -297,28 +297,36 @@ fn end_of_scalar(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn end_of_number(bytes: &[u8], mut at: usize) -> Option<usize> {
-    let digits = |from: usize| {
-        let mut end = from;
-        while let Some(b'0'..=b'9') = bytes.get(end) {
-            end += 1;
-        }
-        (end > from).then_some(end)
-    };
-    at += usize::from(bytes[at] == b'-');
-    let whole = digits(at)?;
+/// The end of the number that begins at `at`; `None` where there is none.
+pub(super) fn end_of_number(bytes: &[u8], mut at: usize) -> Option<usize> {
+    at += usize::from(*bytes.get(at)? == b'-');
+    let whole = end_of_digits(bytes, at)?;
     if bytes[at] == b'0' && whole > at + 1 {
         return None;
     }
     at = whole;
     if bytes.get(at) == Some(&b'.') {
-        at = digits(at + 1)?;
+        at = end_of_digits(bytes, at + 1)?;
     }
     if let Some(b'e' | b'E') = bytes.get(at) {
         at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        at = digits(at)?;
+        at = end_of_digits(bytes, at)?;
     }
     Some(at)
+}
+
+/// The end of the digits at `at`, of which there has to be one.
+#[inline]
+fn end_of_digits(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    // Where there is a block, most digits end in it.
+    let start = match rest.first_chunk().map(block::others_than_digits) {
+        Some(0) => block::LENGTH,
+        Some(others) => return (others & 1 == 0).then(|| at + others.trailing_zeros() as usize),
+        None => 0,
+    };
+    let length = rest[start..].iter().position(|byte| !byte.is_ascii_digit()).map_or(rest.len(), |found| start + found);
+    (length > 0).then_some(at + length)
 }
 
 /// The end of an array or object, and of everything in it.

@@ -239,7 +239,7 @@ pub(super) fn decode_line<'a>(
                         path = Some(header.text(cell));
                     }
                 }
-                if column.kind == Kind::Text && cell.is_plain {
+                if column.kind == Kind::Text && (cell.is_plain || is_json_alike(cell.text)) {
                     json.push_str(&column.json_key[key_start..]);
                     json.push_str(if *cell.text == *header.empty_marker { "" } else { cell.text });
                     key_start = 0;
@@ -445,6 +445,17 @@ fn kind_of_name(name: &str) -> Kind {
     }
 }
 
+/// Whether a text is written in JSON as it stands, which is so where all that is escaped in it is a backslash, as in most
+/// names of certificates.
+fn is_json_alike(cell: &str) -> bool {
+    let bytes = cell.as_bytes();
+    let mut at = scan::plain_end(bytes, 0);
+    while let Some([b'\\', b'\\', ..]) = bytes.get(at..) {
+        at = scan::plain_end(bytes, at + 2);
+    }
+    at == bytes.len()
+}
+
 fn unescaped(cell: Raw<'_>) -> Cow<'_, str> {
     if cell.is_plain { Cow::Borrowed(cell.text) } else { unescape(cell.text) }
 }
@@ -547,6 +558,25 @@ mod tests {
     }
 
     #[test]
+    fn names_with_escaped_commas_are_alike_in_json() {
+        for (cell, alike) in [
+            (r"O=VMware\\, Inc", true),
+            (r"\\", true),
+            (r"\\\\x41", true),
+            ("a", true),
+            ("", true),
+            (r"\x41", false),
+            (r"\\\x41", false),
+            (r"a\", false),
+            (r"\\\", false),
+            ("a\"", false),
+            ("\\\\\u{1}", false),
+        ] {
+            assert_eq!(is_json_alike(cell), alike, "{cell}");
+        }
+    }
+
+    #[test]
     fn escapes_are_undone_as_zeek_json_has_them() {
         let cases = [
             (r"O=VMware\\, Inc", r"O=VMware\, Inc"),
@@ -594,6 +624,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_alike_in_json_is_written_as_it_stands(cell in "[a,\\\\\\\\x4\"\u{e9}\u{1}]{0,9}|(a|[\\\\]{2}){0,30}") {
+            let mut json = String::new();
+            json::push_string(&mut json, &unescape(&cell));
+            if is_json_alike(&cell) {
+                prop_assert_eq!(json, format!("\"{cell}\""));
+            }
+        }
+
         #[test]
         fn a_row_is_cut_at_every_separator(
             cells in prop::collection::vec("[a-z\u{e9}\"\\\\\u{1}|;]{0,40}|[a-z]{0,90}", 1..9),
