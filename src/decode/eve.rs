@@ -299,7 +299,7 @@ fn certificate(output: &mut Output<'_>, tls: &Tls<'_>, faults: &mut Faults) -> O
     ]
     .map(Option::unwrap_or_default);
     let context = output.context;
-    let certificate = output.memos.certificate(&parts, || {
+    let (certificate, _) = output.memos.certificate(&parts, || {
         let encoded = encoded.and_then(json::string);
         let [subject, issuer, alternative_names, serial, not_before, not_after, fingerprint, _] =
             parts.map(str::as_bytes);
@@ -314,8 +314,10 @@ fn certificate(output: &mut Output<'_>, tls: &Tls<'_>, faults: &mut Faults) -> O
             not_after,
             encoded.as_deref().unwrap_or_default().as_bytes(),
         ]);
-        context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref())))
-    })?;
+        let certificate = context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref())));
+        (certificate, Faults::default())
+    });
+    let certificate = certificate?;
     if encoded.is_some() && certificate.source != CertificateSource::Der {
         faults.push(Fault::new(FaultField::Der, Problem::Unreadable));
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::names::name_ids;
 use super::scan::Layout;
 use super::zeek::ZeekKey;
-use crate::model::{Address, Certificate, CertificateId, Id128, NameIds, PresentedChain, Session};
+use crate::model::{Address, Certificate, CertificateId, EventTimes, Faults, Id128, NameIds, PresentedChain, Session};
 
 /// What one worker remembers.
 #[derive(Debug, Default)]
@@ -19,11 +19,15 @@ pub(super) struct Memos {
     references: Names<CertificateId>,
     ja4: Names<Option<Id128>>,
     services: Names<Id128>,
-    certificates: Certificates<Option<Arc<Certificate>>>,
+    certificates: Certificates<(Option<Arc<Certificate>>, Faults)>,
     chains: Chains<Option<Arc<PresentedChain>>>,
     /// Room for a text that is made of several.
     joined: Vec<u8>,
     pub(super) zeek_keys: Layout<ZeekKey>,
+    pub(super) times: EventTimes,
+    addresses: Addresses,
+    /// Bytes of the lines of a batch, and records that were read of them.
+    filled: (usize, usize),
 }
 
 /// Those that no worker holds: at most as many as there were ever workers at once.
@@ -46,6 +50,25 @@ impl Memos {
         *self.names.get(name.as_bytes(), || name_ids(name))
     }
 
+    /// The address that is written so.
+    pub(super) fn address(&mut self, text: &str) -> Option<Address> {
+        self.addresses.get(text)
+    }
+
+    /// About how many records so many bytes of lines are, by those of an earlier batch.
+    pub(super) fn records_in(&self, bytes: usize) -> usize {
+        /// As many as would fill a batch with quite short lines; what is short beyond is not waited for with empty room.
+        const MAX: usize = 16 * 1024;
+        let (earlier_bytes, records) = self.filled;
+        let expected = bytes.saturating_mul(records) / earlier_bytes.max(1);
+        expected.saturating_add(expected / 16 + 1).min(MAX)
+    }
+
+    /// Remembers how many records so many bytes were.
+    pub(super) fn note_records(&mut self, bytes: usize, records: usize) {
+        self.filled = (bytes, records);
+    }
+
     /// What a session calls a certificate, read by `read`.
     pub(super) fn reference(&mut self, text: &str, read: impl FnOnce(&str) -> CertificateId) -> CertificateId {
         *self.references.get(text.as_bytes(), || read(text))
@@ -56,12 +79,12 @@ impl Memos {
         *self.ja4.get(text.as_bytes(), || read(text))
     }
 
-    /// The certificate of which these texts were logged, read by `read`.
+    /// The certificate of which these texts were logged, and what of them could not be read; found by `read`.
     pub(super) fn certificate(
         &mut self,
         parts: &[&str],
-        read: impl FnOnce() -> Option<Arc<Certificate>>,
-    ) -> Option<Arc<Certificate>> {
+        read: impl FnOnce() -> (Option<Arc<Certificate>>, Faults),
+    ) -> (Option<Arc<Certificate>>, Faults) {
         self.joined.clear();
         // What is too long is not kept, here neither.
         if parts.iter().map(|part| part.len()).sum::<usize>() > MAX_CERTIFICATE {
@@ -90,6 +113,37 @@ impl Memos {
         key[16..18].copy_from_slice(&port.to_be_bytes());
         key[18..].copy_from_slice(&name.map_or([0; 16], |name| name.name.0));
         *self.services.get(&key, || Session::service_id(server, port, name))
+    }
+}
+
+/// Addresses by their text, where that has a length that most have: it is compared as two words.
+#[derive(Debug, Default)]
+struct Addresses(Vec<AddressPlace>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct AddressPlace {
+    /// The first eight bytes of the text, the last eight, which may be the same, and their number.
+    key: (u64, u64, usize),
+    address: Option<Address>,
+}
+
+impl Addresses {
+    const PLACES: usize = 1024;
+
+    fn get(&mut self, text: &str) -> Option<Address> {
+        let bytes = text.as_bytes();
+        let (Some(first), Some(last), ..=16) = (bytes.first_chunk(), bytes.last_chunk(), bytes.len()) else {
+            return Address::parse(text);
+        };
+        if self.0.is_empty() {
+            self.0.resize(Self::PLACES, AddressPlace::default());
+        }
+        let key = (u64::from_le_bytes(*first), u64::from_le_bytes(*last), bytes.len());
+        let place = &mut self.0[(mix(key.0, key.1) as usize) % Self::PLACES];
+        if place.key != key {
+            *place = AddressPlace { key, address: Address::parse(text) };
+        }
+        place.address
     }
 }
 
@@ -150,12 +204,14 @@ fn hash(text: &[u8]) -> u64 {
     mix_all(mix_all(length, &text[..END]), &text[text.len() - END..])
 }
 
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(state: u64, word: u64) -> u64 {
+    let product = u128::from(state ^ word).wrapping_mul(u128::from(MULTIPLIER));
+    (product >> 64) as u64 ^ product as u64
+}
+
 fn mix_all(state: u64, bytes: &[u8]) -> u64 {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |state: u64, word: u64| {
-        let product = u128::from(state ^ word).wrapping_mul(u128::from(MULTIPLIER));
-        (product >> 64) as u64 ^ product as u64
-    };
     let (words, rest) = bytes.as_chunks::<8>();
     let state = words.iter().fold(state, |state, &word| mix(state, u64::from_le_bytes(word)));
     let mut last = [0; 8];
@@ -194,13 +250,25 @@ mod tests {
     #[test]
     fn parts_of_a_certificate_do_not_run_together() {
         let mut memos = Memos::default();
-        let certificate = || Some(Arc::new(Certificate::unknown(CertificateSource::LogStrings)));
-        assert!(memos.certificate(&["ab", "c"], certificate).is_some());
-        assert!(memos.certificate(&["a", "bc"], || None).is_none());
-        assert!(memos.certificate(&["ab", "c"], || None).is_some());
+        let certificate = || (Some(Arc::new(Certificate::unknown(CertificateSource::LogStrings))), Faults::default());
+        let none = || (None, Faults::default());
+        assert!(memos.certificate(&["ab", "c"], certificate).0.is_some());
+        assert!(memos.certificate(&["a", "bc"], none).0.is_none());
+        assert!(memos.certificate(&["ab", "c"], none).0.is_some());
         let long = "x".repeat(MAX_CERTIFICATE + 1);
-        assert!(memos.certificate(&[&long], certificate).is_some());
-        assert!(memos.certificate(&[&long], || None).is_none());
+        assert!(memos.certificate(&[&long], certificate).0.is_some());
+        assert!(memos.certificate(&[&long], none).0.is_none());
+    }
+
+    #[test]
+    fn room_for_records_is_bounded_and_as_much_as_was_needed() {
+        let mut memos = Memos::default();
+        assert_eq!(memos.records_in(1 << 20), 1);
+        memos.note_records(1 << 20, 3000);
+        assert!((3000..3300).contains(&memos.records_in(1 << 20)));
+        assert!((300..330).contains(&memos.records_in((1 << 20) / 10)));
+        memos.note_records(1, usize::MAX);
+        assert!(memos.records_in(usize::MAX) <= 16 * 1024);
     }
 
     #[test]
@@ -214,6 +282,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_address_is_that_of_its_text(texts in prop::collection::vec("10[.]0[.]0[.][0-9]{1,3}|[0-9.:]{0,18}|fe80::[0-9a-f:]{1,12}", 0..300)) {
+            let mut addresses = Addresses::default();
+            for text in texts.iter().chain(&texts) {
+                prop_assert_eq!(addresses.get(text), Address::parse(text));
+            }
+        }
+
         #[test]
         fn every_text_has_its_own_value(texts in prop::collection::vec("[ab]{0,20}|[a]{130}[ab]{1,3}[b]{130}", 0..200)) {
             let mut memo = Memo::<String, 16, 264>::default();

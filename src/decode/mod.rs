@@ -4,6 +4,7 @@
 //! Promise: a pure function; every line gives exactly one record, a header line none, and bad input never fails: it is a
 //! record with a fault or a dead letter.
 
+mod block;
 mod bounds;
 mod cache;
 mod chains;
@@ -75,7 +76,7 @@ pub struct DecodeContext {
 pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) -> Batch {
     let RawBatch { bytes, offset, format, oversize } = raw;
     let end_offset = offset + oversize.unwrap_or(bytes.len() as u64);
-    let mut output = Output::new(context, source, &format);
+    let mut output = Output::new(context, source, &format, bytes.len());
     let text = if oversize.is_some() {
         let reason = if bytes.is_empty() {
             "longer than 32 MiB; it is kept in its file only"
@@ -151,14 +152,45 @@ fn decode_guarded<'a>(
 
 /// Reads one line. Blank lines are no records: they carry nothing, and every format allows them between records.
 fn decode_line<'a>(output: &mut Output<'_>, fields: &mut ZeekFields<'a>, line: &'a str, offset: u64, format: &Format) {
-    let trimmed = line.trim_end_matches(['\n', '\r']);
-    if trimmed.trim().is_empty() {
-        return;
-    }
+    let Some(trimmed) = without_end(line) else { return };
     match format {
         Format::ZeekTsv(header) => zeek_tsv::decode_line(output, fields, trimmed, offset, header),
         Format::ZeekJson(log) => zeek_json::decode_line(output, fields, trimmed, offset, *log),
         Format::Eve => eve::decode_line(output, trimmed, offset),
         Format::Unknown => output.dead_letter(offset, trimmed.as_bytes(), "no known log format"),
+    }
+}
+
+/// A line without what ends it; `None` where it is blank.
+fn without_end(line: &str) -> Option<&str> {
+    // Nearly every line ends with one byte behind another that is no space; letters are read with more care.
+    if let [.., b'!'..=b'~', b'\n'] = line.as_bytes() {
+        return line.get(..line.len() - 1);
+    }
+    let line = line.trim_end_matches(['\n', '\r']);
+    (!line.trim().is_empty()).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_where_its_text_does() {
+        for (line, text) in [
+            ("{}\n", Some("{}")),
+            ("{}", Some("{}")),
+            ("{}\r\n", Some("{}")),
+            ("{}\r\r\n\n", Some("{}")),
+            (" a \n", Some(" a ")),
+            ("\u{e9}\n", Some("\u{e9}")),
+            ("a\u{a0}\n", Some("a\u{a0}")),
+            ("\u{a0}\n", None),
+            (" \t\r\n", None),
+            ("\n", None),
+            ("", None),
+        ] {
+            assert_eq!(without_end(line), text, "{line:?}");
+        }
     }
 }

@@ -17,27 +17,31 @@ pub(super) struct Output<'a> {
     base_start: usize,
     base_len: usize,
     added: String,
+    bytes: usize,
     records: Vec<Record>,
     references: Vec<CertificateId>,
     unknown_log: Log,
     pub(super) memos: Memos,
 }
 
-/// Certificate references kept of one session. The longest chain seen in public data has 14.
-const MAX_REFERENCES: usize = 64;
-
 impl<'a> Output<'a> {
-    pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format) -> Self {
+    /// For so many bytes of lines.
+    pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format, bytes: usize) -> Self {
+        let memos = context.memos.take();
+        // A record takes much room, so that moving them as their number grows costs more than reading them.
+        let mut records = context.rooms.records.take();
+        records.reserve(memos.records_in(bytes));
         Self {
             context,
             source,
             base_start: 0,
             base_len: 0,
             added: String::new(),
-            records: context.rooms.records.take(),
+            bytes,
+            records,
             references: context.rooms.references.take(),
             unknown_log: format.log(),
-            memos: context.memos.take(),
+            memos,
         }
     }
 
@@ -74,19 +78,11 @@ impl<'a> Output<'a> {
         Span { start: (self.base_len + start) as u32, len: (self.added.len() - start) as u32 }
     }
 
-    /// Adds references of one session: `write` calls what it is given with each of them.
-    pub(super) fn references(
-        &mut self,
-        read: fn(&str) -> CertificateId,
-        write: impl FnOnce(&mut dyn FnMut(&str)),
-    ) -> ReferenceRange {
-        let start = self.references.len();
-        write(&mut |text| {
-            if self.references.len() - start < MAX_REFERENCES {
-                self.references.push(self.memos.reference(text, read));
-            }
-        });
-        ReferenceRange { start: start as u32, len: (self.references.len() - start) as u16 }
+    /// Adds what one session calls a certificate.
+    pub(super) fn reference(&mut self, text: &str, read: fn(&str) -> CertificateId) -> ReferenceRange {
+        let start = self.references.len() as u32;
+        self.references.push(self.memos.reference(text, read));
+        ReferenceRange { start, len: 1 }
     }
 
     /// Adds a record.
@@ -122,12 +118,13 @@ impl<'a> Output<'a> {
     }
 
     /// The finished batch; `text` is the raw text that was named as base.
-    pub(super) fn into_batch(self, mut text: String, end_offset: u64) -> Batch {
+    pub(super) fn into_batch(mut self, mut text: String, end_offset: u64) -> Batch {
         if text.is_empty() {
             text = self.added;
         } else {
             text.push_str(&self.added);
         }
+        self.memos.note_records(self.bytes, self.records.len());
         self.context.memos.give_back(self.memos);
         Batch { source: Arc::clone(self.source), text, records: self.records, references: self.references, end_offset }
     }

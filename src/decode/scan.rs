@@ -9,6 +9,7 @@ use std::ops::{ControlFlow, Range};
 
 use serde::de::IgnoredAny;
 
+use super::block::{self, Prefix};
 use super::json;
 
 /// Nesting that is followed here; what lies deeper is left to the JSON library, which counts it in memory.
@@ -52,7 +53,7 @@ pub(super) fn walk_alike<'a, M: Copy>(
     walk_members(text, |at| layout.read(text, at, &meaning), each)
 }
 
-/// Walks an object whose keys `key_at` reads, giving also where their values begin.
+/// Walks an object whose keys `key_at` reads, with the space before them, giving also where their values begin.
 #[inline]
 fn walk_members<'a, K>(
     text: &'a str,
@@ -74,10 +75,14 @@ fn walk_members<'a, K>(
             let (end, is_plain) = end_of_value(text, start)?;
             each(key, Raw { text: text.get(start..end)?, is_plain });
             keys += 1;
-            at = skip_space(bytes, end);
-            match *bytes.get(at)? {
-                b',' => at = skip_space(bytes, at + 1),
-                b'}' => break at += 1,
+            if *bytes.get(end)? == b',' {
+                at = end + 1;
+                continue;
+            }
+            at = skip_space(bytes, end) + 1;
+            match *bytes.get(at - 1)? {
+                b',' => {}
+                b'}' => break,
                 _ => return None,
             }
         }
@@ -134,6 +139,8 @@ pub(super) struct Layout<M> {
 struct KnownKey<M> {
     /// `"name":`, in which nothing is escaped.
     text: Box<[u8]>,
+    /// Its beginning, or all of it.
+    prefix: Prefix,
     meaning: M,
 }
 
@@ -155,23 +162,35 @@ impl<M: Copy> Layout<M> {
     #[inline]
     fn read(&mut self, text: &str, at: usize, meaning: impl Fn(&str) -> M) -> Option<(M, usize)> {
         let bytes = text.as_bytes();
-        let rest = bytes.get(at..)?;
-        let expected = self.keys.get(self.next..)?.iter().take(KEYS_LEFT_OUT);
-        for (skipped, known) in expected.enumerate() {
-            if rest.starts_with(&known.text) {
-                self.next += skipped + 1;
-                return Some((known.meaning, skip_space(bytes, at + known.text.len())));
+        match self.keys.get(self.next) {
+            Some(known) if known.begins(bytes.get(at..)?) => {
+                self.next += 1;
+                Some((known.meaning, skip_space(bytes, at + known.text.len())))
             }
+            _ => self.read_unexpected(text, skip_space(bytes, at), meaning),
         }
-        self.read_unexpected(text, at, meaning)
     }
 
+    #[inline(never)]
     fn read_unexpected(&mut self, text: &str, at: usize, meaning: impl Fn(&str) -> M) -> Option<(M, usize)> {
+        let rest = text.as_bytes().get(at..)?;
+        let expected = self.keys.get(self.next..)?.iter().take(KEYS_LEFT_OUT);
+        for (skipped, known) in expected.enumerate() {
+            if known.begins(rest) {
+                self.next += skipped + 1;
+                return Some((known.meaning, skip_space(text.as_bytes(), at + known.text.len())));
+            }
+        }
         let (key, value_at) = Key::read(text, at)?;
         let meaning = meaning(&key.text(text));
         let quoted = text.as_bytes().get(at..key.name.end + 2)?;
         if key.is_plain && quoted.ends_with(b":") && quoted.len() <= MAX_KEY {
             self.next = match self.keys.iter().position(|known| *known.text == *quoted) {
+                // What was learnt from objects of which none had both stands the wrong way round.
+                Some(known) if known < self.next => {
+                    self.keys[known..self.next].rotate_left(1);
+                    self.next
+                }
                 Some(known) => known + 1,
                 None => {
                     // Whatever filled it, what comes next shall be learnt.
@@ -179,7 +198,8 @@ impl<M: Copy> Layout<M> {
                         self.keys.clear();
                         self.next = 0;
                     }
-                    self.keys.insert(self.next, KnownKey { text: quoted.into(), meaning });
+                    let prefix = Prefix::new(quoted);
+                    self.keys.insert(self.next, KnownKey { text: quoted.into(), prefix, meaning });
                     self.next + 1
                 }
             };
@@ -188,9 +208,22 @@ impl<M: Copy> Layout<M> {
     }
 }
 
+impl<M> KnownKey<M> {
+    /// Whether the text begins with this key.
+    #[inline]
+    fn begins(&self, text: &[u8]) -> bool {
+        match text.first_chunk() {
+            Some(head) => {
+                self.prefix.begins(head) && (self.text.len() <= Prefix::LENGTH || text.starts_with(&self.text))
+            }
+            None => text.starts_with(&self.text),
+        }
+    }
+}
+
 /// Whether text holds nothing that a JSON string would have to escape.
 pub(super) fn is_plain(text: &str) -> bool {
-    plain_length(text.as_bytes()) == text.len()
+    plain_end(text.as_bytes(), 0) == text.len()
 }
 
 /// A key.
@@ -205,6 +238,7 @@ impl Key {
     #[inline]
     fn read(text: &str, at: usize) -> Option<(Self, usize)> {
         let bytes = text.as_bytes();
+        let at = skip_space(bytes, at);
         if *bytes.get(at)? != b'"' {
             return None;
         }
@@ -225,7 +259,15 @@ impl Key {
 }
 
 #[inline]
-fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+fn skip_space(bytes: &[u8], at: usize) -> usize {
+    // Sensors put no space between what they write.
+    match bytes.get(at) {
+        Some(..=b' ') => skip_long_space(bytes, at),
+        _ => at,
+    }
+}
+
+fn skip_long_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
         at += 1;
     }
@@ -233,7 +275,7 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// The end of the value that begins at `at`, and whether nothing in it is escaped.
-#[inline]
+#[inline(always)]
 fn end_of_value(text: &str, at: usize) -> Option<(usize, bool)> {
     let bytes = text.as_bytes();
     match *bytes.get(at)? {
@@ -244,7 +286,6 @@ fn end_of_value(text: &str, at: usize) -> Option<(usize, bool)> {
 }
 
 /// The end of a number, `true`, `false` or `null`.
-#[inline]
 fn end_of_scalar(bytes: &[u8], at: usize) -> Option<usize> {
     let word = |word: &[u8]| bytes.get(at..)?.starts_with(word).then_some(at + word.len());
     match *bytes.get(at)? {
@@ -256,28 +297,36 @@ fn end_of_scalar(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn end_of_number(bytes: &[u8], mut at: usize) -> Option<usize> {
-    let digits = |from: usize| {
-        let mut end = from;
-        while let Some(b'0'..=b'9') = bytes.get(end) {
-            end += 1;
-        }
-        (end > from).then_some(end)
-    };
-    at += usize::from(bytes[at] == b'-');
-    let whole = digits(at)?;
+/// The end of the number that begins at `at`; `None` where there is none.
+pub(super) fn end_of_number(bytes: &[u8], mut at: usize) -> Option<usize> {
+    at += usize::from(*bytes.get(at)? == b'-');
+    let whole = end_of_digits(bytes, at)?;
     if bytes[at] == b'0' && whole > at + 1 {
         return None;
     }
     at = whole;
     if bytes.get(at) == Some(&b'.') {
-        at = digits(at + 1)?;
+        at = end_of_digits(bytes, at + 1)?;
     }
     if let Some(b'e' | b'E') = bytes.get(at) {
         at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        at = digits(at)?;
+        at = end_of_digits(bytes, at)?;
     }
     Some(at)
+}
+
+/// The end of the digits at `at`, of which there has to be one.
+#[inline]
+fn end_of_digits(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    // Where there is a block, most digits end in it.
+    let start = match rest.first_chunk().map(block::others_than_digits) {
+        Some(0) => block::LENGTH,
+        Some(others) => return (others & 1 == 0).then(|| at + others.trailing_zeros() as usize),
+        None => 0,
+    };
+    let length = rest[start..].iter().position(|byte| !byte.is_ascii_digit()).map_or(rest.len(), |found| start + found);
+    (length > 0).then_some(at + length)
 }
 
 /// The end of an array or object, and of everything in it.
@@ -318,10 +367,7 @@ fn end_of_nested(text: &str, start: usize) -> Option<usize> {
             at = skip_space(bytes, at);
             match *bytes.get(at)? {
                 b',' => {
-                    at = skip_space(bytes, at + 1);
-                    if is_object {
-                        at = Key::read(text, at)?.1;
-                    }
+                    at = if is_object { Key::read(text, at + 1)?.1 } else { skip_space(bytes, at + 1) };
                     break;
                 }
                 b'}' if is_object => at += 1,
@@ -342,9 +388,9 @@ fn end_by_library(text: &str, start: usize) -> Option<usize> {
 }
 
 /// The end of the string whose first character is at `at`, behind its quote, and whether nothing in it is escaped.
-#[inline]
+#[inline(always)]
 fn end_of_string(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
-    at += plain_length(bytes.get(at..)?);
+    at = plain_end(bytes, at);
     if *bytes.get(at)? == b'"' {
         return Some((at + 1, true));
     }
@@ -364,72 +410,111 @@ fn end_of_escaped_string(bytes: &[u8], mut at: usize) -> Option<usize> {
             },
             _ => return None,
         }
-        at += plain_length(bytes.get(at..)?);
+        at = plain_end(bytes, at);
     }
 }
 
 /// Where a byte is first found that is likely to be near.
 #[inline]
 pub(super) fn find_near(byte: u8, bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().take(3).enumerate() {
-        let turned = u64::from_le_bytes(*word) ^ (EACH_BYTE * u64::from(byte));
-        let marks = turned.wrapping_sub(EACH_BYTE) & !turned & TOP_BITS;
-        if marks != 0 {
-            return Some(at * 8 + marks.trailing_zeros() as usize / 8);
+    let mut at = 0;
+    while let Some(block) = bytes[at..].first_chunk() {
+        let places = block::places_of(byte, block);
+        if places != 0 {
+            return Some(at + places.trailing_zeros() as usize);
+        }
+        at += block::LENGTH;
+        if at == FAR {
+            break;
         }
     }
-    let at = words.len().min(3) * 8;
     memchr::memchr(byte, &bytes[at..]).map(|found| at + found)
 }
 
-const EACH_BYTE: u64 = u64::MAX / 0xff;
-const TOP_BITS: u64 = EACH_BYTE << 7;
+/// Bytes, a few blocks of them, within which most strings end; certificates do not.
+const FAR: usize = 64;
 
-/// The number of bytes before the first that does not stand for itself in a string: a quote, a backslash, a control
-/// character.
-#[inline]
-pub(super) fn plain_length(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    // Most strings end within a few words; certificates do not.
-    for (at, word) in words.iter().take(8).enumerate() {
-        let marks = marks(*word);
-        if marks != 0 {
-            return at * 8 + marks.trailing_zeros() as usize / 8;
-        }
-    }
-    let at = words.len().min(8) * 8;
-    at + plain_length_of_rest(&bytes[at..])
+/// Where in `bytes`, from `at` on, the first byte is that does not stand for itself in a string: a quote, a backslash, a
+/// control character; their end where there is none.
+#[inline(always)]
+pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
+    plain_end_by(block::marks, is_mark, bytes, at)
 }
 
-fn plain_length_of_rest(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    // Without a way out of a block the compiler compares its bytes all at once.
-    while let Some(block) = bytes[at..].first_chunk::<64>() {
-        if block.iter().fold(false, |found, &byte| found | is_mark(byte)) {
+/// The same, or the first `byte`.
+#[inline]
+pub(super) fn plain_end_or(byte: u8, bytes: &[u8], at: usize) -> usize {
+    plain_end_by(|block| block::marks_and(byte, block), |other| is_mark(other) | (other == byte), bytes, at)
+}
+
+/// The first byte for which `is_mark` holds, as `marks` says of a block. Always inlined, as are those that call it: a call
+/// costs as much as a block.
+#[inline(always)]
+fn plain_end_by(
+    marks: impl Fn(&[u8; block::LENGTH]) -> u32,
+    is_mark: impl Fn(u8) -> bool,
+    bytes: &[u8],
+    at: usize,
+) -> usize {
+    let mut at = at;
+    for _ in 0..FAR / block::LENGTH {
+        let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk()) else {
+            return plain_end_of_rest(marks, is_mark, bytes, at);
+        };
+        let marks = marks(block);
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize;
+        }
+        at += block::LENGTH;
+    }
+    plain_end_far(marks, is_mark, bytes, at)
+}
+
+#[inline(never)]
+fn plain_end_far(
+    marks: impl Fn(&[u8; block::LENGTH]) -> u32,
+    is_mark: impl Fn(u8) -> bool,
+    bytes: &[u8],
+    mut at: usize,
+) -> usize {
+    // Without a way out of them the compiler compares several blocks at once.
+    while let Some(blocks) = bytes[at..].first_chunk::<64>() {
+        if blocks.iter().fold(false, |found, &byte| found | is_mark(byte)) {
             break;
         }
         at += 64;
     }
-    at + bytes[at..].iter().position(|&byte| is_mark(byte)).unwrap_or(bytes.len() - at)
+    while let Some(block) = bytes[at..].first_chunk() {
+        let marks = marks(block);
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize;
+        }
+        at += block::LENGTH;
+    }
+    plain_end_of_rest(marks, is_mark, bytes, at)
+}
+
+/// The same where less than a block is left: the last one is looked at, of which the beginning is known.
+#[inline(never)]
+fn plain_end_of_rest(
+    marks: impl Fn(&[u8; block::LENGTH]) -> u32,
+    is_mark: impl Fn(u8) -> bool,
+    bytes: &[u8],
+    at: usize,
+) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    match bytes.last_chunk() {
+        Some(last) => {
+            let marks = marks(last) >> (block::LENGTH - rest.len());
+            if marks == 0 { bytes.len() } else { at + marks.trailing_zeros() as usize }
+        }
+        None => rest.iter().position(|&byte| is_mark(byte)).map_or(bytes.len(), |found| at + found),
+    }
 }
 
 #[inline]
 fn is_mark(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-}
-
-/// The top bit of each byte of a word for which [`is_mark`] holds. Above the lowest there may be others, since
-/// subtractions borrow.
-#[inline]
-fn marks(word: [u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(word);
-    // With this bit turned, quotes follow control characters: one comparison is for both.
-    let turned = word ^ (EACH_BYTE * 0x02);
-    let control_or_quote = turned.wrapping_sub(EACH_BYTE * 0x21);
-    let backslash = (word ^ (EACH_BYTE * u64::from(b'\\'))).wrapping_sub(EACH_BYTE);
-    // Neither test is true of a byte whose top bit is set.
-    (control_or_quote | backslash) & !word & TOP_BITS
 }
 
 #[cfg(test)]
@@ -675,6 +760,18 @@ mod tests {
             assert_eq!(walked_alike(&mut layout, &names, text), by_library(text), "{text}");
         }
         assert_eq!(*names.borrow(), ["a", "c", "b"]);
+        // Keys that were learnt the wrong way round change places.
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        for text in
+            [r#"{"a":1,"d":2}"#, r#"{"a":1,"c":2,"d":2}"#, r#"{"a":1,"b":2,"d":2}"#, r#"{"a":1,"c":0,"b":2,"d":2}"#]
+        {
+            assert_eq!(walked_alike(&mut layout, &names, text), by_library(text), "{text}");
+        }
+        let order: Vec<_> = layout.keys.iter().map(|known| &*known.text).collect();
+        assert_eq!(order, [&b"\"a\":"[..], b"\"c\":", b"\"b\":", b"\"d\":"]);
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        let usual = r#"{"a":1,"b":2,"c":3}"#;
+        assert_eq!(walked_alike(&mut layout, &names, usual), by_library(usual));
         // Keys that are written in another way are the same keys.
         let odd = r#"{"\u0061":1,"b" :2,"c":3}"#;
         assert_eq!(walked_alike(&mut layout, &names, odd), by_library(odd));

@@ -4,6 +4,7 @@
 //! the policy scripts that add to them.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +14,7 @@ use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
 use super::json;
 use super::output::Output;
-use super::scan::{Raw, walk_array, walk_object};
+use super::scan::{Raw, walk_array, walk_array_until, walk_object};
 use super::zeek_tsv::TsvHeader;
 use crate::model::{
     Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
@@ -169,14 +170,14 @@ pub(super) enum Cell<'a> {
     /// Raw JSON.
     Json(Raw<'a>),
     /// A column of a tab-separated row, neither unset nor decoded.
-    Tsv(&'a str, &'a TsvHeader),
+    Tsv(Raw<'a>, &'a TsvHeader),
 }
 
 /// The fields of one record that are set. One set of them serves all records of a batch.
 pub(super) struct ZeekFields<'a> {
     /// One bit for each field that is set; of the others the text is that of an earlier record.
     set: u64,
-    /// One bit for each field in whose text something is escaped.
+    /// One bit for each field in whose text something may be escaped.
     escaped: u64,
     texts: [&'a str; ZeekField::COUNT],
     header: Option<&'a TsvHeader>,
@@ -196,25 +197,26 @@ impl<'a> ZeekFields<'a> {
 
     /// Begins another record.
     pub(super) fn clear(&mut self) {
-        self.set = 0;
+        (self.set, self.escaped) = (0, 0);
     }
 
     /// Sets a field to raw JSON. Of a repeated key the last one counts, as for most readers of JSON.
-    pub(super) fn set(&mut self, field: ZeekField, raw: Raw<'a>) {
-        let bit = 1 << field as usize;
+    pub(super) fn set_json(&mut self, field: ZeekField, raw: Raw<'a>) {
         if raw.text == "null" {
-            self.set &= !bit;
-            return;
+            self.set &= !(1 << field as usize);
+        } else {
+            self.set(field, raw);
         }
-        self.set |= bit;
-        self.escaped = if raw.is_plain { self.escaped & !bit } else { self.escaped | bit };
-        self.texts[field as usize] = raw.text;
     }
 
-    /// Sets a field to the text of a column that is not unset.
-    pub(super) fn set_column(&mut self, field: ZeekField, text: &'a str) {
-        self.set |= 1 << field as usize;
-        self.texts[field as usize] = text;
+    /// Sets a field to a value that is not unset.
+    pub(super) fn set(&mut self, field: ZeekField, raw: Raw<'a>) {
+        let bit = 1 << field as usize;
+        self.set |= bit;
+        if !raw.is_plain {
+            self.escaped |= bit;
+        }
+        self.texts[field as usize] = raw.text;
     }
 
     /// The log that the record says it belongs to.
@@ -241,11 +243,11 @@ impl<'a> ZeekFields<'a> {
     }
 
     fn get(&self, field: ZeekField) -> Option<Cell<'a>> {
-        let text = self.texts[field as usize];
-        self.is_set(field).then(|| match self.header {
-            Some(header) => Cell::Tsv(text, header),
-            None => Cell::Json(Raw { text, is_plain: self.escaped & 1 << field as usize == 0 }),
-        })
+        if !self.is_set(field) {
+            return None;
+        }
+        let raw = Raw { text: self.texts[field as usize], is_plain: self.escaped & 1 << field as usize == 0 };
+        Some(self.header.map_or(Cell::Json(raw), |header| Cell::Tsv(raw, header)))
     }
 
     fn text(&self, field: ZeekField) -> Option<Cow<'a, str>> {
@@ -271,15 +273,15 @@ impl<'a> Cell<'a> {
         match self {
             Self::Json(raw) if raw.text.starts_with('"') => raw.string(),
             Self::Json(raw) => Some(Cow::Borrowed(raw.text)),
-            Self::Tsv(cell, _) => Some(Cow::Borrowed(cell)),
+            Self::Tsv(cell, _) => Some(Cow::Borrowed(cell.text)),
         }
     }
 
     fn boolean(self) -> Option<bool> {
         match self {
             Self::Json(raw) => json::boolean(raw.text),
-            Self::Tsv("T", _) => Some(true),
-            Self::Tsv("F", _) => Some(false),
+            Self::Tsv(Raw { text: "T", .. }, _) => Some(true),
+            Self::Tsv(Raw { text: "F", .. }, _) => Some(false),
             Self::Tsv(..) => None,
         }
     }
@@ -298,11 +300,25 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// The first of the elements that are set.
+    fn first_element(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Json(raw) => {
+                let mut first = None;
+                walk_array_until(raw.text, |element| {
+                    first = element.string();
+                    if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                first
+            }
+            Self::Tsv(cell, header) => header.first_element(cell),
+        }
+    }
+
     /// The text as it stands in the log, for keys of caches.
     fn raw(self) -> &'a str {
         match self {
-            Self::Json(raw) => raw.text,
-            Self::Tsv(text, _) => text,
+            Self::Json(raw) | Self::Tsv(raw, _) => raw.text,
         }
     }
 
@@ -315,7 +331,7 @@ impl<'a> Cell<'a> {
     }
 
     fn is_iso(self) -> bool {
-        self.raw().as_bytes().contains(&b'T')
+        self.raw().bytes().any(|byte| byte == b'T')
     }
 }
 
@@ -399,7 +415,7 @@ pub(super) struct Read {
 /// Reads the fields of a record of `log`.
 pub(super) fn read(output: &mut Output<'_>, fields: &ZeekFields<'_>, log: Log, header: Option<&TsvHeader>) -> Read {
     let mut faults = Faults::default();
-    let (time, clock_form) = time_of(fields, &mut faults);
+    let (time, clock_form) = time_of(output, fields, &mut faults);
     let sensor = fields.text(ZeekField::System).map(|name| output.span(&name));
     let body = match log {
         Log::ZeekSsl => Body::Session(session(output, fields, &mut faults, header)),
@@ -418,15 +434,21 @@ enum ClockForm {
     Millis,
 }
 
-fn time_of(fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, ClockForm) {
+fn time_of(output: &mut Output<'_>, fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, ClockForm) {
     let Some(cell) = fields.get(ZeekField::Time) else {
         faults.push(Fault::new(FaultField::Time, Problem::Missing));
         return (None, ClockForm::Seconds);
     };
-    let form = clock_form(cell);
     let text = cell.number();
+    if let Some(time) = text.as_deref().and_then(|text| output.memos.times.parse_usual(text)) {
+        return (Some(time), ClockForm::Seconds);
+    }
+    let form = clock_form(cell);
     let time = text.as_deref().and_then(|text| match form {
-        _ if cell.is_iso() => EventTime::parse_iso8601(text),
+        _ if cell.is_iso() => {
+            output.memos.times.remember(text);
+            EventTime::parse_iso8601(text)
+        }
         ClockForm::Millis => EventTime::parse_millis(text),
         ClockForm::Seconds => EventTime::parse_epoch(text),
     });
@@ -449,8 +471,8 @@ fn session(
     faults: &mut Faults,
     header: Option<&TsvHeader>,
 ) -> Session {
-    let client = address(fields, ZeekField::Client, FaultField::Client, faults);
-    let server = address(fields, ZeekField::Server, FaultField::Server, faults);
+    let client = address(output, fields, ZeekField::Client, FaultField::Client, faults);
+    let server = address(output, fields, ZeekField::Server, FaultField::Server, faults);
     let server_port = fields.get(ZeekField::ServerPort).and_then(Cell::number).and_then(|text| {
         text.parse().map_err(|_| faults.push(Fault::new(FaultField::ServerPort, Problem::NotAPort))).ok()
     });
@@ -482,8 +504,8 @@ fn session(
         version: fields.text(ZeekField::Version).map_or(TlsVersion::Unknown, |version| version_of(&version)),
         resumed: fields.get(ZeekField::Resumed).and_then(Cell::boolean).unwrap_or(false),
         established: fields.get(ZeekField::Established).and_then(Cell::boolean),
-        chain: references(output, fields, [ZeekField::ChainFps, ZeekField::ChainFuids]),
-        client_chain: references(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
+        chain: first_reference(output, fields, [ZeekField::ChainFps, ZeekField::ChainFuids]),
+        client_chain: first_reference(output, fields, [ZeekField::ClientChainFps, ZeekField::ClientChainFuids]),
         chain_logged,
         leaf_unparsed_hint,
         flow: None,
@@ -512,9 +534,10 @@ fn version_of(version: &str) -> TlsVersion {
     }
 }
 
-fn references(output: &mut Output<'_>, fields: &ZeekFields<'_>, either: [ZeekField; 2]) -> ReferenceRange {
+/// What the session calls the first certificate of a chain: it is judged, and nobody asks for the others.
+fn first_reference(output: &mut Output<'_>, fields: &ZeekFields<'_>, either: [ZeekField; 2]) -> ReferenceRange {
     let cell = either.into_iter().find_map(|field| fields.get(field));
-    cell.map_or(ReferenceRange::default(), |cell| output.references(reference, |each| cell.elements(each)))
+    cell.and_then(Cell::first_element).map_or(ReferenceRange::default(), |text| output.reference(&text, reference))
 }
 
 /// What a session calls a certificate: by the certificate's identity where it is a SHA-256 or SHA-1, else by a hash of the text.
@@ -527,12 +550,18 @@ fn reference(text: &str) -> CertificateId {
     .unwrap_or_else(|| Id128::of_parts(&[b"reference", text.as_bytes()]))
 }
 
-fn address(fields: &ZeekFields<'_>, field: ZeekField, fault: FaultField, faults: &mut Faults) -> Option<Address> {
+fn address(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    field: ZeekField,
+    fault: FaultField,
+    faults: &mut Faults,
+) -> Option<Address> {
     let Some(cell) = fields.get(field) else {
         faults.push(Fault::new(fault, Problem::Missing));
         return None;
     };
-    let address = cell.text().and_then(|text| Address::parse(&text));
+    let address = cell.text().and_then(|text| output.memos.address(&text));
     if address.is_none() {
         faults.push(Fault::new(fault, Problem::NotAnAddress));
     }
@@ -579,7 +608,6 @@ fn certificate_record(
         ZeekField::Ca,
         ZeekField::Der,
     ];
-    check_certificate_fields(fields, clock_form, faults);
     // The same text means another moment to a sensor in another zone, and another list where sets are cut elsewhere.
     let (context, source) = (output.context, output.source());
     let markers = KEY_FIELDS.iter().find_map(|&field| fields.get(field)).map_or([""; 3], Cell::markers);
@@ -589,12 +617,15 @@ fn certificate_record(
     parts[2] = if clock_form == ClockForm::Millis { "ms" } else { "s" };
     parts[3..6].copy_from_slice(&markers);
     for (part, field) in parts[6..].iter_mut().zip(KEY_FIELDS) {
-        *part = fields.get(field).map_or("", Cell::raw);
+        // No cell is a line end; one may be empty.
+        *part = fields.get(field).map_or("\n", Cell::raw);
     }
-    let certificate = output.memos.certificate(&parts, || {
+    let (certificate, found) = output.memos.certificate(&parts, || {
         let key = Id128::of_parts(&parts.map(str::as_bytes));
-        context.certificates.get_or_read(key, || Some(certificate(fields, source, clock_form)))
+        let certificate = context.certificates.get_or_read(key, || Some(certificate(fields, source, clock_form)));
+        (certificate, certificate_faults(fields, clock_form))
     });
+    found.iter().for_each(|fault| faults.push(*fault));
     let Some(certificate) = certificate else { return Body::PassThrough };
     if fields.is_set(ZeekField::Der) && certificate.source != CertificateSource::Der {
         faults.push(Fault::new(FaultField::Der, Problem::Unreadable));
@@ -607,8 +638,9 @@ fn certificate_record(
     })
 }
 
-/// Tags fields that are there and cannot be read; the certificate itself is the same for every record of it.
-fn check_certificate_fields(fields: &ZeekFields<'_>, clock_form: ClockForm, faults: &mut Faults) {
+/// Fields of a certificate that are there and cannot be read.
+fn certificate_faults(fields: &ZeekFields<'_>, clock_form: ClockForm) -> Faults {
+    let mut faults = Faults::default();
     let times = [(ZeekField::NotBefore, FaultField::NotBefore), (ZeekField::NotAfter, FaultField::NotAfter)];
     for (field, fault) in times {
         if fields.get(field).is_some_and(|cell| validity_time(cell, clock_form).is_none()) {
@@ -623,6 +655,7 @@ fn check_certificate_fields(fields: &ZeekFields<'_>, clock_form: ClockForm, faul
             faults.push(Fault::new(fault, Problem::NotText));
         }
     }
+    faults
 }
 
 fn certificate(fields: &ZeekFields<'_>, source: &SourceInfo, clock_form: ClockForm) -> Certificate {
@@ -757,9 +790,9 @@ mod tests {
     fn fields_of_an_earlier_record_are_gone() {
         let mut fields = ZeekFields::new(None);
         let raw = |text| Raw { text, is_plain: true };
-        fields.set(ZeekField::Uid, raw("\"C1\""));
-        fields.set(ZeekField::Host, raw("\"a\""));
-        fields.set(ZeekField::Host, raw("null"));
+        fields.set_json(ZeekField::Uid, raw("\"C1\""));
+        fields.set_json(ZeekField::Host, raw("\"a\""));
+        fields.set_json(ZeekField::Host, raw("null"));
         assert_eq!(fields.text(ZeekField::Uid).as_deref(), Some("C1"));
         assert!(!fields.is_set(ZeekField::Host));
         fields.clear();

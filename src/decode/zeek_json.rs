@@ -20,7 +20,7 @@ pub(super) fn decode_line<'a>(
     let mut enriched = false;
     let walked = walk_alike(line, &mut output.memos.zeek_keys, ZeekKey::named, |key, raw| match key {
         ZeekKey::Nesting(outer, _) if json::is_object(raw.text) => set_nested(fields, outer, raw.text),
-        ZeekKey::Nesting(_, Some(field)) | ZeekKey::Field(field) => fields.set(field, raw),
+        ZeekKey::Nesting(_, Some(field)) | ZeekKey::Field(field) => fields.set_json(field, raw),
         ZeekKey::Certsift => enriched = true,
         ZeekKey::Nesting(_, None) | ZeekKey::Other => {}
     });
@@ -54,7 +54,7 @@ fn set_nested<'a>(fields: &mut ZeekFields<'a>, outer: &str, raw: &'a str) {
     // The line as a whole has been checked already.
     let _ = walk_object(raw, |inner, text| {
         if let Some(field) = ZeekField::nested(outer, inner) {
-            fields.set(field, Raw { text, is_plain: !text.contains('\\') });
+            fields.set_json(field, Raw { text, is_plain: !text.contains('\\') });
         }
     });
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::json;
 use super::output::Output;
-use super::scan;
+use super::scan::{self, Raw};
 use super::zeek::{self, ZeekField, ZeekFieldSet, ZeekFields};
 use crate::model::{Body, Fault, FaultField, Log, Problem, Record};
 
@@ -32,7 +32,7 @@ const MAX_NAME: usize = 256;
 
 #[derive(Clone, PartialEq, Debug)]
 struct Column {
-    /// `,"name":`, ready to be written.
+    /// `","name":"`, of which is written what the values on both sides want: a quote belongs to a text.
     json_key: Box<str>,
     kind: Kind,
     field: Option<ZeekField>,
@@ -167,27 +167,37 @@ impl TsvHeader {
     }
 
     /// A string column's value.
-    pub(super) fn text<'a>(&self, cell: &'a str) -> Cow<'a, str> {
-        if *cell == *self.empty_marker { Cow::Borrowed("") } else { unescape(cell) }
+    pub(super) fn text<'a>(&self, cell: Raw<'a>) -> Cow<'a, str> {
+        if *cell.text == *self.empty_marker { Cow::Borrowed("") } else { unescaped(cell) }
     }
 
     /// Calls `each` with the elements of a set or vector that are set.
-    pub(super) fn each_element(&self, cell: &str, mut each: impl FnMut(&str)) {
-        if *cell != *self.empty_marker {
+    pub(super) fn each_element(&self, cell: Raw<'_>, mut each: impl FnMut(&str)) {
+        if *cell.text != *self.empty_marker {
             split_each(cell, &self.set_separator, |element| {
-                if *element != *self.unset_marker {
-                    each(&unescape(element));
+                if *element.text != *self.unset_marker {
+                    each(&unescaped(element));
                 }
             });
         }
+    }
+
+    /// The first element of a set or vector that is set.
+    pub(super) fn first_element<'a>(&self, cell: Raw<'a>) -> Option<Cow<'a, str>> {
+        if *cell.text == *self.empty_marker {
+            return None;
+        }
+        find_part(cell, &self.set_separator, |element| {
+            (*element.text != *self.unset_marker).then(|| unescaped(element))
+        })
     }
 }
 
 impl Column {
     fn new(name: &str, zeek_type: Option<&str>) -> Self {
-        let mut json_key = ",".to_owned();
+        let mut json_key = "\",".to_owned();
         json::push_string(&mut json_key, name);
-        json_key.push(':');
+        json_key.push_str(":\"");
         let kind = zeek_type.map_or_else(|| kind_of_name(name), kind_of_type);
         Self { json_key: json_key.into(), kind, field: ZeekField::named(name) }
     }
@@ -210,34 +220,44 @@ pub(super) fn decode_line<'a>(
     let mut bad_value = None;
     let mut complete = true;
     let span = output.added_span(|json| {
-        let start = json.len();
         // The JSON is about as long as the row and its field names.
         json.reserve(line.len() + 24 * header.columns.len());
         json.push('{');
-        let mut rest = line;
+        // How much of the next key is written already or not wanted.
+        let mut key_start = 2;
+        let mut at = 0;
         loop {
-            let (cell, after) = split_cell(rest, &header.separator);
+            let cell = cell_at(line, at, &header.separator);
             let Some(column) = columns.next() else {
                 complete = false;
                 break;
             };
-            if *cell != *header.unset_marker {
+            if *cell.text != *header.unset_marker {
                 if let Some(field) = column.field {
-                    fields.set_column(field, cell);
+                    fields.set(field, cell);
                     if field == ZeekField::Path {
                         path = Some(header.text(cell));
                     }
                 }
-                let is_first = json.len() == start + 1;
-                json.push_str(&column.json_key[usize::from(is_first)..]);
-                if !push_value(json, cell, column.kind, header) {
-                    bad_value = Some(column.field);
+                if column.kind == Kind::Text && (cell.is_plain || is_json_alike(cell.text)) {
+                    json.push_str(&column.json_key[key_start..]);
+                    json.push_str(if *cell.text == *header.empty_marker { "" } else { cell.text });
+                    key_start = 0;
+                } else {
+                    json.push_str(&column.json_key[key_start..column.json_key.len() - 1]);
+                    if !push_value(json, cell, column.kind, header) {
+                        bad_value = Some(column.field);
+                    }
+                    key_start = 1;
                 }
             }
-            let Some(after) = after else { break };
-            rest = after;
+            at += cell.text.len();
+            if at == line.len() {
+                break;
+            }
+            at += header.separator.len();
         }
-        json.push('}');
+        json.push_str(if key_start == 0 { "\"}" } else { "}" });
     });
     if !complete || columns.next().is_some() {
         return output.dead_letter(offset, line.as_bytes(), "another number of columns than the header names");
@@ -264,35 +284,55 @@ pub(super) fn decode_line<'a>(
     });
 }
 
-fn split_cell<'a>(rest: &'a str, separator: &[u8]) -> (&'a str, Option<&'a str>) {
-    let at = match separator {
-        [single] => scan::find_near(*single, rest.as_bytes()),
-        several => memchr::memmem::find(rest.as_bytes(), several),
+/// The cell that begins at `at`, which is plain where nothing in it is escaped, nor to be.
+#[inline]
+fn cell_at<'a>(line: &'a str, at: usize, separator: &[u8]) -> Raw<'a> {
+    let bytes = line.as_bytes();
+    let (end, is_plain) = match separator {
+        // Most cells are plain, and looked through only once.
+        [single] => match scan::plain_end_or(*single, bytes, at) {
+            end if bytes.get(end).is_none_or(|byte| byte == single) => (end, true),
+            mark => (memchr::memchr(*single, &bytes[mark..]).map_or(bytes.len(), |found| mark + found), false),
+        },
+        several => {
+            let rest = &bytes[at..];
+            let length = memchr::memmem::find(rest, several).unwrap_or(rest.len());
+            (at + length, scan::plain_end(&rest[..length], 0) == length)
+        }
     };
-    match at {
-        Some(at) => (&rest[..at], Some(&rest[at + separator.len()..])),
-        None => (rest, None),
-    }
+    Raw { text: &line[at..end], is_plain }
 }
 
 /// Calls `each` with the parts of a cell.
-fn split_each<'a>(cell: &'a str, separator: &str, mut each: impl FnMut(&'a str)) {
-    if separator.len() != 1 {
-        return cell.split(separator).for_each(each);
-    }
-    let mut rest = Some(cell);
-    while let Some(from) = rest {
-        let (element, after) = split_cell(from, separator.as_bytes());
+fn split_each<'a>(cell: Raw<'a>, separator: &str, mut each: impl FnMut(Raw<'a>)) {
+    let _: Option<()> = find_part(cell, separator, |element| {
         each(element);
-        rest = after;
+        None
+    });
+}
+
+/// What `each` makes of the first part of a cell of which it makes anything.
+fn find_part<'a, T>(cell: Raw<'a>, separator: &str, mut each: impl FnMut(Raw<'a>) -> Option<T>) -> Option<T> {
+    // A part of what is not plain may be so; it is unescaped in vain then.
+    let mut each = |text| each(Raw { text, is_plain: cell.is_plain });
+    let &[byte] = separator.as_bytes() else {
+        return cell.text.split(separator).find_map(each);
+    };
+    let mut rest = cell.text;
+    while let Some(end) = scan::find_near(byte, rest.as_bytes()) {
+        if let Some(found) = each(&rest[..end]) {
+            return Some(found);
+        }
+        rest = &rest[end + 1..];
     }
+    each(rest)
 }
 
 /// Writes one value; `false` when it does not fit its type and was written as a string instead.
-fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> bool {
+fn push_value(json: &mut String, cell: Raw<'_>, kind: Kind, header: &TsvHeader) -> bool {
     match kind {
         Kind::Text => {
-            push_text(json, if *cell == *header.empty_marker { "" } else { cell });
+            json::push_string(json, &header.text(cell));
             true
         }
         Kind::Number => push_number(json, cell),
@@ -300,14 +340,14 @@ fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> 
         Kind::Texts | Kind::Numbers | Kind::Booleans => {
             json.push('[');
             let mut fits = true;
-            if *cell != *header.empty_marker {
+            if *cell.text != *header.empty_marker {
                 let start = json.len();
                 split_each(cell, &header.set_separator, |element| {
                     if json.len() > start {
                         json.push(',');
                     }
                     fits &= match kind {
-                        _ if *element == *header.unset_marker => {
+                        _ if *element.text == *header.unset_marker => {
                             json.push_str("null");
                             true
                         }
@@ -327,32 +367,32 @@ fn push_value(json: &mut String, cell: &str, kind: Kind, header: &TsvHeader) -> 
 }
 
 /// Writes a text that still has Zeek's escapes; most have none, and nothing that JSON would escape.
-fn push_text(json: &mut String, cell: &str) {
-    if scan::is_plain(cell) {
+fn push_text(json: &mut String, cell: Raw<'_>) {
+    if cell.is_plain {
         json.push('"');
-        json.push_str(cell);
+        json.push_str(cell.text);
         json.push('"');
     } else {
-        json::push_string(json, &unescape(cell));
+        json::push_string(json, &unescape(cell.text));
     }
 }
 
 /// Writes a number with the text as it stood.
-fn push_number(json: &mut String, cell: &str) -> bool {
-    if json::is_number(cell) {
-        json.push_str(cell);
+fn push_number(json: &mut String, cell: Raw<'_>) -> bool {
+    if json::is_number(cell.text) {
+        json.push_str(cell.text);
         return true;
     }
     push_text(json, cell);
     false
 }
 
-fn push_boolean(json: &mut String, cell: &str) -> bool {
-    match cell {
+fn push_boolean(json: &mut String, cell: Raw<'_>) -> bool {
+    match cell.text {
         "T" => json.push_str("true"),
         "F" => json.push_str("false"),
-        other => {
-            push_text(json, other);
+        _ => {
+            push_text(json, cell);
             return false;
         }
     }
@@ -405,10 +445,25 @@ fn kind_of_name(name: &str) -> Kind {
     }
 }
 
+/// Whether a text is written in JSON as it stands, which is so where all that is escaped in it is a backslash, as in most
+/// names of certificates.
+fn is_json_alike(cell: &str) -> bool {
+    let bytes = cell.as_bytes();
+    let mut at = scan::plain_end(bytes, 0);
+    while let Some([b'\\', b'\\', ..]) = bytes.get(at..) {
+        at = scan::plain_end(bytes, at + 2);
+    }
+    at == bytes.len()
+}
+
+fn unescaped(cell: Raw<'_>) -> Cow<'_, str> {
+    if cell.is_plain { Cow::Borrowed(cell.text) } else { unescape(cell.text) }
+}
+
 /// Undoes Zeek's escapes as far as its own JSON writer does: a printable character stands for itself again, bytes that
 /// form UTF-8 are characters, and what is left, control and stray bytes, stays as the text `\xHH`.
 fn unescape(cell: &str) -> Cow<'_, str> {
-    if scan::is_plain(cell) || !cell.contains('\\') {
+    if memchr::memchr(b'\\', cell.as_bytes()).is_none() {
         return Cow::Borrowed(cell);
     }
     let bytes = cell.as_bytes();
@@ -491,8 +546,35 @@ fn unescape_text(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::decode::{DecodeContext, Format, RawBatch, decode};
+    use crate::model::{SourceInfo, StreamKey};
     use proptest::prelude::*;
+
+    fn raw(text: &str) -> Raw<'_> {
+        Raw { text, is_plain: scan::is_plain(text) }
+    }
+
+    #[test]
+    fn names_with_escaped_commas_are_alike_in_json() {
+        for (cell, alike) in [
+            (r"O=VMware\\, Inc", true),
+            (r"\\", true),
+            (r"\\\\x41", true),
+            ("a", true),
+            ("", true),
+            (r"\x41", false),
+            (r"\\\x41", false),
+            (r"a\", false),
+            (r"\\\", false),
+            ("a\"", false),
+            ("\\\\\u{1}", false),
+        ] {
+            assert_eq!(is_json_alike(cell), alike, "{cell}");
+        }
+    }
 
     #[test]
     fn escapes_are_undone_as_zeek_json_has_them() {
@@ -521,11 +603,15 @@ mod tests {
         assert_eq!(header.columns[1].kind, Kind::Boolean);
         let elements = |header: &TsvHeader, cell: &str| {
             let mut found = Vec::new();
-            header.each_element(cell, |element| found.push(element.to_owned()));
+            header.each_element(raw(cell), |element| found.push(element.to_owned()));
             found
         };
         assert_eq!(elements(&header, "a;NONE;b;"), ["a", "b", ""]);
         assert_eq!(elements(&header, "EMPTY"), [""; 0]);
+        for cell in ["a;NONE;b;", "NONE;b", "NONE", "EMPTY", "", ";a", r"\x3b;a"] {
+            let first = header.first_element(raw(cell));
+            assert_eq!(first.as_deref(), elements(&header, cell).first().map(String::as_str), "{cell}");
+        }
         let block = b"#set_separator\t, \n#path\tssl\n#fields\tts\tuid\tlist\n";
         assert_eq!(elements(&TsvHeader::parse_block(block, "").unwrap(), "a, b,c"), ["a", "b,c"]);
         assert_eq!(header.log(), Log::ZeekSsl);
@@ -538,6 +624,63 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_alike_in_json_is_written_as_it_stands(cell in "[a,\\\\\\\\x4\"\u{e9}\u{1}]{0,9}|(a|[\\\\]{2}){0,30}") {
+            let mut json = String::new();
+            json::push_string(&mut json, &unescape(&cell));
+            if is_json_alike(&cell) {
+                prop_assert_eq!(json, format!("\"{cell}\""));
+            }
+        }
+
+        #[test]
+        fn a_row_is_cut_at_every_separator(
+            cells in prop::collection::vec("[a-z\u{e9}\"\\\\\u{1}|;]{0,40}|[a-z]{0,90}", 1..9),
+            separator in prop::sample::select(vec!["\t", "|", "\"", "\\", "; ", ";;", "\u{e9}"]),
+        ) {
+            let line = cells.join(separator);
+            let mut at = 0;
+            for part in line.split(separator) {
+                let cell = cell_at(&line, at, separator.as_bytes());
+                prop_assert_eq!(cell, raw(part));
+                at += part.len() + separator.len();
+            }
+            let (cell, mut parts) = (raw(&line), Vec::new());
+            split_each(cell, separator, |part| parts.push(part.text));
+            prop_assert_eq!(parts, line.split(separator).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_row_becomes_the_json_of_its_cells(
+            cells in prop::collection::vec(("[a-z\"\u{1}]{0,20}|-|\\(empty\\)", any::<bool>()), 3..9),
+        ) {
+            // Every column but the first may be a set; the names are those of no field.
+            let names = (0..cells.len()).map(|at| format!("n{at}")).collect::<Vec<_>>().join("\t");
+            let types = cells.iter().map(|(_, is_set)| if *is_set { "set[string]" } else { "string" });
+            let types = types.collect::<Vec<_>>().join("\t");
+            let block = format!("#path\tssl\n#fields\t{names}\n#types\t{types}\n");
+            let header = Arc::new(TsvHeader::parse_block(block.as_bytes(), "").unwrap());
+            let line = cells.iter().map(|(cell, _)| &**cell).collect::<Vec<_>>().join("\t");
+            let expected: serde_json::Map<_, _> = cells.iter().enumerate().filter(|(_, (cell, _))| cell != "-").map(|(at, (cell, is_set))| {
+                let value = match (&**cell, is_set) {
+                    ("(empty)", false) => "".into(),
+                    ("(empty)", true) => serde_json::json!([]),
+                    (text, false) => text.into(),
+                    (text, true) => serde_json::json!([text]),
+                };
+                (format!("n{at}"), value)
+            }).collect();
+            let source = Arc::new(SourceInfo { stream: StreamKey([0; 32]), path: "".into(), sensor: None, time_zone: None });
+            let format = Format::ZeekTsv(Arc::clone(&header));
+            let raw = RawBatch { bytes: line.into_bytes(), offset: 0, format, oversize: None };
+            let batch = decode(&DecodeContext::default(), &source, raw);
+            prop_assert_eq!(batch.records.len(), usize::from(!batch.text.is_empty()));
+            if let Some(record) = batch.records.first() {
+                let found: serde_json::Value = serde_json::from_str(record.line.of(&batch.text)).unwrap();
+                prop_assert_eq!(found, serde_json::Value::Object(expected));
+            }
+        }
+
         #[test]
         fn any_cell_is_unescaped_without_a_panic(cell in "(\\\\x[0-9a-fé]{0,2}|[a-zé\\\\,-]){0,30}") {
             let _ = unescape(&cell);

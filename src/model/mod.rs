@@ -29,4 +29,4 @@ pub use record::{
 };
 pub use serial::Serial;
 pub use spare::Spare;
-pub use time::{DAY_NANOS, EventTime, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};
+pub use time::{DAY_NANOS, EventTime, EventTimes, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};

@@ -15,6 +15,13 @@ pub const DAY_NANOS: i64 = 24 * HOUR_NANOS;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct EventTime(pub i64);
 
+/// Reads the times of lines that follow one another: most are in the minute of the one before.
+#[derive(Debug, Default)]
+pub struct EventTimes {
+    /// `2018-03-24T17:15`, and when it began.
+    minute: Option<([u8; 16], i64)>,
+}
+
 /// A bound of a certificate's validity: seconds since 1970-01-01T00:00:00Z, of any year.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct ValidityTime(pub i64);
@@ -93,6 +100,39 @@ impl EventTime {
 
     fn clamped(nanos: i128) -> Self {
         Self(nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+    }
+}
+
+impl EventTimes {
+    /// The same as [`EventTime::parse_iso8601`] or [`EventTime::parse_epoch`]; `None` for what is seldom written, which is
+    /// left to these.
+    pub fn parse_usual(&self, text: &str) -> Option<EventTime> {
+        let text = text.as_bytes();
+        if let Some(nanos) = usual_decimal_nanos(text) {
+            return Some(EventTime::clamped(nanos.into()));
+        }
+        let ((minute, start), (head, rest)) = (self.minute?, text.split_first_chunk()?);
+        if *head == minute {
+            let micros = match *rest {
+                [b':', s @ b'0'..=b'5', t, b'.', a, b, c, d, e, f, b'Z'] => eight_digits([s, t, a, b, c, d, e, f])?,
+                [b':', s @ b'0'..=b'5', t, b'.', a, b, c, d, e, f, b'+', b'0', b'0', b'0', b'0'] => {
+                    eight_digits([s, t, a, b, c, d, e, f])?
+                }
+                _ => return None,
+            };
+            return Some(EventTime(start.checked_add(1000 * micros as i64)?));
+        }
+        None
+    }
+
+    /// Remembers the minute of a time as ISO 8601.
+    pub fn remember(&mut self, text: &str) {
+        let Some(minute) = text.as_bytes().first_chunk::<16>() else { return };
+        let whole = [minute.as_slice(), b":00Z"].concat();
+        let start = std::str::from_utf8(&whole).ok().and_then(EventTime::parse_iso8601);
+        // What was clamped is no beginning.
+        let start = start.filter(|start| start.0 != i64::MIN && start.0 != i64::MAX);
+        self.minute = start.map(|start| (*minute, start.0));
     }
 }
 
@@ -289,6 +329,9 @@ fn any_decimal_nanos(text: &[u8]) -> Option<i128> {
 
 /// The same for what most logs write: a few digits, and perhaps a point and some more; `None` for anything else.
 fn plain_decimal_nanos(text: &[u8]) -> Option<u64> {
+    if let Some(nanos) = usual_decimal_nanos(text) {
+        return Some(nanos);
+    }
     let number = |digits: &[u8]| {
         digits.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0')))
     };
@@ -301,6 +344,30 @@ fn plain_decimal_nanos(text: &[u8]) -> Option<u64> {
     }
     let nanos = number(fraction)? * 10_u64.pow(9 - fraction.len() as u32);
     Some(number(whole)? * 1_000_000_000 + nanos)
+}
+
+/// The same for what Zeek writes until the year 2286: ten digits, a point and six more.
+fn usual_decimal_nanos(text: &[u8]) -> Option<u64> {
+    let &[a, b, c, d, e, f, g, h, i, j, b'.', k, l, m, n, o, p] = text else { return None };
+    let [high, low] = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]].map(eight_digits);
+    Some((high? * 100_000_000 + low?) * 1000)
+}
+
+/// The number that eight decimal digits are, worked out for all of them at once.
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0xf0; 8]);
+    let text = u64::from_le_bytes(text);
+    // Digits are `0x30` to `0x39`: the upper half of each says so, and also of each with six added, which carries into the
+    // next byte only where there is something else.
+    if text & HIGH != ZEROS || text.wrapping_add(u64::from_le_bytes([6; 8])) & HIGH != ZEROS {
+        return None;
+    }
+    // The first digit is the lowest byte. Neighbours are joined: to four numbers of two digits, to two, to one.
+    let digits = text ^ ZEROS;
+    let pairs = (digits.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(1 + (10_000 << 32)) >> 32)
 }
 
 /// Writes a time of the years 0 to 9999 with a fraction of so many digits. Every record has some, so the text is made in one
@@ -409,6 +476,36 @@ mod tests {
 
     proptest! {
         #[test]
+        fn eight_digits_are_a_number(text in "[0-9]{8}|[0-9/:@ -é]{8}") {
+            if let Ok(bytes) = <[u8; 8]>::try_from(text.as_bytes()) {
+                let is_number = bytes.iter().all(u8::is_ascii_digit);
+                prop_assert_eq!(eight_digits(bytes), is_number.then(|| text.parse().unwrap()));
+            }
+        }
+
+        #[test]
+        fn a_byte_that_is_no_digit_is_found(at in 0usize..8, byte in any::<u8>()) {
+            let mut bytes = *b"98765432";
+            bytes[at] = byte;
+            prop_assert_eq!(eight_digits(bytes).is_some(), byte.is_ascii_digit());
+        }
+
+        #[test]
+        fn times_of_one_minute_are_those_of_any(
+            first in "(2018-03-24|1677-09-21|2262-04-11|2018-13-24)[T ](17:15|00:12|23:47)(:[0-9]{2}([.][0-9]{6})?Z?)?",
+            rest in ":[0-6][0-9:][.][0-9]{5,7}(Z|[+]0000|[+]0100|)",
+        ) {
+            let mut times = EventTimes::default();
+            times.remember(&first);
+            let same = first[..16].to_owned() + &rest;
+            for text in [&same, &first] {
+                if let Some(time) = times.parse_usual(text) {
+                    prop_assert_eq!(EventTime::parse_iso8601(text), Some(time));
+                }
+            }
+        }
+
+        #[test]
         fn plain_decimals_are_read_as_any_others(text in "[0-9]{0,12}([.][0-9]{0,11})?[.ex-]?") {
             if let Some(nanos) = plain_decimal_nanos(text.as_bytes()) {
                 prop_assert_eq!(any_decimal_nanos(text.as_bytes()), Some(i128::from(nanos)));
@@ -417,7 +514,24 @@ mod tests {
     }
 
     #[test]
+    fn a_usual_time_is_read_once_its_minute_is_known() {
+        let mut times = EventTimes::default();
+        assert_eq!(times.parse_usual("2018-03-24T17:15:20.624556Z"), None);
+        assert_eq!(times.parse_usual("1521911724.634765"), EventTime::parse_epoch("1521911724.634765"));
+        assert_eq!(times.parse_usual("9999999999.999999"), Some(EventTime(i64::MAX)));
+        times.remember("2018-03-24T17:15:20.624556Z");
+        for text in ["2018-03-24T17:15:59.999999Z", "2018-03-24T17:15:00.000001+0000"] {
+            assert!(times.parse_usual(text).is_some());
+            assert_eq!(times.parse_usual(text), EventTime::parse_iso8601(text));
+        }
+        for text in ["2018-03-24T17:16:59.999999Z", "2018-03-24T17:15:60.000000Z", "2018-03-24T17:15:00Z"] {
+            assert_eq!(times.parse_usual(text), None);
+        }
+    }
+
+    #[test]
     fn the_largest_plain_decimal_fits() {
+        assert_eq!(plain_decimal_nanos(b"9999999999.999999"), Some(9_999_999_999_999_999_000));
         assert_eq!(plain_decimal_nanos(b"9999999999.999999999"), Some(9_999_999_999_999_999_999));
         assert_eq!(EventTime::parse_epoch("9999999999.999999999"), Some(EventTime(i64::MAX)));
     }
