@@ -171,7 +171,7 @@ fn through(data: &[u8], name: &str, format: Format, headers: bool) {
         }
     }
     correlator.finish(&mut |record| judged.push(record));
-    let encoded = encode(&judged, &KNOWLEDGE, &config.encode_settings());
+    let encoded = encode(&judged, &KNOWLEDGE, &config.encode_settings(), Vec::new());
     let written = lines_of_json(&encoded.lines);
     let dead = lines_of_json(&encoded.dead_letters);
     assert_eq!(written + dead + encoded.counts.not_written, records);
