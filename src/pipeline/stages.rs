@@ -218,19 +218,17 @@ impl Workers {
         &self.decode
     }
 
-    fn encode(&self, mut judged: Vec<Judged>) -> Ticket<Encoded> {
+    fn encode(&self, judged: Vec<Judged>) -> Ticket<Encoded> {
         let (knowledge, mut settings) = (Arc::clone(&self.knowledge), self.encode);
         let (queue, rooms) = (self.unregistered.clone(), Arc::clone(&self.rooms));
         let decode = Arc::clone(&self.decode);
         settings.ask_at = queue.is_some().then(rdap::now);
         self.spawn(move || {
             let encoded = encode(&judged, &knowledge, &settings, rooms.lines.take());
-            // Who has the last record of a batch gives its memory back.
-            judged
-                .drain(..)
-                .filter_map(|judged| Arc::into_inner(judged.batch))
-                .for_each(|batch| decode.rooms.give_back(batch));
+            let batches = batches_of(&judged);
             rooms.judged.give_back(judged);
+            // Who has the last record of a batch gives its memory back.
+            batches.into_iter().filter_map(Arc::into_inner).for_each(|batch| decode.rooms.give_back(batch));
             if let Some(queue) = queue {
                 queue.put(&encoded.unregistered);
             }
@@ -332,6 +330,21 @@ impl Encoder {
             meanwhile();
         }
     }
+}
+
+/// The batches that records lie in, each once or a few times; of those that hold a few records only, the memory is not worth
+/// it.
+fn batches_of(judged: &[Judged]) -> Vec<Arc<Batch>> {
+    const WORTH_IT: usize = 64;
+    /// Files take turns in a merge.
+    const LATELY: usize = 4;
+    let mut batches: Vec<Arc<Batch>> = Vec::new();
+    for Judged { batch, .. } in judged.iter().filter(|judged| judged.batch.records.len() >= WORTH_IT) {
+        if !batches.iter().rev().take(LATELY).any(|known| Arc::ptr_eq(known, batch)) {
+            batches.push(Arc::clone(batch));
+        }
+    }
+    batches
 }
 
 /// The sink has stopped.
