@@ -243,7 +243,7 @@ mod tests {
         let text = shown(given).unwrap();
         let (given, written) = (Config::parse(given, Path::new("/c")), Config::parse(&text, Path::new("/c")));
         assert_eq!(format!("{:?}", given.unwrap()), format!("{:?}", written.unwrap()), "{text}");
-        assert!(text.contains("# One of: \"auto\", \"full\".\ndetail = \"auto\"\n"), "{text}");
+        assert!(text.contains("# One of: \"auto\", \"found\", \"full\".\ndetail = \"auto\"\n"), "{text}");
         assert!(shown("[join]\nwiat = 1\n").unwrap_err().contains("wiat"));
         let given = "[output.elasticsearch]\nurl = \"https://e:9200\"\n";
         let text = shown(given).unwrap();
