@@ -169,21 +169,46 @@ impl Counts {
 
 /// Encodes records.
 pub fn encode<'a>(records: &'a [Judged], knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Encoded {
-    let mut encoded = Encoded { lines: Vec::with_capacity(expected_bytes(records)), ..Encoded::default() };
+    let mut encoded = Encoded::default();
     let mut workplace = Workplace::new(knowledge, settings);
-    for near in records.chunks(FETCHED) {
-        near.iter().for_each(fetch);
-        for judged in near {
-            let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
-            encode_record(judged, record, &mut workplace, &mut encoded);
-        }
+    // What objects are like here, the first of them tell: how much of a certificate is logged, how much is found.
+    let (first, others) = records.split_at(records.len().min(LEARNT_FROM));
+    let first_bytes = bytes_of_lines(first);
+    encoded.lines.reserve_exact(first_bytes + first.len() * FIRST_OBJECTS);
+    encode_records(first, &mut workplace, &mut encoded);
+    if !others.is_empty() {
+        let object = encoded.lines.len().saturating_sub(first_bytes) / first.len().max(1);
+        encoded.lines.reserve_exact(bytes_of_lines(others) + others.len() * (object + object / 8));
+        encode_records(others, &mut workplace, &mut encoded);
     }
-    for (sensor, sessions) in workplace.without_sha1.0 {
+    for (SensorName(sensor), sessions) in workplace.without_sha1.0 {
         encoded.counts.add_without_sha1(sensor, sessions);
     }
     let Counts { written, absent, verdicts, .. } = &mut encoded.counts;
     (*written, *absent, *verdicts) = (workplace.written.sum(), workplace.absent.sum(), workplace.verdicts.sum());
     encoded
+}
+
+/// Records by which the room for the objects of the others is measured. It is measured, since a guess that is too small
+/// copies all lines and one that is too large holds memory.
+const LEARNT_FROM: usize = 128;
+/// Bytes that are allowed for each of the first objects.
+const FIRST_OBJECTS: usize = 800;
+
+fn encode_records<'a>(records: &'a [Judged], workplace: &mut Workplace<'a>, encoded: &mut Encoded) {
+    for near in records.chunks(FETCHED) {
+        near.iter().for_each(fetch);
+        for judged in near {
+            let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
+            encode_record(judged, record, workplace, encoded);
+        }
+    }
+}
+
+/// How many bytes the lines have that the records came in.
+fn bytes_of_lines(records: &[Judged]) -> usize {
+    let line = |judged: &Judged| judged.batch.records.get(judged.index as usize).map_or(0, |record| record.line.len);
+    records.iter().map(|judged| line(judged) as usize).sum()
 }
 
 /// Records whose context is fetched at a time.
@@ -217,11 +242,21 @@ struct Workplace<'a> {
     written: Tally<Log>,
     absent: Tally<AbsentReason>,
     verdicts: Tally<Verdict>,
-    without_sha1: Tally<&'a str>,
+    without_sha1: Tally<SensorName<'a>>,
 }
 
 /// Counts by a few kinds, for which a look at each is less than a search in a map.
 struct Tally<K>(Vec<(K, u64)>);
+
+/// A sensor's name, which nearly always is the very text that the record before had: then it is not read.
+#[derive(Clone, Copy)]
+struct SensorName<'a>(&'a str);
+
+impl PartialEq for SensorName<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0) || self.0 == other.0
+    }
+}
 
 impl<'a> Workplace<'a> {
     fn new(knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Self {
@@ -238,7 +273,7 @@ impl<'a> Workplace<'a> {
     }
 }
 
-impl<K: Copy + Ord> Tally<K> {
+impl<K: Copy + PartialEq> Tally<K> {
     fn count(&mut self, kind: K) {
         match self.0.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
@@ -246,16 +281,12 @@ impl<K: Copy + Ord> Tally<K> {
         }
     }
 
-    fn sum(self) -> BTreeMap<K, u64> {
+    fn sum(self) -> BTreeMap<K, u64>
+    where
+        K: Ord,
+    {
         self.0.into_iter().collect()
     }
-}
-
-/// About as many bytes as the lines will have; a guess that is too small costs a copy and no more.
-fn expected_bytes(records: &[Judged]) -> usize {
-    const OBJECT: usize = 450;
-    let line = |judged: &Judged| judged.batch.records.get(judged.index as usize).map_or(0, |record| record.line.len);
-    records.iter().map(|judged| line(judged) as usize + OBJECT).sum()
 }
 
 fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workplace<'a>, encoded: &mut Encoded) {
@@ -301,7 +332,8 @@ fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workpl
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, workplace, context, verdict);
                         if lacks_sha1(context, knowledge) {
-                            workplace.without_sha1.count(judged.batch.source.sensor.as_deref().unwrap_or_default());
+                            let sensor = judged.batch.source.sensor.as_deref().unwrap_or_default();
+                            workplace.without_sha1.count(SensorName(sensor));
                         }
                         alert = key.map(|key| Alert { key, clock: context.clock });
                     }
