@@ -6,6 +6,7 @@
 //! `schemas/` publishes.
 
 mod alert;
+mod brief;
 mod certificate;
 mod dead_letter;
 mod json;
@@ -38,9 +39,10 @@ use crate::history::Alert;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
 use crate::knowledge::names::RecentNames;
-use crate::model::{Body, Fault, FaultField, Id128, Log, Problem, Record, Session};
+use crate::model::{Body, Direction, Fault, FaultField, Id128, Log, Problem, Record, Session};
+use brief::{BriefKind, Openings};
 use certificate::{CertificateState, WrittenCertificate};
-use object::ObjectHead;
+use object::{ObjectHead, sensor_of};
 
 /// How much an object says.
 #[derive(
@@ -239,6 +241,7 @@ struct Workplace<'a> {
     /// Memory for the codes of checks that cannot decide, of which nearly every record has some.
     not_evaluated: Vec<&'static str>,
     names: RecentNames,
+    openings: Openings<'a>,
     written: Tally<Log>,
     absent: Tally<AbsentReason>,
     verdicts: Tally<Verdict>,
@@ -265,6 +268,7 @@ impl<'a> Workplace<'a> {
             settings,
             not_evaluated: Vec::new(),
             names: RecentNames::default(),
+            openings: Openings::default(),
             written: Tally(Vec::new()),
             absent: Tally(Vec::new()),
             verdicts: Tally(Vec::new()),
@@ -322,7 +326,7 @@ fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workpl
                     Some(write_session((lines, unknown), judged, record, session, context, workplace))
                 }
                 (Body::Certificate(_), Context::Certificate(known)) => {
-                    write_certificate(lines, judged, record, known, knowledge, settings);
+                    write_certificate(lines, judged, record, known, workplace);
                     Some(None)
                 }
                 _ => None,
@@ -382,15 +386,15 @@ fn lacks_sha1(context: &SessionContext, knowledge: &Knowledge) -> bool {
     knowledge.feeds.listed_fields().sha1 && known.is_some_and(|known| known.certificate.sha1.is_none())
 }
 
-fn write_session(
+fn write_session<'a>(
     (lines, unknown): (&mut Vec<u8>, &mut BTreeMap<Id128, Box<str>>),
-    judged: &Judged,
+    judged: &'a Judged,
     record: &Record,
     session: &Session,
     context: &SessionContext,
-    workplace: &mut Workplace<'_>,
+    workplace: &mut Workplace<'a>,
 ) -> Option<(Verdict, Option<Id128>)> {
-    let Workplace { knowledge, settings, not_evaluated, names, .. } = workplace;
+    let Workplace { knowledge, settings, not_evaluated, names, openings, .. } = workplace;
     let (knowledge, settings) = (*knowledge, *settings);
     let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge));
@@ -428,16 +432,17 @@ fn write_session(
         client_feeds: &client_feeds,
     };
     let mut assessment = assess_session(&subject, std::mem::take(not_evaluated));
-    let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
-    let client_analysis = client.map(|(_, analysis)| analysis);
-    let listed = alert::Known { certificates: [analysis, client_analysis], feeds: [&feeds, &client_feeds] };
-    let alert_key = alert::key_of(session, context, &assessment, &listed);
-    head.alert_key = alert_key;
     let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
     let written = certificate.map(|(certificate, analysis)| (certificate, analysis.json()));
-    let object = if full {
-        CertsiftObject::full(
+    let mut alert_key = None;
+    if full {
+        let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
+        let client_analysis = client.map(|(_, analysis)| analysis);
+        let listed = alert::Known { certificates: [analysis, client_analysis], feeds: [&feeds, &client_feeds] };
+        alert_key = alert::key_of(session, context, &assessment, &listed);
+        head.alert_key = alert_key;
+        let object = CertsiftObject::full(
             head,
             &assessment,
             WrittenCertificate::full(state, written, context.at),
@@ -453,42 +458,75 @@ fn write_session(
             [analysis, client_analysis]
                 .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
             [&feeds, &client_feeds],
-        )
+        );
+        write_object(lines, &object);
     } else {
+        // Of what nothing was found in nobody is alerted.
         let issuer = known.map(|_| IssuerHistory::brief(&subject));
-        CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, written), issuer)
-    };
-    write_object(lines, &object);
+        let certificate = WrittenCertificate::brief(state, written);
+        write_brief(lines, openings, (judged, record), context.direction, certificate, issuer);
+    }
     let verdict = assessment.verdict;
     assessment.not_evaluated.clear();
     *not_evaluated = assessment.not_evaluated;
     Some((verdict, alert_key))
 }
 
-fn write_certificate(
+/// Writes the object of a record in which nothing was found.
+fn write_brief<'a>(
     lines: &mut Vec<u8>,
-    judged: &Judged,
+    openings: &mut Openings<'a>,
+    (judged, record): (&'a Judged, &Record),
+    direction: Option<Direction>,
+    certificate: WrittenCertificate<'_>,
+    issuer: Option<IssuerHistory>,
+) {
+    let kind = BriefKind { log: record.log, direction, absent: certificate.absent_reason() };
+    let id = judged.batch.source.stream.record_id(record.offset);
+    openings.write(lines, id, sensor_of(judged, record), kind);
+    if kind.absent.is_none() && !certificate.is_empty() {
+        write_member(lines, b",\"certificate\":", &certificate);
+    }
+    if let Some(issuer) = issuer {
+        write_member(lines, b",\"issuer_history\":", &issuer);
+    }
+    if !record.faults.is_empty() {
+        let faults: Vec<String> = record.faults.iter().map(ToString::to_string).collect();
+        write_member(lines, b",\"faults\":", &faults);
+    }
+    lines.push(b'}');
+}
+
+fn write_member(lines: &mut Vec<u8>, key: &[u8], value: &impl serde::Serialize) {
+    lines.extend_from_slice(key);
+    // Writing to memory does not fail, and no value of an object can be refused.
+    let _ = json::write(lines, value);
+}
+
+fn write_certificate<'a>(
+    lines: &mut Vec<u8>,
+    judged: &'a Judged,
     record: &Record,
     known: &KnownCertificate,
-    knowledge: &Knowledge,
-    settings: &EncodeSettings,
+    workplace: &mut Workplace<'a>,
 ) {
+    let (knowledge, settings) = (workplace.knowledge, workplace.settings);
     let analysis = analysis_of(known, knowledge);
     let feeds = feeds_of_certificate(analysis, record.time);
     let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time);
-    let head = ObjectHead::new(judged, record, None, knowledge.version);
     let certificate = Some((&*known.certificate, analysis.json()));
     let state = CertificateState::default();
-    let object = match record.time {
-        Some(at) if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, WrittenCertificate::full(state, certificate, at), analysis, &feeds)
-        }
-        None if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, WrittenCertificate::brief(state, certificate), analysis, &feeds)
-        }
-        _ => CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, certificate), None),
-    };
-    write_object(lines, &object);
+    if settings.detail == Detail::Full || !assessment.findings.is_empty() {
+        let head = ObjectHead::new(judged, record, None, knowledge.version);
+        let certificate = match record.time {
+            Some(at) => WrittenCertificate::full(state, certificate, at),
+            None => WrittenCertificate::brief(state, certificate),
+        };
+        write_object(lines, &full_certificate(head, &assessment, certificate, analysis, &feeds));
+    } else {
+        let certificate = WrittenCertificate::brief(state, certificate);
+        write_brief(lines, &mut workplace.openings, (judged, record), None, certificate, None);
+    }
 }
 
 fn full_certificate<'a>(

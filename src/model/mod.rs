@@ -11,6 +11,7 @@ mod host_name;
 mod name;
 mod record;
 mod serial;
+mod short_text;
 mod time;
 
 pub use address::{Address, Direction, Networks};
@@ -27,4 +28,5 @@ pub use record::{
     ReferenceRange, Session, SourceInfo, Span, TlsVersion, UnparsedHint,
 };
 pub use serial::Serial;
+pub use short_text::ShortText;
 pub use time::{DAY_NANOS, EventTime, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};

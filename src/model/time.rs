@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ShortText;
+
 /// Nanoseconds in a second.
 pub const SECOND_NANOS: i64 = 1_000_000_000;
 /// Nanoseconds in an hour.
@@ -91,22 +93,26 @@ impl EventTime {
         (shape && in_range).then(|| days_from_civil(year, month, day) as i32)
     }
 
-    fn clamped(nanos: i128) -> Self {
-        Self(nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
-    }
-}
-
-/// RFC 3339 in UTC with `Z`; a fraction only where there is one, of three, six or nine digits.
-impl fmt::Display for EventTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.rem_euclid(SECOND_NANOS);
+    /// RFC 3339 in UTC with `Z`; a fraction only where there is one, of three, six or nine digits.
+    pub fn text(self) -> ShortText {
+        let nanos = self.0.rem_euclid(SECOND_NANOS) as u32;
         let (fraction, digits) = match nanos {
             0 => (0, 0),
             nanos if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
             nanos if nanos % 1_000 == 0 => (nanos / 1_000, 6),
             nanos => (nanos, 9),
         };
-        write_date_time(self.seconds(), fraction, digits, f)
+        date_time(self.seconds(), fraction, digits)
+    }
+
+    fn clamped(nanos: i128) -> Self {
+        Self(nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
+    }
+}
+
+impl fmt::Display for EventTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -150,6 +156,11 @@ impl ValidityTime {
         self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED)
     }
 
+    /// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
+    pub fn text(self) -> ShortText {
+        date_time(self.printed_seconds(), 0, 0)
+    }
+
     /// The time a sensor meant that took the fields of a UTC time for local time of `zone` (Zeek before 8.0).
     pub fn undo_local(self, zone: &TimeZone) -> Self {
         // Beyond what the calendar library knows, the zone's last rule holds.
@@ -164,10 +175,9 @@ impl ValidityTime {
     }
 }
 
-/// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
 impl fmt::Display for ValidityTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_date_time(self.printed_seconds(), 0, 0, f)
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -303,31 +313,29 @@ fn plain_decimal_nanos(text: &[u8]) -> Option<u64> {
     Some(number(whole)? * 1_000_000_000 + nanos)
 }
 
-/// Writes a time of the years 0 to 9999 with a fraction of so many digits. Every record has some, so the text is made in one
-/// piece.
-fn write_date_time(seconds: i64, fraction: i64, digits: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A time of the years 0 to 9999 with a fraction of so many digits, by threes.
+fn date_time(seconds: i64, fraction: u32, digits: usize) -> ShortText {
     let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-    let of_day = seconds.rem_euclid(86_400);
+    let of_day = seconds.rem_euclid(86_400) as u32;
+    let [[y1, y2], [y3, y4]] = [year as u32 / 100, year as u32 % 100].map(two_digits);
+    let [[m1, m2], [d1, d2]] = [month as u32, day as u32].map(two_digits);
+    let [[h1, h2], [n1, n2], [s1, s2]] = [of_day / 3600, of_day / 60 % 60, of_day % 60].map(two_digits);
     let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    put_digits(&mut text[0..4], year);
-    put_digits(&mut text[5..7], month);
-    put_digits(&mut text[8..10], day);
-    put_digits(&mut text[11..13], of_day / 3600);
-    put_digits(&mut text[14..16], of_day / 60 % 60);
-    put_digits(&mut text[17..19], of_day % 60);
+    text[..19].copy_from_slice(&[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2]);
     let end = if digits == 0 { 19 } else { 20 + digits };
-    put_digits(&mut text[end - digits..end], fraction);
+    let mut rest = fraction;
+    for three in text[end - digits..end].rchunks_exact_mut(3) {
+        let [tens, ones] = two_digits(rest % 100);
+        three.copy_from_slice(&[b'0' + (rest / 100 % 10) as u8, tens, ones]);
+        rest /= 1000;
+    }
     text[end] = b'Z';
-    f.write_str(std::str::from_utf8(&text[..=end]).unwrap_or_default())
+    ShortText::ascii(text, end + 1)
 }
 
-/// Fills `text` with the last decimal digits of a number that is not negative.
-fn put_digits(text: &mut [u8], number: i64) {
-    let mut number = number as u32;
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+/// The two decimal digits of a number below 100.
+fn two_digits(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
