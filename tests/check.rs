@@ -322,6 +322,23 @@ fn a_wrong_configuration_is_said_with_its_line() {
 }
 
 #[test]
+fn which_checks_run_is_said_where_not_all_do() {
+    let of = |checks: &str| World::new(&format!("[checks]\n{checks}\n")).check(&["-c", "c.toml"]).1;
+    assert_said(&of("off = [\"feed\"]"), &["checks               all but feed\n", "usable: errors 0"]);
+    assert_said(&of("only = [\"feed\", \"rare_issuer\"]\nhistory = false"), &["checks               only feed\n"]);
+    let named = "only = [\"feed\"]\n[knowledge]\nwatch_names = [\"example.org\"]\nregistered = [\"r.csv\"]\nfeeds = [\"f.csv\"]";
+    let world = World::new(&format!("[checks]\n{named}\n"));
+    world.file("r.csv", b"domain,registered\na.example,2026-01-01\n");
+    world.file("f.csv", b"#domain,label\na.example,x\n");
+    let (_, out) = world.check(&["-c", "c.toml"]);
+    let of_no_use = ["knowledge.registered: is of no use", "knowledge.watch_names: is of no use", "warnings 2"];
+    assert_said(&out, &of_no_use);
+    let all = of("history = true");
+    assert!(!all.contains("  checks "), "{all}");
+    assert_said(&of("only = [\"rare_issuer\"]\nhistory = false"), &["line 2: checks: none would run without history"]);
+}
+
+#[test]
 fn looking_at_output_and_state_changes_nothing() {
     let world = World::new("[output]\npath = \"out/enriched.ndjson\"\n[state]\ndir = \"state\"\n");
     let (code, out) = world.check(&["-c", "c.toml"]);

@@ -87,6 +87,35 @@ fn what_the_knowledge_of_today_adds_to_an_enriched_record_is_said() {
 }
 
 #[test]
+fn checks_that_are_off_are_named_and_nothing_is_said_in_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("c.toml"), "[checks]\noff = [\"signature\", \"unusual_port\"]\n").unwrap();
+    let explain = |line: &str, options: &[&str]| {
+        std::fs::write(folder.path().join("record"), line).unwrap();
+        call(folder.path(), &[&["--config", "c.toml", "record"], options].concat(), b"")
+    };
+    let lines = [("json_streaming_ssl.log", SESSION), ("json_streaming_x509.log", FINGERPRINT)]
+        .map(|(log, text)| sample_line(&format!("zeek-json/{log}"), &[text]));
+    let now = explain(&lines.join("\n"), &[]).out;
+    assert!(now.contains("  off           signature, unusual_port, by the configuration\n"), "{now}");
+    let made = now.lines().find(|line| line.starts_with("  made ")).unwrap();
+    assert!(made.contains("self_signed") && !made.contains("signature,"), "{made}");
+    assert!(!now.contains("AsyncRAT or Quasar"), "{now}");
+    // Of an x509 record by itself, nothing is said of them either.
+    let alone = json(&explain(&lines[1], &["--json"]));
+    assert_eq!(alone[0]["off"], serde_json::json!(["signature", "unusual_port"]));
+    assert_eq!(alone[0]["evaluated"], serde_json::json!([]));
+    assert!(!alone[0].to_string().contains("signature:x509_record"), "{}", alone[0]);
+    assert_eq!(alone[0]["certsift"]["reason"], "no feed lists it");
+    // What was found where they were on stands, and is not gone because nobody looks for it here.
+    let enriched = json(&explain(&golden_line(SESSION), &["--json"]));
+    assert_eq!(enriched[0]["certsift"]["verdict"], "critical");
+    assert!(enriched[0].get("off").is_none(), "{}", enriched[0]);
+    assert_eq!(enriched[0]["judged_again"]["gone"], serde_json::json!([]));
+    assert!(enriched[0]["judged_again"].get("verdict").is_none(), "{}", enriched[0]["judged_again"]);
+}
+
+#[test]
 fn a_tsv_excerpt_with_its_header_is_explained() {
     let log = std::fs::read_to_string(repository("sample_logs/zeek-tsv/2026-03-09/x509.log")).unwrap();
     let excerpt: Vec<_> = log.lines().take(10).collect();

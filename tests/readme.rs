@@ -4,6 +4,7 @@
 
 mod support;
 
+use certsift::enrich::checks;
 use certsift::enrich::not_evaluated::{NOT_EVALUATED, X509_RECORD};
 use serde_json::Value;
 
@@ -40,6 +41,45 @@ fn the_first_command_says_what_the_readme_shows() {
     let lines =
         |text: &str| text.lines().filter(|line| !line.starts_with("time")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(lines(&said), lines(shown));
+}
+
+/// The text of a section, up to the next heading.
+fn section<'a>(readme: &'a str, heading: &str) -> &'a str {
+    let start = readme.find(&format!("\n{heading}\n")).unwrap() + heading.len() + 2;
+    &readme[start..start + readme[start..].find("\n#").unwrap()]
+}
+
+#[test]
+fn looking_things_up_gives_what_the_readme_shows() {
+    let readme = read("README.md");
+    let guide = section(&readme, "### Only look things up");
+    let block = |kind: &str| guide.split_once(&format!("```{kind}\n")).unwrap().1.split_once("```").unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, kind) in [("listed.csv", "csv"), ("lookup.toml", "toml")] {
+        std::fs::write(folder.path().join(name), block(kind)).unwrap();
+    }
+    let logs = repository("sample_logs/zeek-json");
+    let output = certsift(folder.path(), &["replay", "--config", "lookup.toml", logs.to_str().unwrap()]);
+    let uid = readme.split_once("\"uid\":\"").unwrap().1.split_once('"').unwrap().0;
+    let output = String::from_utf8(output.stdout).unwrap();
+    let line = output.lines().find(|line| line.contains(uid)).unwrap();
+    let object = serde_json::from_str::<Value>(line).unwrap()["certsift"].clone();
+    let shown: Value = serde_json::from_str(block("json")).unwrap();
+    for (key, value) in shown.as_object().unwrap() {
+        assert_eq!(&object[key], value, "{key}");
+    }
+    for key in ["history", "chain", "signatures", "tools", "not_evaluated"] {
+        assert!(object.get(key).is_none(), "{key}: {object}");
+    }
+}
+
+#[test]
+fn the_readme_names_the_checks_that_ask_the_history() {
+    let readme = read("README.md");
+    let (_, list) = section(&readme, "### Which checks run").split_once("the checks that ask it do not run (").unwrap();
+    let named: Vec<_> = list.split_once(')').unwrap().0.split('`').skip(1).step_by(2).collect();
+    let asking: Vec<_> = checks().iter().filter(|check| check.asks_history()).map(|check| check.id).collect();
+    assert_eq!(named, asking);
 }
 
 #[test]

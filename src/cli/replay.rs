@@ -68,6 +68,9 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(detail) = arguments.detail {
         config.output.detail = detail;
     }
+    if arguments.whole && !config.join.history {
+        anyhow::bail!("--whole judges by the history of the whole input, and checks.history = false keeps none");
+    }
     let (knowledge, reports) = config.load_knowledge(summary::now())?;
     summary::report_knowledge(&reports);
     // Who names a file, or standard output, does not want the server.
@@ -117,7 +120,7 @@ pub(super) fn replay(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(PipelineError::Sink(error)) if error.is_broken_pipe() => return Ok(ExitCode::Success),
         Err(error) => return Err(error.into()),
     };
-    summary::report_replay(&outcome, arguments.whole, started.elapsed());
+    summary::report_replay(&outcome, &config.encode_settings().enrich, arguments.whole, started.elapsed());
     let rejected = counts.map_or(0, |(counts, path)| summary::report_network(&counts, &path));
     Ok(if outcome.failed.is_empty() && rejected == 0 { ExitCode::Success } else { ExitCode::Incomplete })
 }

@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let server = server.transpose()?;
     let counts = server.as_ref().map(Prepared::counts);
     counts.iter().for_each(|counts| metrics.set_network(Arc::clone(counts)));
-    tracing::info!(state = %state_dir.display(), "following");
+    tracing::info!(state = %state_dir.display(), checks = %config.encode_settings().enrich.running(), "following");
     let run = Run {
         knowledge: Arc::new(knowledge),
         knowledge_files: files,

@@ -7,7 +7,7 @@ use super::replay::shown;
 use super::say;
 use crate::config::KnowledgeReports;
 use crate::encode::Format;
-use crate::enrich::Verdict;
+use crate::enrich::{CheckSet, EnrichSettings, Verdict};
 use crate::history::LearningReason;
 use crate::knowledge::feeds::FeedReport;
 use crate::knowledge::names::RankReport;
@@ -151,7 +151,7 @@ pub(super) fn report_network(counts: &NetworkCounts, path: &std::path::Path) -> 
 }
 
 /// Says what a replay did.
-pub(super) fn report_replay(outcome: &ReplayOutcome, whole: bool, elapsed: Duration) {
+pub(super) fn report_replay(outcome: &ReplayOutcome, settings: &EnrichSettings, whole: bool, elapsed: Duration) {
     for failed in &outcome.failed {
         eprintln!("certsift: {}", super::printable(failed));
     }
@@ -185,7 +185,11 @@ pub(super) fn report_replay(outcome: &ReplayOutcome, whole: bool, elapsed: Durat
     let verdicts: Vec<_> = verdicts.collect();
     eprintln!("verdicts  {}", if verdicts.is_empty() { "none".to_owned() } else { verdicts.join(", ") });
     let by = if whole { "; by the whole input" } else { "" };
+    if settings.running() != CheckSet::ALL {
+        eprintln!("checks    {}", settings.running());
+    }
     match outcome.learning {
+        _ if !settings.history => eprintln!("history   off: nothing was counted"),
         None => eprintln!("history   ready{by}"),
         Some(reason) => {
             let why = match reason {

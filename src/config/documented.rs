@@ -10,8 +10,8 @@ use super::network;
 use super::raw::RawConfig;
 
 /// The tables, in the order in which they are shown.
-const TABLES: [&str; 10] =
-    ["input", "output", "join", "state", "network", "knowledge", "trust", "rdap", "history", "observe"];
+const TABLES: [&str; 11] =
+    ["input", "output", "join", "state", "network", "knowledge", "trust", "rdap", "checks", "history", "observe"];
 
 /// The JSON Schema of a configuration.
 pub fn schema() -> Value {

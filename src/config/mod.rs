@@ -3,6 +3,7 @@
 //! In: a TOML file, or nothing: every key has a default. Out: [`Config`]. Promise: what is wrong is said with its line,
 //! and nothing downstream checks again.
 
+mod checks;
 mod documented;
 mod feed_files;
 mod knowledge;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use crate::correlate::JoinSettings;
 use crate::encode::{Detail, EncodeSettings, Format, OtherEvents};
-use crate::enrich::EnrichSettings;
+use crate::enrich::{CheckSet, EnrichSettings};
 use crate::history::{HistorySettings, LearningThresholds};
 use crate::model::{Networks, TimeZone};
 use crate::rdap::RdapSettings;
@@ -42,6 +43,8 @@ pub struct Config {
     pub join: JoinSettings,
     /// Bytes of certificates that are kept in memory.
     pub certificate_memory: u64,
+    /// The checks that are wanted.
+    pub checks: CheckSet,
     /// How far history looks back, and when it begins to judge.
     pub history: HistorySettings,
     /// Where the state is kept.
@@ -240,8 +243,9 @@ impl Config {
         }
         let network = raw.output.network(&|path| place(folder, path));
         let network = network.map_err(|wrong| network::complaint_at(text, wrong))?;
+        let checks = raw.checks.wanted().map_err(|wrong| network::complaint_at(text, wrong))?;
         let is_format_said = raw.output.format.is_some();
-        let mut config = raw.resolve(folder);
+        let mut config = Self { checks, ..raw.resolve(folder) };
         if let Some((network, format)) = network {
             config.output.network = Some(network);
             if !is_format_said {
@@ -257,7 +261,12 @@ impl Config {
             format: self.output.format,
             detail: self.output.detail,
             other_events: self.output.other_events,
-            enrich: EnrichSettings { new_days: NEW_DAYS, recent_domain_days: RECENT_DOMAIN_DAYS },
+            enrich: EnrichSettings {
+                checks: self.checks,
+                history: self.join.history,
+                new_days: NEW_DAYS,
+                recent_domain_days: RECENT_DOMAIN_DAYS,
+            },
             ask_at: None,
         }
     }
@@ -353,8 +362,10 @@ impl raw::RawConfig {
                 carry: nanos(self.join.carry.0),
                 local: networks(self.network.local, &Networks::DEFAULT),
                 shared: networks(self.network.shared, &[]),
+                history: self.checks.history,
             },
             certificate_memory: self.join.memory.0.max(MIN_CERTIFICATE_MEMORY),
+            checks: CheckSet::ALL,
             history: HistorySettings {
                 window_days: days(self.history.window.0).max(1),
                 learning: LearningThresholds {

@@ -9,8 +9,8 @@ use toml::Spanned;
 
 use super::LogFormat;
 use super::value::{
-    ByteSize, Connections, Day, DnsZone, FileMode, Index, InputSocket, Interval, Listen, NetworkList, Rate, RdapServer,
-    RequestSize, Socket, Timeout, Url, Urls, ZoneName,
+    ByteSize, CheckId, Connections, Day, DnsZone, FileMode, Index, InputSocket, Interval, Listen, NetworkList, Rate,
+    RdapServer, RequestSize, Socket, Timeout, Url, Urls, ZoneName,
 };
 use crate::correlate::CERTIFICATE_MEMORY;
 use crate::encode::{Detail, Format, OtherEvents};
@@ -36,6 +36,8 @@ pub(super) struct RawConfig {
     pub(super) rdap: RawRdap,
     /// What chains of certificates are checked against.
     pub(super) trust: RawTrust,
+    /// Which checks run.
+    pub(super) checks: RawChecks,
     /// Who saw what when.
     pub(super) history: RawHistory,
     /// Where `run` says how it goes; needs a restart.
@@ -314,6 +316,19 @@ pub(super) struct RawObserve {
 
 #[derive(Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+pub(super) struct RawChecks {
+    /// Ids of the checks that run; all unless said.
+    #[schemars(with = "Option<Vec<CheckId>>", extend("examples" = [["feed"]]))]
+    pub(super) only: Option<Spanned<Vec<CheckId>>>,
+    /// Ids of checks that do not run.
+    #[schemars(with = "Option<Vec<CheckId>>", extend("examples" = [["unusual_port"]]))]
+    pub(super) off: Option<Spanned<Vec<CheckId>>>,
+    /// Whether it is counted who saw what; without that, checks that ask the history do not run. Needs a restart.
+    pub(super) history: bool,
+}
+
+#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct RawHistory {
     /// Days in which distinct observers are counted.
     pub(super) window: Interval,
@@ -358,6 +373,12 @@ impl Default for RawRdap {
             rate: Rate::per_second(1),
             timeout: Timeout(Duration::from_secs(10)),
         }
+    }
+}
+
+impl Default for RawChecks {
+    fn default() -> Self {
+        Self { only: None, off: None, history: true }
     }
 }
 

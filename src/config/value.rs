@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::enrich::checks;
 use crate::model::{EventTime, Networks, TimeZone};
 use crate::rdap::{ServerUrl, Zone};
 use crate::sink::network::{Endpoint, IndexName, SocketAddress};
@@ -61,6 +62,10 @@ pub(super) struct InputSocket {
     pub(super) path: String,
 }
 
+/// The id of a check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct CheckId(pub(super) &'static str);
+
 /// Permissions such as `"0660"`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FileMode(pub(super) u32);
@@ -74,6 +79,12 @@ impl InputSocket {
             _ => return None,
         };
         (!path.is_empty()).then(|| Self { kind, path: path.to_owned() })
+    }
+}
+
+impl CheckId {
+    fn all() -> Vec<&'static str> {
+        checks().iter().map(|check| check.id).collect()
     }
 }
 
@@ -284,6 +295,7 @@ schema_of! {
     InputSocket, "InputSocket", {
         "type": "string", "pattern": "^unix-(stream|dgram):", "examples": ["unix-stream:/run/certsift/eve.sock"]
     };
+    CheckId, "CheckId", {"type": "string", "enum": (CheckId::all()), "examples": ["feed"]};
     FileMode, "FileMode", {"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0660"]};
     Socket, "Socket", {"type": "string", "examples": ["unix:/run/siem.sock"]};
     Connections, "Connections", {"type": "integer", "minimum": 1, "maximum": 16};
@@ -296,6 +308,14 @@ impl<'a> Deserialize<'a> for InputSocket {
         let complaint =
             || format!("`{text}` is no socket; write `unix-stream:/run/certsift/eve.sock` or `unix-dgram:…`");
         Self::parse(&text).ok_or_else(|| D::Error::custom(complaint()))
+    }
+}
+
+impl<'a> Deserialize<'a> for CheckId {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let known = Self::all().into_iter().find(|id| *id == text).map(Self);
+        known.ok_or_else(|| D::Error::custom(format!("`{text}` is no check; there are {}", Self::all().join(", "))))
     }
 }
 

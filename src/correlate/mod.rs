@@ -46,6 +46,8 @@ pub struct JoinSettings {
     pub local: Networks,
     /// Proxies and NAT addresses: many clients behind one address, which do not count as one.
     pub shared: Networks,
+    /// Whether history is kept: otherwise nothing is counted, and nothing asked of what was.
+    pub history: bool,
 }
 
 /// The state of correlation.
@@ -112,6 +114,15 @@ impl Correlator {
     pub fn set_knowledge(&mut self, knowledge: &Knowledge) {
         self.prefixes = Arc::clone(&knowledge.prefixes);
         self.sensor_clocks.set_public_cas(&knowledge.public_cas);
+    }
+
+    /// Lets go of a history that was restored and is not asked, where none is kept. It stays in the state as it is there.
+    pub fn release_history(&mut self) {
+        if !self.settings.history {
+            let learning = self.history.learning();
+            self.history = History::new(*self.history.settings(), true);
+            self.history.restore_learning(learning);
+        }
     }
 
     /// Notes from now on what happens to the state, to be [taken](Self::take_effects) with every step.
@@ -359,7 +370,7 @@ impl Correlator {
             (Some(client), Some(server)) => Some(self.settings.local.direction(client, server)),
             _ => None,
         };
-        let observation = self.observation(session, &leaf, direction, at, clock);
+        let observation = self.settings.history.then(|| self.observation(session, &leaf, direction, at, clock));
         let client_certificate = match &session.client_leaf {
             Some(leaf) => Some(self.certificates.learn(leaf, None, None)),
             None => {
@@ -376,7 +387,7 @@ impl Correlator {
             leaf,
             client_certificate,
             direction,
-            network: observation.network,
+            network: observation.as_ref().and_then(|observation| observation.network),
             seen: Seen::default(),
             former: None,
             shared_client,
@@ -385,13 +396,15 @@ impl Correlator {
             at,
             sensor_clock_is_wrong,
         };
-        // An alert tells of a flow that has a record of its own.
-        if record.log == Log::SuricataAlert || self.history.is_whole() {
-            context.seen = self.history.look_up(&observation);
-        } else {
-            self.count(batch, session, &observation, &mut context);
+        if let Some(observation) = &observation {
+            // An alert tells of a flow that has a record of its own.
+            if record.log == Log::SuricataAlert || self.history.is_whole() {
+                context.seen = self.history.look_up(observation);
+            } else {
+                self.count(batch, session, observation, &mut context);
+            }
+            context.former = self.former_certificate(batch, session, observation, &context.seen);
         }
-        context.former = self.former_certificate(batch, session, &observation, &context.seen);
         out(Judged { batch: Arc::clone(batch), index, context: Context::Session(context) });
     }
 

@@ -7,7 +7,7 @@
 
 use super::Encoded;
 use crate::correlate::SessionContext;
-use crate::enrich::{Assessment, CertificateAnalysis, Group, Verdict};
+use crate::enrich::{Assessment, Group, SignatureMatch, Verdict};
 use crate::history::Alert;
 use crate::knowledge::feeds::{FeedMatch, Standing};
 use crate::knowledge::signatures::Verdict as SignatureVerdict;
@@ -24,7 +24,7 @@ pub struct Raised {
 
 /// What alerts are made of that depends on knowledge, beside the findings.
 pub(super) struct Known<'a> {
-    pub(super) certificates: [Option<&'a CertificateAnalysis>; 2],
+    pub(super) signatures: [&'a [SignatureMatch]; 2],
     pub(super) feeds: [&'a [FeedMatch]; 2],
 }
 
@@ -59,7 +59,7 @@ pub(super) fn key_of(
     let weighs = |group: Group, weight: f64| group != Group::Context && weight > 0.0;
     let findings = assessment.findings.iter().filter(|finding| weighs(finding.group, finding.weight));
     let mut found: Vec<[&[u8]; 4]> = findings.map(|finding| [finding.id.as_bytes(), b"", b"", b""]).collect();
-    for signature in known.certificates.iter().flatten().flat_map(|analysis| analysis.signatures()) {
+    for signature in known.signatures.iter().copied().flatten() {
         if signature.verdict != SignatureVerdict::Benign {
             found.push([b"signature", signature.id.as_bytes(), b"", b""]);
         }

@@ -31,9 +31,9 @@ pub use object::{
 
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
-    Assessment, CertificateAnalysis, EnrichSettings, Subject, TransparencyObject, Verdict, assess_certificate,
-    assess_session, chain_of, feeds_of, feeds_of_certificate, feeds_of_client, name_of, registrations_of,
-    transparency_of, unregistered,
+    Assessment, CertificateAnalysis, CheckSet, EnrichSettings, Part, RunningChecks, SignatureMatch, Subject,
+    TransparencyObject, Verdict, assess_certificate, assess_session, chain_of, covers, feeds_of, feeds_of_certificate,
+    feeds_of_client, name_of, registrations_of, transparency_of, unregistered,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
@@ -86,7 +86,7 @@ pub struct EncodeSettings {
     pub detail: Detail,
     /// What becomes of other events.
     pub other_events: OtherEvents,
-    /// Thresholds of the checks.
+    /// Which checks run, and their thresholds.
     pub enrich: EnrichSettings,
     /// The wall clock in seconds, where registries are asked for domains that nobody knows.
     pub ask_at: Option<i64>,
@@ -180,7 +180,7 @@ pub fn encode<'a>(records: &'a [Judged], knowledge: &'a Knowledge, settings: &'a
     encode_records(first, &mut workplace, &mut encoded);
     if !others.is_empty() {
         let object = encoded.lines.len().saturating_sub(first_bytes) / first.len().max(1);
-        encoded.lines.reserve_exact(bytes_of_lines(others) + others.len() * (object + object / 8));
+        encoded.lines.reserve_exact(bytes_of_lines(others) + others.len() * (object + object / 4));
         encode_records(others, &mut workplace, &mut encoded);
     }
     for (SensorName(sensor), sessions) in workplace.without_sha1.0 {
@@ -193,7 +193,7 @@ pub fn encode<'a>(records: &'a [Judged], knowledge: &'a Knowledge, settings: &'a
 
 /// Records by which the room for the objects of the others is measured. It is measured, since a guess that is too small
 /// copies all lines and one that is too large holds memory.
-const LEARNT_FROM: usize = 128;
+const LEARNT_FROM: usize = 256;
 /// Bytes that are allowed for each of the first objects.
 const FIRST_OBJECTS: usize = 800;
 
@@ -238,9 +238,10 @@ fn fetch(judged: &Judged) {
 struct Workplace<'a> {
     knowledge: &'a Knowledge,
     settings: &'a EncodeSettings,
+    checks: RunningChecks,
     /// Memory for the codes of checks that cannot decide, of which nearly every record has some.
     not_evaluated: Vec<&'static str>,
-    names: RecentNames,
+    names: RecentNames<'a>,
     openings: Openings<'a>,
     written: Tally<Log>,
     absent: Tally<AbsentReason>,
@@ -266,6 +267,7 @@ impl<'a> Workplace<'a> {
         Self {
             knowledge,
             settings,
+            checks: RunningChecks::of(&settings.enrich),
             not_evaluated: Vec::new(),
             names: RecentNames::default(),
             openings: Openings::default(),
@@ -335,7 +337,7 @@ fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workpl
                 Some(session) => {
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, workplace, context, verdict);
-                        if lacks_sha1(context, knowledge) {
+                        if workplace.checks.set.meets(CheckSet::FEED) && lacks_sha1(context, knowledge) {
                             let sensor = judged.batch.source.sensor.as_deref().unwrap_or_default();
                             workplace.without_sha1.count(SensorName(sensor));
                         }
@@ -391,29 +393,42 @@ fn write_session<'a>(
     judged: &'a Judged,
     record: &Record,
     session: &Session,
-    context: &SessionContext,
+    context: &'a SessionContext,
     workplace: &mut Workplace<'a>,
 ) -> Option<(Verdict, Option<Id128>)> {
-    let Workplace { knowledge, settings, not_evaluated, names, openings, .. } = workplace;
-    let (knowledge, settings) = (*knowledge, *settings);
+    let Workplace { knowledge, settings, checks: running, not_evaluated, names, openings, .. } = workplace;
+    let (knowledge, settings, checks) = (*knowledge, *settings, running.set);
     let known = context.leaf.known();
-    let analysis = known.map(|known| analysis_of(known, knowledge));
+    let analysis = known.map(|known| analysis_of(known, knowledge, checks));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
-    let name = name_of(knowledge, session, server_name, names);
-    let (name, may_be_listed) = name.map_or((None, true), |known| (Some(&*known.analysis), known.is_listed));
-    let registrations = registrations_of(knowledge, session, server_name, analysis, context);
-    if let Some(now) = settings.ask_at {
-        unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
+    let recent_name = name_of(checks, knowledge, session, server_name, names);
+    let (name, may_be_listed) = recent_name.map_or((None, true), |known| (Some(&*known.analysis), known.is_listed));
+    let mut registrations = Vec::new();
+    if checks.look_at(Part::Registrations) {
+        registrations = registrations_of(knowledge, session, server_name, analysis, context);
+        if let Some(now) = settings.ask_at {
+            unknown.extend(unregistered(knowledge, server_name, analysis, context, now));
+        }
     }
-    let transparency =
-        transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context);
+    let transparency = match checks.look_at(Part::Transparency) {
+        true => transparency_of(knowledge, session, server_name, known.map(|known| &*known.certificate), context),
+        false => TransparencyObject::default(),
+    };
     let certificate = known.map(|known| &*known.certificate).zip(analysis);
-    let feeds = feeds_of(knowledge, session, (server_name, may_be_listed), certificate, context.at);
+    let feeds = match checks.meets(CheckSet::FEED) {
+        true => feeds_of(knowledge, session, (server_name, may_be_listed), certificate, context.at),
+        false => Vec::new(),
+    };
+    let covers = || covers(known.map(|known| &*known.certificate), server_name, recent_name);
     let validation_status = session.validation_status.map(|span| span.of(&judged.batch.text));
-    let chain = chain_of(knowledge, session, server_name, validation_status, certificate, context);
+    let chain = match checks.look_at(Part::Chain) {
+        true => chain_of(knowledge, session, validation_status, certificate, &covers, context),
+        false => None,
+    };
     let client = context.client_certificate.as_ref();
-    let client = client.map(|known| (&*known.certificate, analysis_of(known, knowledge)));
-    let client_feeds = client.map(|(_, analysis)| feeds_of_client(analysis, context.at)).unwrap_or_default();
+    let client = client.map(|known| (&*known.certificate, analysis_of(known, knowledge, checks)));
+    let of_client = client.filter(|_| checks.meets(CheckSet::CLIENT_CERTIFICATE)).map(|(_, analysis)| analysis);
+    let client_feeds = of_client.map(|analysis| feeds_of_client(analysis, context.at)).unwrap_or_default();
     let subject = Subject {
         knowledge,
         settings: &settings.enrich,
@@ -421,6 +436,7 @@ fn write_session<'a>(
         server_name,
         ja4: session.client_fingerprints.ja4.map(|(span, _)| span.of(&judged.batch.text)),
         name,
+        covers: &covers,
         context,
         chain,
         certificate: known.map(|known| &*known.certificate),
@@ -431,15 +447,17 @@ fn write_session<'a>(
         client,
         client_feeds: &client_feeds,
     };
-    let mut assessment = assess_session(&subject, std::mem::take(not_evaluated));
-    let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
+    let tells_all = settings.detail == Detail::Full;
+    let mut assessment = assess_session(&subject, running, std::mem::take(not_evaluated), tells_all);
+    let full = tells_all || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
     let written = certificate.map(|(certificate, analysis)| (certificate, analysis.json()));
     let mut alert_key = None;
     if full {
         let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
-        let client_analysis = client.map(|(_, analysis)| analysis);
-        let listed = alert::Known { certificates: [analysis, client_analysis], feeds: [&feeds, &client_feeds] };
+        let signatures =
+            [signatures_of(analysis, checks), of_client.map(CertificateAnalysis::signatures).unwrap_or_default()];
+        let listed = alert::Known { signatures, feeds: [&feeds, &client_feeds] };
         alert_key = alert::key_of(session, context, &assessment, &listed);
         head.alert_key = alert_key;
         let object = CertsiftObject::full(
@@ -455,8 +473,7 @@ fn write_session<'a>(
             name,
             chain,
             (&registrations, &transparency),
-            [analysis, client_analysis]
-                .map(|analysis| analysis.map(CertificateAnalysis::signatures).unwrap_or_default()),
+            signatures,
             [&feeds, &client_feeds],
         );
         write_object(lines, &object);
@@ -510,10 +527,13 @@ fn write_certificate<'a>(
     known: &KnownCertificate,
     workplace: &mut Workplace<'a>,
 ) {
-    let (knowledge, settings) = (workplace.knowledge, workplace.settings);
-    let analysis = analysis_of(known, knowledge);
-    let feeds = feeds_of_certificate(analysis, record.time);
-    let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time);
+    let (knowledge, settings, checks) = (workplace.knowledge, workplace.settings, workplace.checks.set);
+    let analysis = analysis_of(known, knowledge, checks);
+    let feeds = match checks.meets(CheckSet::FEED) {
+        true => feeds_of_certificate(analysis, record.time),
+        false => Vec::new(),
+    };
+    let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time, checks);
     let certificate = Some((&*known.certificate, analysis.json()));
     let state = CertificateState::default();
     if settings.detail == Detail::Full || !assessment.findings.is_empty() {
@@ -522,7 +542,8 @@ fn write_certificate<'a>(
             Some(at) => WrittenCertificate::full(state, certificate, at),
             None => WrittenCertificate::brief(state, certificate),
         };
-        write_object(lines, &full_certificate(head, &assessment, certificate, analysis, &feeds));
+        let signatures = signatures_of(Some(analysis), checks);
+        write_object(lines, &full_certificate(head, &assessment, certificate, signatures, &feeds));
     } else {
         let certificate = WrittenCertificate::brief(state, certificate);
         write_brief(lines, &mut workplace.openings, (judged, record), None, certificate, None);
@@ -533,7 +554,7 @@ fn full_certificate<'a>(
     head: ObjectHead<'a>,
     assessment: &'a Assessment,
     certificate: WrittenCertificate<'a>,
-    analysis: &'a CertificateAnalysis,
+    signatures: &'a [SignatureMatch],
     feeds: &'a [FeedMatch],
 ) -> CertsiftObject<'a> {
     CertsiftObject::full(
@@ -546,7 +567,7 @@ fn full_certificate<'a>(
         None,
         None,
         (&[], &TransparencyObject::default()),
-        [analysis.signatures(), &[]],
+        [signatures, &[]],
         [feeds, &[]],
     )
 }
@@ -563,6 +584,12 @@ fn write_object(lines: &mut Vec<u8>, object: &CertsiftObject<'_>) {
     let _ = json::write(lines, object);
 }
 
-fn analysis_of<'a>(known: &'a KnownCertificate, knowledge: &Knowledge) -> &'a CertificateAnalysis {
-    known.analysis.get_or_init(|| CertificateAnalysis::of(&known.certificate, knowledge))
+fn analysis_of<'a>(known: &'a KnownCertificate, knowledge: &Knowledge, checks: CheckSet) -> &'a CertificateAnalysis {
+    known.analysis.get_or_init(|| CertificateAnalysis::of(&known.certificate, knowledge, checks))
+}
+
+/// The signatures that are told of on the server's side; others may look at them where the check is off.
+fn signatures_of(analysis: Option<&CertificateAnalysis>, checks: CheckSet) -> &[SignatureMatch] {
+    let analysis = analysis.filter(|_| checks.meets(CheckSet::SIGNATURE));
+    analysis.map(CertificateAnalysis::signatures).unwrap_or_default()
 }

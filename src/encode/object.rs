@@ -442,6 +442,9 @@ impl IssuerHistory {
     }
 
     pub(super) fn full(subject: &Subject<'_>) -> Self {
+        if !subject.settings.history {
+            return Self::brief(subject);
+        }
         let seen = &subject.context.seen;
         let is_internal = subject.context.direction == Some(Direction::Internal);
         Self {

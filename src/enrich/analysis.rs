@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::oddities::Oddities;
+use super::{CheckSet, Part};
 use crate::decode::registrable;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
@@ -57,16 +58,18 @@ pub struct CertificateJson {
 const MAX_DOMAINS: usize = 20;
 
 impl CertificateAnalysis {
-    /// Works out what follows from a certificate.
-    pub fn of(certificate: &Certificate, knowledge: &Knowledge) -> Self {
+    /// Works out what follows from a certificate, as far as these checks look at it.
+    pub fn of(certificate: &Certificate, knowledge: &Knowledge, checks: CheckSet) -> Self {
         let issuer_is_public = certificate
             .issuer
             .as_ref()
             .filter(|issuer| !issuer.is_empty())
             .map(|issuer| !certificate.is_self_issued() && knowledge.public_cas.contains(issuer));
-        let signatures = knowledge
-            .signatures
-            .evaluate(certificate, issuer_is_public)
+        let hits = match checks.look_at(Part::Signatures) {
+            true => knowledge.signatures.evaluate(certificate, issuer_is_public),
+            false => Vec::new(),
+        };
+        let signatures = hits
             .into_iter()
             .map(|hit| SignatureMatch {
                 id: hit.signature.id().into(),
@@ -81,12 +84,21 @@ impl CertificateAnalysis {
                 note: hit.signature.note().into(),
             })
             .collect();
+        let feeds = match checks.look_at(Part::Feeds) {
+            true => knowledge.feeds.of_certificate(certificate),
+            false => Vec::new(),
+        };
+        // How many there are says how much a row of a feed on one of them means.
+        let domains = match checks.look_at(Part::Registrations) || !feeds.is_empty() {
+            true => domains_of(certificate),
+            false => Vec::new(),
+        };
         Self {
             signatures,
-            feeds: knowledge.feeds.of_certificate(certificate),
+            feeds,
             issuer_is_public,
-            oddities: Oddities::of(certificate, issuer_is_public, knowledge),
-            domains: domains_of(certificate),
+            oddities: Oddities::of(certificate, issuer_is_public, knowledge, checks),
+            domains,
             json: CertificateJson::default(),
         }
     }

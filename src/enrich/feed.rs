@@ -14,7 +14,7 @@ use super::{Effect, Finding, Findings, Group, Subject};
 use crate::knowledge::feeds::{FeedMatch, MatchKind, SessionNames, Standing};
 use crate::knowledge::signatures::Severity;
 use crate::knowledge::{Feeds, Knowledge};
-use crate::model::{Certificate, EventTime, Session, host_name};
+use crate::model::{Certificate, EventTime, Session};
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "feed";
@@ -107,9 +107,8 @@ pub fn feeds_of(
     if knowledge.feeds.is_empty() {
         return Vec::new();
     }
-    let folded = server_name.map(host_name);
     let names = SessionNames {
-        name: folded.as_deref().filter(|name| !name.is_empty()),
+        name: server_name,
         may_be_listed,
         server: session.server,
         certificate: certificate.map(|(certificate, _)| certificate),

@@ -5,13 +5,15 @@
 //! and no check fires on it.
 //!
 //! A check is one file with a function `check`, its `ID` and what would be `BENIGN`, named in the list below; what it
-//! cannot evaluate is put into words in `not_evaluated`. Nothing else has to be touched to add one.
+//! cannot evaluate is put into words in `not_evaluated`. Nothing else has to be touched to add one. Which of them run is the
+//! user's to say; what only others look at is not worked out.
 
 mod address_name;
 mod allow;
 mod analysis;
 mod chain;
 mod changing_server;
+mod check_set;
 mod client_certificate;
 mod client_fingerprint;
 mod feed;
@@ -55,7 +57,8 @@ pub use allow::instead_of_check;
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateJson, SignatureMatch};
-pub use chain::{chain_of, name_of};
+pub use chain::{chain_of, covers, name_of};
+pub use check_set::{CheckSet, Part, RunningChecks};
 pub use feed::{feeds_of, feeds_of_certificate, feeds_of_client};
 pub(crate) use issuer_change::called as issuer_called;
 pub use rare_issuer::IssuerClass;
@@ -72,85 +75,47 @@ use crate::knowledge::registrations::Precision;
 use crate::knowledge::trust::Chain;
 use crate::model::{Certificate, Direction, EventTime, Id128, Session};
 
+/// The entry of a check, which is the module of its name, and what it looks at.
+macro_rules! check {
+    ($module:ident $(, $part:ident)*) => {
+        Check { id: $module::ID, run: $module::check, benign: $module::BENIGN, looks_at: &[$(Part::$part),*] }
+    };
+}
+
 /// The checks, in the order in which their findings are listed.
 const CHECKS: [Check; 31] = [
-    Check { id: signature::ID, run: signature::check, benign: signature::BENIGN, asks_history: false },
-    Check { id: feed::ID, run: feed::check, benign: feed::BENIGN, asks_history: false },
-    Check {
-        id: client_certificate::ID,
-        run: client_certificate::check,
-        benign: client_certificate::BENIGN,
-        asks_history: false,
-    },
-    Check {
-        id: own_certificate::ID,
-        run: own_certificate::check,
-        benign: own_certificate::BENIGN,
-        asks_history: false,
-    },
-    Check { id: issuer_change::ID, run: issuer_change::check, benign: issuer_change::BENIGN, asks_history: true },
-    Check {
-        id: moved_certificate::ID,
-        run: moved_certificate::check,
-        benign: moved_certificate::BENIGN,
-        asks_history: true,
-    },
-    Check {
-        id: shared_certificate::ID,
-        run: shared_certificate::check,
-        benign: shared_certificate::BENIGN,
-        asks_history: true,
-    },
-    Check { id: changing_server::ID, run: changing_server::check, benign: changing_server::BENIGN, asks_history: true },
-    Check { id: forged_ca::ID, run: forged_ca::check, benign: forged_ca::BENIGN, asks_history: false },
-    Check { id: lookalike::ID, run: lookalike::check, benign: lookalike::BENIGN, asks_history: false },
-    Check { id: new_domain::ID, run: new_domain::check, benign: new_domain::BENIGN, asks_history: false },
-    Check {
-        id: fresh_certificate::ID,
-        run: fresh_certificate::check,
-        benign: fresh_certificate::BENIGN,
-        asks_history: true,
-    },
-    Check { id: free_ca::ID, run: free_ca::check, benign: free_ca::BENIGN, asks_history: false },
-    Check { id: rare_issuer::ID, run: rare_issuer::check, benign: rare_issuer::BENIGN, asks_history: true },
-    Check { id: origin_ca::ID, run: origin_ca::check, benign: origin_ca::BENIGN, asks_history: false },
-    Check {
-        id: untrusted_chain::ID,
-        run: untrusted_chain::check,
-        benign: untrusted_chain::BENIGN,
-        asks_history: false,
-    },
-    Check {
-        id: out_of_validity::ID,
-        run: out_of_validity::check,
-        benign: out_of_validity::BENIGN,
-        asks_history: false,
-    },
-    Check { id: vendor_mimic::ID, run: vendor_mimic::check, benign: vendor_mimic::BENIGN, asks_history: false },
-    Check { id: self_signed::ID, run: self_signed::check, benign: self_signed::BENIGN, asks_history: false },
-    Check { id: name_mismatch::ID, run: name_mismatch::check, benign: name_mismatch::BENIGN, asks_history: false },
-    Check { id: address_name::ID, run: address_name::check, benign: address_name::BENIGN, asks_history: false },
-    Check { id: random_name::ID, run: random_name::check, benign: random_name::BENIGN, asks_history: false },
-    Check { id: validity::ID, run: validity::check, benign: validity::BENIGN, asks_history: false },
-    Check { id: missing_san::ID, run: missing_san::check, benign: missing_san::BENIGN, asks_history: false },
-    Check { id: odd_text::ID, run: odd_text::check, benign: odd_text::BENIGN, asks_history: false },
-    Check { id: weak_crypto::ID, run: weak_crypto::check, benign: weak_crypto::BENIGN, asks_history: false },
-    Check { id: interception::ID, run: interception::check, benign: interception::BENIGN, asks_history: true },
-    Check {
-        id: first_seen_certificate::ID,
-        run: first_seen_certificate::check,
-        benign: first_seen_certificate::BENIGN,
-        asks_history: true,
-    },
-    Check { id: first_seen_name::ID, run: first_seen_name::check, benign: first_seen_name::BENIGN, asks_history: true },
+    check!(signature, Certificate, Signatures),
+    check!(feed, Feeds),
+    check!(client_certificate, Signatures, Feeds),
+    check!(own_certificate, Certificate),
+    check!(issuer_change, Certificate, History, Name),
+    check!(moved_certificate, Certificate, History, Name, Signatures),
+    check!(shared_certificate, Certificate, History, Signatures),
+    check!(changing_server, Certificate, History),
+    check!(forged_ca, Certificate, Chain),
+    check!(lookalike, Name),
+    check!(new_domain, Registrations),
+    check!(fresh_certificate, Certificate, History, Registrations, Transparency),
+    check!(free_ca, Certificate),
+    check!(rare_issuer, Certificate, History),
+    check!(origin_ca, Certificate),
+    check!(untrusted_chain, Certificate, Chain),
+    check!(out_of_validity, Certificate),
+    check!(vendor_mimic, Certificate, Signatures),
+    check!(self_signed, Certificate),
+    check!(name_mismatch, Certificate, Name),
+    check!(address_name, Certificate),
+    check!(random_name, Certificate, Name),
+    check!(validity, Certificate),
+    check!(missing_san, Certificate),
+    check!(odd_text, Certificate),
+    check!(weak_crypto, Certificate),
+    check!(interception, Certificate, History),
+    check!(first_seen_certificate, History),
+    check!(first_seen_name, History),
     // These speak beside others only, and so come last.
-    Check { id: unusual_port::ID, run: unusual_port::check, benign: unusual_port::BENIGN, asks_history: false },
-    Check {
-        id: client_fingerprint::ID,
-        run: client_fingerprint::check,
-        benign: client_fingerprint::BENIGN,
-        asks_history: true,
-    },
+    check!(unusual_port),
+    check!(client_fingerprint, History),
 ];
 
 /// One check.
@@ -160,8 +125,15 @@ pub struct Check {
     run: fn(&Subject<'_>, &mut Findings),
     /// What would be benign, for a person who looks at a finding.
     pub benign: &'static str,
+    /// What it looks at beside the record and the certificate.
+    looks_at: &'static [Part],
+}
+
+impl Check {
     /// Whether it asks the history, so that it finds less without one.
-    pub asks_history: bool,
+    pub fn asks_history(&self) -> bool {
+        self.looks_at.contains(&Part::History)
+    }
 }
 
 /// What checks look at.
@@ -178,6 +150,8 @@ pub struct Subject<'a> {
     pub ja4: Option<&'a str>,
     /// What can be said of that name.
     pub name: Option<&'a NameAnalysis>,
+    /// Says whether the certificate is for that name; `None` where that cannot be said.
+    pub covers: &'a dyn Fn() -> Option<bool>,
     /// What was known when the session was judged.
     pub context: &'a SessionContext,
     /// The certificate, presented or recalled.
@@ -213,13 +187,24 @@ impl Subject<'_> {
     }
 }
 
-/// Thresholds of the checks.
+/// Which checks run, and their thresholds.
 #[derive(Clone, Copy, Debug)]
 pub struct EnrichSettings {
+    /// The checks that are wanted.
+    pub checks: CheckSet,
+    /// Whether history is kept: without one, checks that ask it do not run.
+    pub history: bool,
     /// Days of event time after which an issuer, a name or a certificate is no longer new.
     pub new_days: i64,
     /// Days after its registration for which a domain counts as recent.
     pub recent_domain_days: i64,
+}
+
+impl EnrichSettings {
+    /// The checks that run.
+    pub fn running(&self) -> CheckSet {
+        if self.history { self.checks } else { self.checks.without_history() }
+    }
 }
 
 /// When a domain was registered, as of the record's time.
@@ -424,13 +409,32 @@ pub fn checks() -> &'static [Check] {
     &CHECKS
 }
 
-/// Assesses a session. `room` is an empty list whose memory is used, so that it can be had back and used again.
-pub fn assess_session(subject: &Subject<'_>, room: Vec<&'static str>) -> Assessment {
+/// Assesses a session. `room` is an empty list whose memory is used, so that it can be had back and used again. Unless
+/// `tells_all`, it may be left out what could not be decided where nothing is found.
+pub fn assess_session(
+    subject: &Subject<'_>,
+    checks: &RunningChecks,
+    room: Vec<&'static str>,
+    tells_all: bool,
+) -> Assessment {
     let mut findings = Findings { found: Vec::new(), not_evaluated: room };
-    for check in checks() {
-        (check.run)(subject, &mut findings);
+    if subject.certificate.is_none() && !tells_all {
+        // Most sessions show no certificate, and nothing is found.
+        for check in &checks.without_certificate {
+            check(subject, &mut findings);
+        }
+        if findings.found.is_empty() {
+            return score::assess(subject, findings);
+        }
+        findings.found.clear();
+        findings.not_evaluated.clear();
     }
-    lookalike::weigh_company(subject, &mut findings);
+    for check in &checks.functions {
+        check(subject, &mut findings);
+    }
+    if checks.set.meets(CheckSet::LOOKALIKE) {
+        lookalike::weigh_company(subject, &mut findings);
+    }
     let excepted = allow::Excepted {
         certificate: subject.certificate,
         client: subject.client.map(|(certificate, _)| certificate),
@@ -450,15 +454,20 @@ pub fn assess_certificate(
     analysis: &CertificateAnalysis,
     feeds: &[FeedMatch],
     at: Option<EventTime>,
+    checks: CheckSet,
 ) -> Assessment {
     let mut findings = Findings::default();
-    signature::report(analysis, &mut findings);
-    feed::name_unknown_fields(&knowledge.feeds, certificate, &mut findings);
-    feed::report(feeds, Some(analysis), &mut findings);
+    if checks.meets(CheckSet::SIGNATURE) {
+        signature::report(analysis, &mut findings);
+    }
+    if checks.meets(CheckSet::FEED) {
+        feed::name_unknown_fields(&knowledge.feeds, certificate, &mut findings);
+        feed::report(feeds, Some(analysis), &mut findings);
+    }
     let excepted =
         allow::Excepted { certificate: Some(certificate), client: None, server_name: None, server: None, at };
     allow::apply(&knowledge.allow, &excepted, &mut findings);
-    score::assess_certificate(findings)
+    score::assess_certificate(findings, checks)
 }
 
 /// Domains of one session that are looked at.

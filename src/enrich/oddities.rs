@@ -1,6 +1,6 @@
 //! What is odd in a certificate by itself, whoever shows it and whenever: worked out once for each.
 
-use super::{origin_ca, validity};
+use super::{CheckSet, forged_ca, lookalike, missing_san, origin_ca, random_name, validity, weak_crypto};
 use crate::knowledge::Knowledge;
 use crate::knowledge::names::{Imitation, looks_random};
 use crate::knowledge::public_cas::{Forgery, TableTooOld};
@@ -51,27 +51,44 @@ const MIN_EC_BITS: u32 = 224;
 const MAX_SHOWN: usize = 80;
 
 impl Oddities {
-    /// Looks at a certificate. `is_public` says whether its issuer is named as a public CA.
-    pub(super) fn of(certificate: &Certificate, is_public: Option<bool>, knowledge: &Knowledge) -> Self {
+    /// Looks at a certificate, for these checks. `is_public` says whether its issuer is named as a public CA.
+    pub(super) fn of(
+        certificate: &Certificate,
+        is_public: Option<bool>,
+        knowledge: &Knowledge,
+        checks: CheckSet,
+    ) -> Self {
         let is_public = is_public == Some(true);
-        let random_words = random_words(certificate);
+        let for_check = |check: CheckSet| checks.meets(check).then_some(certificate);
         Self {
-            forgery: knowledge.public_cas.forgery(certificate),
-            too_long: is_public.then(|| validity::too_long(certificate)).flatten(),
-            lacks_san: is_public && certificate.san.as_ref().is_some_and(|san| san.count == 0),
-            text: odd_text(certificate),
-            random_words,
-            address_name: address_name(certificate),
-            origin_ca: certificate.issuer.as_ref().and_then(origin_ca::purpose),
-            weakness: weakness(certificate),
-            imitates: certificate.names().take(MAX_NAMES).find_map(|name| {
-                let name = name.strip_prefix("*.").unwrap_or(name);
-                let analysis = knowledge.names.of(name);
-                let shown = analysis.unicode.unwrap_or_else(|| name.into());
-                analysis.imitates.map(|imitation| (shown, imitation))
-            }),
+            forgery: for_check(const { CheckSet::one(forged_ca::ID) })
+                .map_or(Ok(None), |certificate| knowledge.public_cas.forgery(certificate)),
+            too_long: for_check(const { CheckSet::one(validity::ID) })
+                .filter(|_| is_public)
+                .and_then(validity::too_long),
+            lacks_san: for_check(const { CheckSet::one(missing_san::ID) })
+                .filter(|_| is_public)
+                .is_some_and(|certificate| certificate.san.as_ref().is_some_and(|san| san.count == 0)),
+            text: for_check(const { CheckSet::one(super::odd_text::ID) }).and_then(odd_text),
+            random_words: for_check(const { CheckSet::one(random_name::ID) }).map(random_words).unwrap_or_default(),
+            address_name: for_check(const { CheckSet::one(super::address_name::ID) }).and_then(address_name),
+            origin_ca: for_check(const { CheckSet::one(origin_ca::ID) })
+                .and_then(|certificate| certificate.issuer.as_ref().and_then(origin_ca::purpose)),
+            weakness: for_check(const { CheckSet::one(weak_crypto::ID) }).and_then(weakness),
+            imitates: for_check(const { CheckSet::one(lookalike::ID) })
+                .and_then(|certificate| imitates(certificate, knowledge)),
         }
     }
+}
+
+/// The first of a certificate's names that imitates another.
+fn imitates(certificate: &Certificate, knowledge: &Knowledge) -> Option<(Box<str>, Imitation)> {
+    certificate.names().take(MAX_NAMES).find_map(|name| {
+        let name = name.strip_prefix("*.").unwrap_or(name);
+        let analysis = knowledge.names.of(name);
+        let shown = analysis.unicode.unwrap_or_else(|| name.into());
+        analysis.imitates.map(|imitation| (shown, imitation))
+    })
 }
 
 fn common_name(certificate: &Certificate) -> Option<&str> {

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Assessment, Effect, Finding, Findings, Found, Group, Subject};
+use super::{Assessment, CheckSet, Effect, Finding, Findings, Found, Group, Subject};
 use crate::correlate::{AbsentReason, Leaf};
 pub use crate::knowledge::signatures::Severity;
 use crate::model::Direction;
@@ -85,9 +85,15 @@ pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessmen
     combine(findings)
 }
 
-pub(super) fn assess_certificate(findings: Findings) -> Assessment {
+pub(super) fn assess_certificate(findings: Findings, checks: CheckSet) -> Assessment {
     if findings.found.is_empty() {
-        return unassessed(Verdict::Info, Some(0), "no signature matches, and no feed lists it", findings);
+        let reason = match (checks.meets(CheckSet::SIGNATURE), checks.meets(CheckSet::FEED)) {
+            (true, true) => "no signature matches, and no feed lists it",
+            (true, false) => "no signature matches",
+            (false, true) => "no feed lists it",
+            (false, false) => "no check runs that looks at a certificate by itself",
+        };
+        return unassessed(Verdict::Info, Some(0), reason, findings);
     }
     combine(findings)
 }

@@ -96,13 +96,13 @@ impl EventTime {
     /// RFC 3339 in UTC with `Z`; a fraction only where there is one, of three, six or nine digits.
     pub fn text(self) -> ShortText {
         let nanos = self.0.rem_euclid(SECOND_NANOS) as u32;
-        let (fraction, digits) = match nanos {
-            0 => (0, 0),
-            nanos if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
-            nanos if nanos % 1_000 == 0 => (nanos / 1_000, 6),
-            nanos => (nanos, 9),
+        let digits = match nanos {
+            0 => 0,
+            nanos if nanos % 1_000_000 == 0 => 3,
+            nanos if nanos % 1_000 == 0 => 6,
+            _ => 9,
         };
-        date_time(self.seconds(), fraction, digits)
+        date_time(self.seconds(), nanos, digits)
     }
 
     fn clamped(nanos: i128) -> Self {
@@ -313,22 +313,23 @@ fn plain_decimal_nanos(text: &[u8]) -> Option<u64> {
     Some(number(whole)? * 1_000_000_000 + nanos)
 }
 
-/// A time of the years 0 to 9999 with a fraction of so many digits, by threes.
+/// A time of the years 0 to 9999 with nanoseconds, of which the first so many digits are written.
 fn date_time(seconds: i64, fraction: u32, digits: usize) -> ShortText {
-    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-    let of_day = seconds.rem_euclid(86_400) as u32;
-    let [[y1, y2], [y3, y4]] = [year as u32 / 100, year as u32 % 100].map(two_digits);
-    let [[m1, m2], [d1, d2]] = [month as u32, day as u32].map(two_digits);
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
+    let (year, month, day) = civil_from_days(days);
+    let (year, month, day) = (year as u32, month as u32, day as u32);
+    let [[y1, y2], [y3, y4]] = [year / 100, year % 100].map(two_digits);
+    let [[m1, m2], [d1, d2]] = [month, day].map(two_digits);
     let [[h1, h2], [n1, n2], [s1, s2]] = [of_day / 3600, of_day / 60 % 60, of_day % 60].map(two_digits);
-    let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    text[..19].copy_from_slice(&[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2]);
-    let end = if digits == 0 { 19 } else { 20 + digits };
-    let mut rest = fraction;
-    for three in text[end - digits..end].rchunks_exact_mut(3) {
-        let [tens, ones] = two_digits(rest % 100);
-        three.copy_from_slice(&[b'0' + (rest / 100 % 10) as u8, tens, ones]);
-        rest /= 1000;
-    }
+    let [[f1, f2], [f3, f4], [f5, f6], [f7, f8]] =
+        [fraction / 10_000_000, fraction / 100_000 % 100, fraction / 1000 % 100, fraction / 10 % 100].map(two_digits);
+    let f9 = b'0' + (fraction % 10) as u8;
+    let mut text = [0; ShortText::MAX];
+    text[..29].copy_from_slice(&[
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', f1, f2, f3, f4, f5,
+        f6, f7, f8, f9,
+    ]);
+    let end = if digits == 0 { 19 } else { 20 + digits.min(9) };
     text[end] = b'Z';
     ShortText::ascii(text, end + 1)
 }
@@ -381,13 +382,14 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
+    // Within an era it fits into 32 bits, whose divisions by constants are the cheapest.
+    let day_of_era = days.rem_euclid(146_097) as u32;
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    (i64::from(year_of_era) + era * 400 + i64::from(month <= 2), i64::from(month), i64::from(day))
 }
 
 #[cfg(test)]

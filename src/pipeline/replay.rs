@@ -156,6 +156,7 @@ impl Replay<'_> {
         let mut alerts = Alerts::new(false);
         if let Some(state) = &self.state {
             state.restore(&mut correlator)?;
+            correlator.release_history();
             alerts = state.alerts()?;
         }
         let sink = Sink::Plain(output, Box::new(alerts), self.state.clone());

@@ -207,6 +207,7 @@ impl Run {
             Arc::clone(&progress),
             &mut correlator,
         )?;
+        correlator.release_history();
         correlator.note_effects();
         let first_start = correlator.parts_mut().clock.now().is_none();
         let mut ended: Vec<_> = positions.values().filter(|position| position.ended).collect();
@@ -346,8 +347,9 @@ impl Running {
         let knowledge = self.registries.knowledge();
         let version = knowledge.version;
         self.correlator.set_knowledge(&knowledge);
-        // One output is in one schema.
-        let settings = EncodeSettings { format: self.config.output.format, ..config.encode_settings() };
+        // One output is in one schema, and of what was not counted nothing is known.
+        let mut settings = EncodeSettings { format: self.config.output.format, ..config.encode_settings() };
+        settings.enrich.history = self.config.join.history;
         self.workers.renew(knowledge, settings);
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();
@@ -355,13 +357,17 @@ impl Running {
         if sockets_of(&self.config) != sockets_of(&config) || is_stdin(&self.config) != is_stdin(&config) {
             tracing::warn!("other sockets, or standard input, are used after a restart only");
         }
+        if self.config.join.history != config.join.history {
+            tracing::warn!("whether history is kept changes after a restart only");
+        }
         self.config.inputs = config.inputs;
         self.config.commit_interval = config.commit_interval;
         self.gauges.metrics().set_commit_interval(config.commit_interval);
         match why {
             Why::Asked => tracing::info!(
                 %version,
-                "read inputs, knowledge, detail and commit interval anew; other settings need a restart"
+                checks = %settings.enrich.running(),
+                "read inputs, knowledge, checks, detail and commit interval anew; other settings need a restart"
             ),
             Why::FilesChanged => tracing::info!(%version, "files of knowledge have changed; using it as it is now"),
         }

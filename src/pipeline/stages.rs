@@ -296,7 +296,9 @@ impl Encoder {
 
     fn take(&mut self) -> Ticket<Encoded> {
         self.bytes = 0;
-        let next = Vec::with_capacity(self.judged.len());
+        // Chunks are about as long as the one before; to make room again and again would copy all of them.
+        let length = self.judged.len();
+        let next = Vec::with_capacity((length + length / 4).min(MAX_CHUNK_RECORDS));
         self.workers.encode(std::mem::replace(&mut self.judged, next))
     }
 

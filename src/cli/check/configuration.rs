@@ -3,6 +3,7 @@
 use super::Checked;
 use super::section::Section;
 use crate::config::changed_settings;
+use crate::enrich::CheckSet;
 
 pub(super) fn section(checked: &Checked) -> Section {
     let mut section = Section::new("configuration");
@@ -17,6 +18,10 @@ pub(super) fn section(checked: &Checked) -> Section {
     }
     for setting in settings {
         section.fact("setting", format!("{} = {}", setting.key, setting.value));
+    }
+    let running = checked.config.encode_settings().enrich.running();
+    if running != CheckSet::ALL {
+        section.fact("checks", running.to_string());
     }
     section
 }

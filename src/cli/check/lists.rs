@@ -5,7 +5,7 @@ use super::Checked;
 use super::section::Section;
 use crate::cli::summary::now;
 use crate::config::{Config, check_feeds, expand};
-use crate::enrich::{checks, instead_of_check};
+use crate::enrich::{CheckSet, Part, checks, instead_of_check};
 use crate::knowledge::feeds::{AllowKind, FeedReport, MatchKind};
 use crate::knowledge::names::RankReport;
 use crate::knowledge::pem::PemReport;
@@ -54,6 +54,7 @@ pub(super) fn section(checked: &Checked) -> Section {
         report.iter().for_each(|report| feed(&mut section, what, report));
     }
     unknown_exceptions(&mut section, &checked.config);
+    without_readers(&mut section, &checked.config);
     watch_names(&mut section, &checked.config.knowledge.watch_names);
     registries(&mut section, &checked.config.rdap);
     section
@@ -78,6 +79,26 @@ fn registries(section: &mut Section, settings: &RdapSettings) {
     }
     if settings.keep_unknown.is_zero() || settings.keep.is_zero() {
         section.warning("rdap.cache or rdap.cache_unknown is 0: a domain is asked for again whenever it is seen");
+    }
+}
+
+/// Files that are named for checks none of which runs.
+fn without_readers(section: &mut Section, config: &Config) {
+    let (paths, running) = (&config.knowledge, config.encode_settings().enrich.running());
+    let runs = |id: &str| running.meets(CheckSet::one(id));
+    // Among feeds may be lists of registrations.
+    let feeds = running.look_at(Part::Feeds) || running.look_at(Part::Registrations) || runs("client_fingerprint");
+    for (key, is_named, is_read) in [
+        ("knowledge.feeds", !paths.feeds.is_empty(), feeds),
+        ("knowledge.registered", !paths.registered.is_empty(), running.look_at(Part::Registrations)),
+        ("rdap.enabled", config.rdap.enabled, running.look_at(Part::Registrations)),
+        ("knowledge.signatures", !paths.signatures.is_empty(), running.look_at(Part::Signatures)),
+        ("knowledge.watch_names", !paths.watch_names.is_empty(), running.look_at(Part::Name)),
+        ("knowledge.own_certificates", paths.own_certificates.is_some(), runs("own_certificate")),
+    ] {
+        if is_named && !is_read {
+            section.warning(format!("{key}: is of no use, since no check runs that asks for it"));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::explanation::{Explanation, Kind};
 use super::judge;
 use crate::config::Config;
 use crate::decode::{DecodeContext, Detected, Format, RawBatch, decode, detect};
-use crate::enrich::checks;
+use crate::enrich::{CheckSet, checks};
 use crate::knowledge::Knowledge;
 use crate::model::{
     Body, Certificate, CertificateSource, DistinguishedName, EventTime, Key, Log, Record, SelfSigned, Serial,
@@ -42,8 +42,9 @@ pub(super) fn enriched(
     let stored = whole.as_object_mut()?.remove("certsift").filter(Value::is_object)?;
     let log = text(&stored, &["log"]).unwrap_or(record.log.name()).to_owned();
     let today = judge_again(&whole, &stored, &log, record.time, source, config, knowledge);
-    let again = today.map(|today| compare(&stored, &today));
-    Some(Explanation::new(Kind::Enriched(log), record.time, stored, knowledge).with_judged_again(again))
+    let running = judge::running(config);
+    let again = today.map(|today| compare(&stored, &today, running));
+    Some(Explanation::new(Kind::Enriched(log), record.time, stored, knowledge, running).with_judged_again(again))
 }
 
 /// The object that the record would get today: its own fields with the certificate that it showed then.
@@ -85,25 +86,26 @@ fn judge_again(
     }
 }
 
-fn compare(stored: &Value, today: &Value) -> JudgedAgain {
-    let (then, now) = (findings(stored), findings(today));
+fn compare(stored: &Value, today: &Value, running: CheckSet) -> JudgedAgain {
+    let (then, now) = (findings(stored, running), findings(today, running));
     let added = now.iter().filter(|finding| !then.contains(finding)).cloned().collect();
     let gone = then.iter().filter(|finding| !now.contains(finding)).cloned().collect();
     let is_of_its_time = |finding: &Value| text(finding, &["id"]).is_some_and(asks_history) || is_of_registry(finding);
-    let depends = weighing(stored).any(is_of_its_time);
+    let is_off = |finding: &Value| text(finding, &["id"]).is_some_and(|id| is_off(id, running));
+    let depends = weighing(stored).any(|finding| is_of_its_time(finding) || is_off(finding));
     let verdict = text(today, &["verdict"]).filter(|_| !depends).map(str::to_owned);
     let short_form = stored.get("reason").is_none();
     JudgedAgain { new: added, gone, verdict, short_form }
 }
 
-/// Findings that can be compared: those of checks that this version has and that need no history and no answers of
-/// registries, which are where the record was judged.
-fn findings(object: &Value) -> Vec<String> {
+/// Findings that can be compared: those of checks that run here and that need no history and no answers of registries,
+/// which are where the record was judged.
+fn findings(object: &Value, running: CheckSet) -> Vec<String> {
     let list = object.get("findings").and_then(Value::as_array).into_iter().flatten();
     list.filter(|finding| !is_of_registry(finding))
         .filter_map(|finding| {
             let id = text(finding, &["id"])?;
-            let known = checks().iter().any(|check| check.id == id && !check.asks_history);
+            let known = running.iter().any(|check| check.id == id && !check.asks_history());
             let evidence = text(finding, &["evidence"]).filter(|_| id == "signature");
             known.then(|| evidence.map_or_else(|| id.to_owned(), |evidence| format!("{id} {evidence}")))
         })
@@ -121,8 +123,13 @@ fn is_of_registry(finding: &Value) -> bool {
     text(finding, &["evidence"]).is_some_and(|evidence| evidence.starts_with("rdap:"))
 }
 
+/// Whether it is a check that this version has and that does not run here.
+fn is_off(id: &str, running: CheckSet) -> bool {
+    CheckSet::ALL.without(running).meets(CheckSet::one(id))
+}
+
 fn asks_history(id: &str) -> bool {
-    checks().iter().any(|check| check.id == id && check.asks_history)
+    checks().iter().any(|check| check.id == id && check.asks_history())
 }
 
 /// The certificate that an object tells of, as far as it does.

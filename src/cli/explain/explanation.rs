@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::again::{JudgedAgain, text};
-use crate::enrich::checks;
 use crate::enrich::not_evaluated::{self, Reason};
+use crate::enrich::{CheckSet, checks};
 use crate::knowledge::Knowledge;
 use crate::knowledge::signatures::{Confidence, Signature, Verdict};
 use crate::model::{Certificate, DistinguishedName, EventTime};
@@ -59,6 +59,9 @@ pub(super) struct Explanation {
     pub(super) evaluated: Vec<&'static str>,
     /// Checks that could not decide.
     pub(super) not_evaluated: Vec<Words>,
+    /// Checks that the configuration has switched off, and of which the object says nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) off: Vec<&'static str>,
     /// Certificates that came with the leaf.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) chain: Vec<ChainCertificate>,
@@ -127,7 +130,13 @@ pub(super) struct ChainCertificate {
 }
 
 impl Explanation {
-    pub(super) fn new(kind: Kind, at: Option<EventTime>, certsift: Value, knowledge: &Knowledge) -> Self {
+    pub(super) fn new(
+        kind: Kind,
+        at: Option<EventTime>,
+        certsift: Value,
+        knowledge: &Knowledge,
+        running: CheckSet,
+    ) -> Self {
         let input = match &kind {
             Kind::File { form, certificates: 1 } => format!("certificate ({form})"),
             Kind::File { form, certificates } => {
@@ -138,16 +147,24 @@ impl Explanation {
         };
         let absent =
             text(&certsift, &["certificate", "absent_reason"]).map(|code| Words::of(code, not_evaluated::absent(code)));
-        let findings = elements(&certsift, "findings").map(|finding| FindingWords::of(finding, knowledge)).collect();
+        let findings: Vec<_> =
+            elements(&certsift, "findings").map(|finding| FindingWords::of(finding, knowledge)).collect();
         let by_itself = text(&certsift, &["log"]) == Some("zeek.x509");
         // Of a record in its short form nobody knows which checks could not decide.
         let is_short = certsift.get("reason").is_none();
         let codes: Vec<&str> = elements(&certsift, "not_evaluated").filter_map(Value::as_str).collect();
         let check_of = |code: &'_ str| code.split(':').next().unwrap_or_default().to_owned();
         let mut words: Vec<_> = codes.iter().map(|code| Words::of(code, not_evaluated::not_evaluated(code))).collect();
-        let mut evaluated: Vec<&'static str> = Vec::new();
+        let (mut evaluated, mut off) = (Vec::new(), Vec::new());
         for check in checks().iter().filter(|_| !is_short) {
-            if by_itself && !matches!(check.id, "signature" | "feed") {
+            // A record may have been judged where the check was on.
+            let is_told_of = || {
+                findings.iter().any(|finding| finding.id == check.id)
+                    || codes.iter().any(|code| check_of(code) == check.id)
+            };
+            if !running.meets(CheckSet::one(check.id)) && !is_told_of() {
+                off.push(check.id);
+            } else if by_itself && !matches!(check.id, "signature" | "feed") {
                 let code = format!("{}:{}", check.id, not_evaluated::X509_RECORD.code);
                 words.push(Words::of(&code, Some(&not_evaluated::X509_RECORD)));
             } else if !codes.iter().any(|code| check_of(code) == check.id) {
@@ -167,6 +184,7 @@ impl Explanation {
             findings,
             evaluated,
             not_evaluated: words,
+            off,
             chain: Vec::new(),
             judged_again: None,
         }

@@ -13,6 +13,7 @@ use crate::cli::summary::now;
 use crate::config::Config;
 use crate::correlate::{Backing, CertificateStore, Context, Correlator, Judged, KeyTracker, first_key};
 use crate::encode::{Detail, EncodeSettings, Format, encode};
+use crate::enrich::CheckSet;
 use crate::history::History;
 use crate::knowledge::Knowledge;
 use crate::model::{
@@ -37,7 +38,7 @@ pub(super) fn certificates(
         object.remove("log");
     }
     let kind = Kind::File { form: found.form, certificates: 1 + found.others.len() };
-    Ok(Explanation::new(kind, Some(now), object, knowledge).with_chain(chain))
+    Ok(Explanation::new(kind, Some(now), object, knowledge, running(config)).with_chain(chain))
 }
 
 /// Judges the records of an input, each with what the others tell.
@@ -83,8 +84,9 @@ pub(super) fn lines(
             Body::AlreadyEnriched => {
                 again::enriched(record.line.of(&judged.batch.text), record, source, config, knowledge)
             }
-            _ => object_of(judged, config, knowledge)
-                .map(|object| Explanation::new(Kind::Record(record.log.name()), record.time, object, knowledge)),
+            _ => object_of(judged, config, knowledge).map(|object| {
+                Explanation::new(Kind::Record(record.log.name()), record.time, object, knowledge, running(config))
+            }),
         };
         let name = match &record.body {
             Body::Session(session) => session.server_name.map(|name| name.of(&judged.batch.text)),
@@ -192,6 +194,11 @@ fn object_of(judged: &Judged, config: &Config, knowledge: &Knowledge) -> Option<
         issuer.retain(|key, _| key == "class");
     }
     Some(object)
+}
+
+/// The checks that run here.
+pub(super) fn running(config: &Config) -> CheckSet {
+    config.encode_settings().enrich.running()
 }
 
 fn record_of(judged: &Judged) -> Option<&Record> {

@@ -230,6 +230,9 @@ fn not_evaluated(out: &mut String, explanation: &Explanation) {
     let none = if is_short { "not said in the record" } else { "none" };
     let made = if explanation.evaluated.is_empty() { none.to_owned() } else { explanation.evaluated.join(", ") };
     fact(out, "made", &made);
+    if !explanation.off.is_empty() {
+        fact(out, "off", &format!("{}, by the configuration", explanation.off.join(", ")));
+    }
     if !matches!(explanation.kind, Kind::Enriched(_)) {
         fact(out, "history", "explain has none: nothing is called rare or new here");
     }

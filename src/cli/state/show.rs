@@ -86,7 +86,9 @@ pub(super) fn show(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let text = if arguments.json { json_lines(&shown)? } else { table(arguments.what, &shown) };
     write_stdout(&text)?;
-    if let Some(reason) = history.learning_reason(clock) {
+    if !config.join.history {
+        eprintln!("not counting: checks.history = false");
+    } else if let Some(reason) = history.learning_reason(clock) {
         let reason = serde_json::to_value(reason)?;
         eprintln!("still learning: {}", reason.as_str().unwrap_or_default());
     }
