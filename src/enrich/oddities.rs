@@ -1,6 +1,6 @@
 //! What is odd in a certificate by itself, whoever shows it and whenever: worked out once for each.
 
-use super::{CheckSet, forged_ca, lookalike, missing_san, origin_ca, random_name, validity, weak_crypto};
+use super::{CheckSet, origin_ca, validity};
 use crate::knowledge::Knowledge;
 use crate::knowledge::names::{Imitation, looks_random};
 use crate::knowledge::public_cas::{Forgery, TableTooOld};
@@ -59,24 +59,23 @@ impl Oddities {
         checks: CheckSet,
     ) -> Self {
         let is_public = is_public == Some(true);
-        let for_check = |check: CheckSet| checks.meets(check).then_some(certificate);
+        /// The certificate, where the check of that name runs.
+        macro_rules! for_check {
+            ($check:ident) => {
+                checks.meets(const { CheckSet::one(super::$check::ID) }).then_some(certificate)
+            };
+        }
+        let lacks_san = |certificate: &Certificate| certificate.san.as_ref().is_some_and(|san| san.count == 0);
         Self {
-            forgery: for_check(const { CheckSet::one(forged_ca::ID) })
-                .map_or(Ok(None), |certificate| knowledge.public_cas.forgery(certificate)),
-            too_long: for_check(const { CheckSet::one(validity::ID) })
-                .filter(|_| is_public)
-                .and_then(validity::too_long),
-            lacks_san: for_check(const { CheckSet::one(missing_san::ID) })
-                .filter(|_| is_public)
-                .is_some_and(|certificate| certificate.san.as_ref().is_some_and(|san| san.count == 0)),
-            text: for_check(const { CheckSet::one(super::odd_text::ID) }).and_then(odd_text),
-            random_words: for_check(const { CheckSet::one(random_name::ID) }).map(random_words).unwrap_or_default(),
-            address_name: for_check(const { CheckSet::one(super::address_name::ID) }).and_then(address_name),
-            origin_ca: for_check(const { CheckSet::one(origin_ca::ID) })
-                .and_then(|certificate| certificate.issuer.as_ref().and_then(origin_ca::purpose)),
-            weakness: for_check(const { CheckSet::one(weak_crypto::ID) }).and_then(weakness),
-            imitates: for_check(const { CheckSet::one(lookalike::ID) })
-                .and_then(|certificate| imitates(certificate, knowledge)),
+            forgery: for_check!(forged_ca).map_or(Ok(None), |certificate| knowledge.public_cas.forgery(certificate)),
+            too_long: for_check!(validity).filter(|_| is_public).and_then(validity::too_long),
+            lacks_san: for_check!(missing_san).is_some_and(|certificate| is_public && lacks_san(certificate)),
+            text: for_check!(odd_text).and_then(odd_text),
+            random_words: for_check!(random_name).map(random_words).unwrap_or_default(),
+            address_name: for_check!(address_name).and_then(address_name),
+            origin_ca: for_check!(origin_ca).and_then(|certificate| origin_ca::purpose(certificate.issuer.as_ref()?)),
+            weakness: for_check!(weak_crypto).and_then(weakness),
+            imitates: for_check!(lookalike).and_then(|certificate| imitates(certificate, knowledge)),
         }
     }
 }
