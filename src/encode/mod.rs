@@ -173,15 +173,13 @@ impl Counts {
 pub fn encode<'a>(records: &'a [Judged], knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Encoded {
     let mut encoded = Encoded::default();
     let mut workplace = Workplace::new(knowledge, settings);
-    // What objects are like here, the first of them tell: how much of a certificate is logged, how much is found.
-    let (first, others) = records.split_at(records.len().min(LEARNT_FROM));
-    let first_bytes = bytes_of_lines(first);
-    encoded.lines.reserve_exact(first_bytes + first.len() * FIRST_OBJECTS);
-    encode_records(first, &mut workplace, &mut encoded);
-    if !others.is_empty() {
-        let object = encoded.lines.len().saturating_sub(first_bytes) / first.len().max(1);
-        encoded.lines.reserve_exact(bytes_of_lines(others) + others.len() * (object + object / 4));
-        encode_records(others, &mut workplace, &mut encoded);
+    encoded.lines.reserve(room_for(records, settings.detail));
+    for near in records.chunks(FETCHED) {
+        near.iter().for_each(fetch);
+        for judged in near {
+            let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
+            encode_record(judged, record, &mut workplace, &mut encoded);
+        }
     }
     for (SensorName(sensor), sessions) in workplace.without_sha1.0 {
         encoded.counts.add_without_sha1(sensor, sessions);
@@ -191,26 +189,15 @@ pub fn encode<'a>(records: &'a [Judged], knowledge: &'a Knowledge, settings: &'a
     encoded
 }
 
-/// Records by which the room for the objects of the others is measured. It is measured, since a guess that is too small
-/// copies all lines and one that is too large holds memory.
-const LEARNT_FROM: usize = 256;
-/// Bytes that are allowed for each of the first objects.
-const FIRST_OBJECTS: usize = 800;
-
-fn encode_records<'a>(records: &'a [Judged], workplace: &mut Workplace<'a>, encoded: &mut Encoded) {
-    for near in records.chunks(FETCHED) {
-        near.iter().for_each(fetch);
-        for judged in near {
-            let Some(record) = judged.batch.records.get(judged.index as usize) else { continue };
-            encode_record(judged, record, workplace, encoded);
-        }
-    }
-}
-
-/// How many bytes the lines have that the records came in.
-fn bytes_of_lines(records: &[Judged]) -> usize {
+/// Bytes for the lines: those that came in, and more than most logs' objects take. Room that is not written to takes no
+/// memory, and to have too little copies all lines.
+fn room_for(records: &[Judged], detail: Detail) -> usize {
+    let object = match detail {
+        Detail::Auto => 1000,
+        Detail::Full => 2500,
+    };
     let line = |judged: &Judged| judged.batch.records.get(judged.index as usize).map_or(0, |record| record.line.len);
-    records.iter().map(|judged| line(judged) as usize).sum()
+    records.iter().map(|judged| line(judged) as usize + object).sum()
 }
 
 /// Records whose context is fetched at a time.
