@@ -208,6 +208,8 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
 
+    // What is done with it is known where this is called.
+    #[inline]
     fn serialize_str(self, text: &str) -> fmt::Result {
         match self.texts {
             Texts::Escaped => quoted(self.out, text),
@@ -514,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_and_no_variant_has_anything_to_be_escaped() {
+    fn no_key_no_variant_and_no_code_has_anything_to_be_escaped() {
         fn names(schema: &serde_json::Value, found: &mut Vec<String>) {
             match schema {
                 serde_json::Value::Object(members) => {
@@ -528,6 +530,11 @@ mod tests {
                 serde_json::Value::Array(schemas) => schemas.iter().for_each(|schema| names(schema, found)),
                 _ => {}
             }
+        }
+        let checks = crate::enrich::checks().iter().map(|check| check.id);
+        let codes = crate::enrich::not_evaluated::NOT_EVALUATED.iter().map(|reason| reason.code);
+        for code in checks.chain(codes).chain([crate::enrich::EXCEPTED]) {
+            assert_eq!(first_to_escape(code.as_bytes()), None, "{code}");
         }
         let schema = schemars::schema_for!(super::super::CertsiftObject<'static>);
         let mut found = Vec::new();

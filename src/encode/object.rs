@@ -67,7 +67,7 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     repeat: Option<bool>,
     /// Ids of the findings, for searching.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "codes")]
     finding_ids: Vec<&'a str>,
     /// MITRE ATT&CK techniques of the findings, for searching.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -118,7 +118,7 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
     /// Checks that could not decide, as `check:why`.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "codes")]
     not_evaluated: &'a [&'static str],
 }
 
@@ -527,6 +527,17 @@ impl<T: Textual> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.with_text(|text| serializer.serialize_newtype_struct(json::PLAIN, text))
     }
+}
+
+/// Writes a list of words of certsift's own, in which nothing has to be escaped, as a test says of all.
+fn codes<S: Serializer>(codes: &[&str], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Code<'a>(&'a str);
+    impl Serialize for Code<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_newtype_struct(json::PLAIN, self.0)
+        }
+    }
+    serializer.collect_seq(codes.iter().map(|code| Code(code)))
 }
 
 /// A value that is written as text in which nothing has to be escaped.

@@ -67,6 +67,9 @@ pub(super) fn name_unknown_fields(feeds: &Feeds, certificate: &Certificate, find
 
 /// Reports what is listed: one finding for each thing that is, with the rows that list it.
 pub(super) fn report(matches: &[FeedMatch], analysis: Option<&CertificateAnalysis>, findings: &mut Findings) {
+    if matches.is_empty() {
+        return;
+    }
     let is_shared = analysis.is_some_and(|analysis| analysis.domains().len() >= SHARED_DOMAINS);
     let is_popular = matches.iter().any(|found| found.standing == Standing::WellKnown && found.field == "server_name");
     let mut groups: Vec<Vec<&FeedMatch>> = Vec::new();
@@ -115,6 +118,10 @@ pub fn feeds_of(
     };
     let of_certificate = certificate.map(|(_, analysis)| analysis.feeds()).unwrap_or_default();
     let mut matches = knowledge.feeds.of_session(&names);
+    // Nearly no session meets any.
+    if matches.is_empty() && of_certificate.is_empty() {
+        return matches;
+    }
     matches.extend(of_certificate.iter().cloned());
     matches.retain(|found| found.holds_at(Some(at)) && found.port.is_none_or(|port| session.server_port == Some(port)));
     finished(matches)

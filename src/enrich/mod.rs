@@ -53,7 +53,7 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use allow::instead_of_check;
+pub use allow::{ID as EXCEPTED, instead_of_check};
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateJson, SignatureMatch};
