@@ -317,26 +317,45 @@ fn plain_decimal_nanos(text: &[u8]) -> Option<u64> {
 fn date_time(seconds: i64, fraction: u32, digits: usize) -> ShortText {
     let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
     let (year, month, day) = civil_from_days(days);
-    let (year, month, day) = (year as u32, month as u32, day as u32);
-    let [[y1, y2], [y3, y4]] = [year / 100, year % 100].map(two_digits);
-    let [[m1, m2], [d1, d2]] = [month, day].map(two_digits);
-    let [[h1, h2], [n1, n2], [s1, s2]] = [of_day / 3600, of_day / 60 % 60, of_day % 60].map(two_digits);
-    let [[f1, f2], [f3, f4], [f5, f6], [f7, f8]] =
-        [fraction / 10_000_000, fraction / 100_000 % 100, fraction / 1000 % 100, fraction / 10 % 100].map(two_digits);
-    let f9 = b'0' + (fraction % 10) as u8;
-    let mut text = [0; ShortText::MAX];
-    text[..29].copy_from_slice(&[
-        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', f1, f2, f3, f4, f5,
-        f6, f7, f8, f9,
-    ]);
-    let end = if digits == 0 { 19 } else { 20 + digits.min(9) };
+    let mut text = [b'0'; ShortText::MAX];
+    text[..20].copy_from_slice(b"0000-00-00T00:00:00.");
+    put_pair(&mut text, 0, year as u32 / 100);
+    put_pair(&mut text, 2, year as u32 % 100);
+    put_pair(&mut text, 5, month as u32);
+    put_pair(&mut text, 8, day as u32);
+    put_pair(&mut text, 11, of_day / 3600);
+    put_pair(&mut text, 14, of_day / 60 % 60);
+    put_pair(&mut text, 17, of_day % 60);
+    let mut end = 19;
+    if digits > 0 {
+        put_pair(&mut text, 20, fraction / 10_000_000);
+        put_pair(&mut text, 22, fraction / 100_000 % 100);
+        put_pair(&mut text, 24, fraction / 1000 % 100);
+        put_pair(&mut text, 26, fraction / 10 % 100);
+        text[28] = b'0' + (fraction % 10) as u8;
+        end = 20 + digits.min(9);
+    }
     text[end] = b'Z';
     ShortText::ascii(text, end + 1)
 }
 
-/// The two decimal digits of a number below 100.
-fn two_digits(number: u32) -> [u8; 2] {
-    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
+/// The two decimal digits of every number below 100: a look at them is less than two divisions.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+/// Writes the two digits of a number below 100. Where they stand is known where this is called.
+#[inline]
+fn put_pair(text: &mut [u8; ShortText::MAX], at: usize, number: u32) {
+    let [tens, ones] = PAIRS.get(number as usize).copied().unwrap_or_default();
+    text[at] = tens;
+    text[at + 1] = ones;
 }
 
 fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
@@ -485,6 +504,29 @@ mod tests {
         fn dates_agree_with_the_calendar_library(seconds in -9_000_000_000i64..9_000_000_000) {
             let theirs = jiff::Timestamp::from_second(seconds).unwrap().to_string();
             prop_assert_eq!(EventTime::from_seconds(seconds).to_string(), theirs);
+        }
+
+        #[test]
+        fn validity_agrees_with_the_calendar_library(seconds in ValidityTime::MIN_PRINTED..=ValidityTime::MAX_PRINTED) {
+            let theirs = jiff::Timestamp::from_second(seconds).map(|time| time.to_string());
+            prop_assert_eq!(ValidityTime(seconds).to_string(), theirs.unwrap());
+        }
+
+        #[test]
+        fn a_fraction_has_three_digits_or_six_or_nine(
+            seconds in -9_000_000_000i64..9_000_000_000,
+            nanos in 1..1_000_000_000i64,
+        ) {
+            let whole = EventTime::from_seconds(seconds).to_string();
+            let whole = whole.trim_end_matches('Z');
+            for (unit, digits) in [(1_000_000, 3), (1000, 6), (1, 9)] {
+                let fraction = nanos / unit;
+                // What ends in three zeros has fewer digits.
+                if fraction % 1000 != 0 {
+                    let text = EventTime::from_seconds(seconds).plus(fraction * unit).to_string();
+                    prop_assert_eq!(text, format!("{whole}.{fraction:0digits$}Z"));
+                }
+            }
         }
 
         #[test]
