@@ -171,10 +171,12 @@ impl CertificateState {
                 recalled_age_s: Some((at.since(*presented_at).max(0) / SECOND_NANOS) as u64),
                 absent_reason: None,
             },
-            Leaf::Absent(reason) => {
-                Self { state: Some(StateName::Absent), absent_reason: Some(*reason), ..Self::default() }
-            }
+            Leaf::Absent(reason) => Self::absent(*reason),
         }
+    }
+
+    pub(super) fn absent(reason: AbsentReason) -> Self {
+        Self { state: Some(StateName::Absent), absent_reason: Some(reason), ..Self::default() }
     }
 }
 
@@ -209,9 +211,9 @@ impl<'a> WrittenCertificate<'a> {
         Self { state, is_known: is_known(certificate), fields, age_days: age_days(certificate, at) }
     }
 
-    /// Whether it says that there is none.
-    pub(super) fn is_absent(&self) -> bool {
-        self.state.state == Some(StateName::Absent)
+    /// Why there is none, where it says so.
+    pub(super) fn absent_reason(&self) -> Option<AbsentReason> {
+        self.state.absent_reason
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -230,7 +232,7 @@ impl Serialize for WrittenCertificate<'_> {
             fields.serialize_field("state", state)?;
         }
         if let Some(presented_at) = presented_at {
-            fields.serialize_field("presented_at", &Text(presented_at))?;
+            fields.serialize_field("presented_at", &Text(*presented_at))?;
         }
         if let Some(recalled_age_s) = recalled_age_s {
             fields.serialize_field("recalled_age_s", recalled_age_s)?;

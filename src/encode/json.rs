@@ -14,16 +14,30 @@ use serde::ser::{self, Impossible, Serialize, SerializeSeq, SerializeStruct};
 /// Such text is either empty or begins with a comma.
 pub(super) const WRITTEN: &str = "";
 
+/// The name of a newtype around text in which nothing has to be escaped.
+pub(super) const PLAIN: &str = "Plain";
+
 /// Appends a value. Writing to memory does not fail; a shape that has no place here is refused.
 pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> fmt::Result {
-    value.serialize(&mut Json { out, copies: false })
+    value.serialize(&mut Json { out, texts: Texts::Escaped })
 }
 
 /// The serializer.
 pub(super) struct Json<'a> {
     out: &'a mut Vec<u8>,
-    /// Whether the next text is copied as it stands.
-    copies: bool,
+    /// What is done with the next text.
+    texts: Texts,
+}
+
+/// What is done with a text.
+#[derive(Clone, Copy)]
+enum Texts {
+    /// It is written in quotes, with escapes.
+    Escaped,
+    /// It is written in quotes.
+    Plain,
+    /// It is copied as it stands.
+    Copied,
 }
 
 /// The fields of a struct, or the elements of a sequence.
@@ -37,6 +51,15 @@ pub(super) struct Members<'a, 'b> {
 struct Escaped<'a>(&'a mut Vec<u8>);
 
 impl Json<'_> {
+    /// Writes a value whose texts are treated in another way than others.
+    #[inline]
+    fn with<T: Serialize + ?Sized>(&mut self, texts: Texts, value: &T) -> fmt::Result {
+        let before = std::mem::replace(&mut self.texts, texts);
+        let written = value.serialize(&mut *self);
+        self.texts = before;
+        written
+    }
+
     fn number<T: Serialize>(&mut self, value: T) -> fmt::Result {
         value.serialize(&mut serde_json::Serializer::new(&mut *self.out)).map_err(|_| fmt::Error)
     }
@@ -56,6 +79,15 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     escaped(out, text);
+    out.push(b'"');
+}
+
+/// Appends text in quotes that has nothing to be escaped.
+#[inline]
+fn plain(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
     out.push(b'"');
 }
 
@@ -176,11 +208,13 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
 
+    // What is done with it is known where this is called.
+    #[inline]
     fn serialize_str(self, text: &str) -> fmt::Result {
-        if self.copies {
-            self.out.extend_from_slice(text.as_bytes());
-        } else {
-            quoted(self.out, text);
+        match self.texts {
+            Texts::Escaped => quoted(self.out, text),
+            Texts::Plain => plain(self.out, text),
+            Texts::Copied => self.out.extend_from_slice(text.as_bytes()),
         }
         Ok(())
     }
@@ -211,15 +245,13 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
 
     fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> fmt::Result {
         // Like a key.
-        self.out.reserve(variant.len() + 2);
-        self.out.push(b'"');
-        self.out.extend_from_slice(variant.as_bytes());
-        self.out.push(b'"');
+        plain(self.out, variant);
         Ok(())
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> fmt::Result {
-        value.serialize(self)
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> fmt::Result {
+        if name == PLAIN { self.with(Texts::Plain, value) } else { value.serialize(self) }
     }
 
     fn serialize_seq(self, _length: Option<usize>) -> Result<Self::SerializeSeq, fmt::Error> {
@@ -327,9 +359,7 @@ impl Members<'_, '_> {
     /// Copies fields that have been written before.
     fn copy<T: Serialize + ?Sized>(&mut self, fields: &T) -> fmt::Result {
         let start = self.json.out.len();
-        self.json.copies = true;
-        let copied = fields.serialize(&mut *self.json);
-        self.json.copies = false;
+        let copied = self.json.with(Texts::Copied, fields);
         if self.json.out.len() > start && std::mem::replace(&mut self.is_first, false) {
             // Nothing stands before the comma that the text begins with.
             self.json.out.remove(start);
@@ -361,6 +391,17 @@ mod tests {
         list: Vec<Cow<'static, str>>,
         nested: Vec<Nested>,
         shown: Shown,
+        plain: Digits,
+    }
+
+    /// Text in which nothing has to be escaped.
+    #[derive(Debug)]
+    struct Digits(String);
+
+    impl Serialize for Digits {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_newtype_struct(PLAIN, &*self.0)
+        }
     }
 
     #[derive(Debug, Serialize)]
@@ -421,18 +462,21 @@ mod tests {
             prop_oneof![Just(Variant::One), Just(Variant::TheOther)],
             prop::collection::vec(text(), 0..4),
             prop::collection::vec(nested, 0..3),
-            prop::collection::vec(text(), 0..3),
+            (prop::collection::vec(text(), 0..3), "[0-9a-fTZ:.-]{0,64}"),
         )
-            .prop_map(|((text, number, unsigned, real, truth), variant, list, nested, shown)| Everything {
-                text,
-                number,
-                unsigned,
-                real,
-                truth,
-                variant,
-                list: list.into_iter().map(Cow::Owned).collect(),
-                nested,
-                shown: Shown(shown),
+            .prop_map(|((text, number, unsigned, real, truth), variant, list, nested, (shown, plain))| {
+                Everything {
+                    text,
+                    number,
+                    unsigned,
+                    real,
+                    truth,
+                    variant,
+                    list: list.into_iter().map(Cow::Owned).collect(),
+                    nested,
+                    shown: Shown(shown),
+                    plain: Digits(plain),
+                }
             })
     }
 
@@ -472,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_and_no_variant_has_anything_to_be_escaped() {
+    fn no_key_no_variant_and_no_code_has_anything_to_be_escaped() {
         fn names(schema: &serde_json::Value, found: &mut Vec<String>) {
             match schema {
                 serde_json::Value::Object(members) => {
@@ -486,6 +530,11 @@ mod tests {
                 serde_json::Value::Array(schemas) => schemas.iter().for_each(|schema| names(schema, found)),
                 _ => {}
             }
+        }
+        let checks = crate::enrich::checks().iter().map(|check| check.id);
+        let codes = crate::enrich::not_evaluated::NOT_EVALUATED.iter().map(|reason| reason.code);
+        for code in checks.chain(codes).chain([crate::enrich::EXCEPTED]) {
+            assert_eq!(first_to_escape(code.as_bytes()), None, "{code}");
         }
         let schema = schemars::schema_for!(super::super::CertsiftObject<'static>);
         let mut found = Vec::new();

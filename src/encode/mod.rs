@@ -6,6 +6,7 @@
 //! `schemas/` publishes.
 
 mod alert;
+mod brief;
 mod certificate;
 mod dead_letter;
 mod json;
@@ -31,16 +32,17 @@ pub use object::{
 use crate::correlate::{AbsentReason, Context, Judged, KnownCertificate, Leaf, SessionContext};
 use crate::enrich::{
     Assessment, CertificateAnalysis, CheckSet, EnrichSettings, Part, RunningChecks, SignatureMatch, Subject,
-    TransparencyObject, Verdict, assess_certificate, assess_session, chain_of, feeds_of, feeds_of_certificate,
+    TransparencyObject, Verdict, assess_certificate, assess_session, chain_of, covers, feeds_of, feeds_of_certificate,
     feeds_of_client, name_of, registrations_of, transparency_of, unregistered,
 };
 use crate::history::Alert;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
 use crate::knowledge::names::RecentNames;
-use crate::model::{Body, Fault, FaultField, Id128, Log, Problem, Record, Session};
+use crate::model::{Body, Direction, Fault, FaultField, Id128, Log, Problem, Record, Session};
+use brief::{BriefKind, Openings};
 use certificate::{CertificateState, WrittenCertificate};
-use object::ObjectHead;
+use object::{ObjectHead, sensor_of};
 
 /// How much an object says.
 #[derive(
@@ -184,8 +186,8 @@ pub fn encode<'a>(
     room: Vec<u8>,
 ) -> Encoded {
     let mut encoded = Encoded { lines: room, ..Encoded::default() };
-    encoded.lines.reserve(expected_bytes(records));
     let mut workplace = Workplace::new(knowledge, settings);
+    encoded.lines.reserve(room_for(records, settings.detail));
     for near in records.chunks(FETCHED) {
         near.iter().for_each(fetch);
         for judged in near {
@@ -193,12 +195,24 @@ pub fn encode<'a>(
             encode_record(judged, record, &mut workplace, &mut encoded);
         }
     }
-    for (sensor, sessions) in workplace.without_sha1.0 {
+    for (SensorName(sensor), sessions) in workplace.without_sha1.0 {
         encoded.counts.add_without_sha1(sensor, sessions);
     }
     let Counts { written, absent, verdicts, .. } = &mut encoded.counts;
     (*written, *absent, *verdicts) = (workplace.written.sum(), workplace.absent.sum(), workplace.verdicts.sum());
     encoded
+}
+
+/// Bytes for the lines: those that came in, and more than most logs' objects take. Room that is not written to takes no
+/// memory, and to have too little copies all lines.
+fn room_for(records: &[Judged], detail: Detail) -> usize {
+    let object = match detail {
+        Detail::Auto => 1000,
+        Detail::Found => 700,
+        Detail::Full => 2500,
+    };
+    let line = |judged: &Judged| judged.batch.records.get(judged.index as usize).map_or(0, |record| record.line.len);
+    records.iter().map(|judged| line(judged) as usize + object).sum()
 }
 
 /// Records whose context is fetched at a time.
@@ -229,15 +243,26 @@ struct Workplace<'a> {
     checks: RunningChecks,
     /// Memory for the codes of checks that cannot decide, of which nearly every record has some.
     not_evaluated: Vec<&'static str>,
-    names: RecentNames,
+    names: RecentNames<'a>,
+    openings: Openings<'a>,
     written: Tally<Log>,
     absent: Tally<AbsentReason>,
     verdicts: Tally<Verdict>,
-    without_sha1: Tally<&'a str>,
+    without_sha1: Tally<SensorName<'a>>,
 }
 
 /// Counts by a few kinds, for which a look at each is less than a search in a map.
 struct Tally<K>(Vec<(K, u64)>);
+
+/// A sensor's name, which nearly always is the very text that the record before had: then it is not read.
+#[derive(Clone, Copy)]
+struct SensorName<'a>(&'a str);
+
+impl PartialEq for SensorName<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0) || self.0 == other.0
+    }
+}
 
 impl<'a> Workplace<'a> {
     fn new(knowledge: &'a Knowledge, settings: &'a EncodeSettings) -> Self {
@@ -247,6 +272,7 @@ impl<'a> Workplace<'a> {
             checks: RunningChecks::of(&settings.enrich),
             not_evaluated: Vec::new(),
             names: RecentNames::default(),
+            openings: Openings::of(settings.detail),
             written: Tally(Vec::new()),
             absent: Tally(Vec::new()),
             verdicts: Tally(Vec::new()),
@@ -255,7 +281,7 @@ impl<'a> Workplace<'a> {
     }
 }
 
-impl<K: Copy + Ord> Tally<K> {
+impl<K: Copy + PartialEq> Tally<K> {
     fn count(&mut self, kind: K) {
         match self.0.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
@@ -263,16 +289,12 @@ impl<K: Copy + Ord> Tally<K> {
         }
     }
 
-    fn sum(self) -> BTreeMap<K, u64> {
+    fn sum(self) -> BTreeMap<K, u64>
+    where
+        K: Ord,
+    {
         self.0.into_iter().collect()
     }
-}
-
-/// About as many bytes as the lines will have; a guess that is too small costs a copy and no more.
-fn expected_bytes(records: &[Judged]) -> usize {
-    const OBJECT: usize = 450;
-    let line = |judged: &Judged| judged.batch.records.get(judged.index as usize).map_or(0, |record| record.line.len);
-    records.iter().map(|judged| line(judged) as usize + OBJECT).sum()
 }
 
 fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workplace<'a>, encoded: &mut Encoded) {
@@ -318,7 +340,8 @@ fn encode_record<'a>(judged: &'a Judged, record: &Record, workplace: &mut Workpl
                     if let (Some((verdict, key)), Context::Session(context)) = (session, context) {
                         count_session(counts, workplace, context, verdict);
                         if workplace.checks.set.meets(CheckSet::FEED) && lacks_sha1(context, knowledge) {
-                            workplace.without_sha1.count(judged.batch.source.sensor.as_deref().unwrap_or_default());
+                            let sensor = judged.batch.source.sensor.as_deref().unwrap_or_default();
+                            workplace.without_sha1.count(SensorName(sensor));
                         }
                         alert = key.map(|key| Alert { key, clock: context.clock });
                     }
@@ -367,21 +390,21 @@ fn lacks_sha1(context: &SessionContext, knowledge: &Knowledge) -> bool {
     knowledge.feeds.listed_fields().sha1 && known.is_some_and(|known| known.certificate.sha1.is_none())
 }
 
-fn write_session(
+fn write_session<'a>(
     (lines, unknown): (&mut Vec<u8>, &mut BTreeMap<Id128, Box<str>>),
-    judged: &Judged,
+    judged: &'a Judged,
     record: &Record,
     session: &Session,
-    context: &SessionContext,
-    workplace: &mut Workplace<'_>,
+    context: &'a SessionContext,
+    workplace: &mut Workplace<'a>,
 ) -> Option<(Verdict, Option<Id128>)> {
-    let Workplace { knowledge, settings, checks: running, not_evaluated, names, .. } = workplace;
+    let Workplace { knowledge, settings, checks: running, not_evaluated, names, openings, .. } = workplace;
     let (knowledge, settings, checks) = (*knowledge, *settings, running.set);
     let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge, checks));
     let server_name = session.server_name.map(|span| span.of(&judged.batch.text));
-    let name = name_of(checks, knowledge, session, server_name, names);
-    let (name, may_be_listed) = name.map_or((None, true), |known| (Some(&*known.analysis), known.is_listed));
+    let recent_name = name_of(checks, knowledge, session, server_name, names);
+    let (name, may_be_listed) = recent_name.map_or((None, true), |known| (Some(&*known.analysis), known.is_listed));
     let mut registrations = Vec::new();
     if checks.look_at(Part::Registrations) {
         registrations = registrations_of(knowledge, session, server_name, analysis, context);
@@ -398,9 +421,10 @@ fn write_session(
         true => feeds_of(knowledge, session, (server_name, may_be_listed), certificate, context.at),
         false => Vec::new(),
     };
+    let covers = || covers(known.map(|known| &*known.certificate), server_name, recent_name);
     let validation_status = session.validation_status.map(|span| span.of(&judged.batch.text));
     let chain = match checks.look_at(Part::Chain) {
-        true => chain_of(knowledge, session, server_name, validation_status, certificate, context),
+        true => chain_of(knowledge, session, validation_status, certificate, &covers, context),
         false => None,
     };
     let client = context.client_certificate.as_ref();
@@ -414,6 +438,7 @@ fn write_session(
         server_name,
         ja4: session.client_fingerprints.ja4.map(|(span, _)| span.of(&judged.batch.text)),
         name,
+        covers: &covers,
         context,
         chain,
         certificate: known.map(|known| &*known.certificate),
@@ -424,18 +449,20 @@ fn write_session(
         client,
         client_feeds: &client_feeds,
     };
-    let mut assessment = assess_session(&subject, running, std::mem::take(not_evaluated));
-    let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
-    let signatures =
-        [signatures_of(analysis, checks), of_client.map(CertificateAnalysis::signatures).unwrap_or_default()];
-    let listed = alert::Known { signatures, feeds: [&feeds, &client_feeds] };
-    let alert_key = alert::key_of(session, context, &assessment, &listed);
-    head.alert_key = alert_key;
-    let full = settings.detail == Detail::Full || !assessment.findings.is_empty();
+    let tells_all = settings.detail == Detail::Full;
+    let mut assessment = assess_session(&subject, running, std::mem::take(not_evaluated), tells_all);
+    let full = tells_all || !assessment.findings.is_empty();
     let state = CertificateState::of(&context.leaf, context.at);
     let written = certificate.map(|(certificate, analysis)| (certificate, analysis.json()));
-    let object = if full {
-        CertsiftObject::full(
+    let mut alert_key = None;
+    if full {
+        let mut head = ObjectHead::new(judged, record, context.direction, knowledge.version);
+        let signatures =
+            [signatures_of(analysis, checks), of_client.map(CertificateAnalysis::signatures).unwrap_or_default()];
+        let listed = alert::Known { signatures, feeds: [&feeds, &client_feeds] };
+        alert_key = alert::key_of(session, context, &assessment, &listed);
+        head.alert_key = alert_key;
+        let object = CertsiftObject::full(
             head,
             &assessment,
             WrittenCertificate::full(state, written, context.at),
@@ -450,51 +477,81 @@ fn write_session(
             (&registrations, &transparency),
             signatures,
             [&feeds, &client_feeds],
-        )
+        );
+        write_object(lines, &object);
     } else {
+        // Of what nothing was found in nobody is alerted.
         let shown = settings.detail.shows_certificates();
         let issuer = known.filter(|_| shown).map(|_| IssuerHistory::brief(&subject));
-        let certificate = if shown { WrittenCertificate::brief(state, written) } else { WrittenCertificate::default() };
-        CertsiftObject::brief(head, assessment.verdict, certificate, issuer)
-    };
-    write_object(lines, &object);
+        let certificate = WrittenCertificate::brief(state, written.filter(|_| shown));
+        write_brief(lines, openings, (judged, record), context.direction, certificate, issuer);
+    }
     let verdict = assessment.verdict;
     assessment.not_evaluated.clear();
     *not_evaluated = assessment.not_evaluated;
     Some((verdict, alert_key))
 }
 
-fn write_certificate(
+/// Writes the object of a record in which nothing was found.
+fn write_brief<'a>(
     lines: &mut Vec<u8>,
-    judged: &Judged,
+    openings: &mut Openings<'a>,
+    (judged, record): (&'a Judged, &Record),
+    direction: Option<Direction>,
+    certificate: WrittenCertificate<'_>,
+    issuer: Option<IssuerHistory>,
+) {
+    let kind = BriefKind { log: record.log, direction, absent: certificate.absent_reason() };
+    let id = judged.batch.source.stream.record_id(record.offset);
+    openings.write(lines, id, sensor_of(judged, record), kind);
+    if openings.detail.shows_certificates() && kind.absent.is_none() && !certificate.is_empty() {
+        write_member(lines, b",\"certificate\":", &certificate);
+    }
+    if let Some(issuer) = issuer {
+        write_member(lines, b",\"issuer_history\":", &issuer);
+    }
+    if !record.faults.is_empty() {
+        let faults: Vec<String> = record.faults.iter().map(ToString::to_string).collect();
+        write_member(lines, b",\"faults\":", &faults);
+    }
+    lines.push(b'}');
+}
+
+fn write_member(lines: &mut Vec<u8>, key: &[u8], value: &impl serde::Serialize) {
+    lines.extend_from_slice(key);
+    // Writing to memory does not fail, and no value of an object can be refused.
+    let _ = json::write(lines, value);
+}
+
+fn write_certificate<'a>(
+    lines: &mut Vec<u8>,
+    judged: &'a Judged,
     record: &Record,
     known: &KnownCertificate,
-    workplace: &Workplace<'_>,
+    workplace: &mut Workplace<'a>,
 ) {
-    let Workplace { knowledge, settings, checks: RunningChecks { set: checks, .. }, .. } = *workplace;
+    let (knowledge, settings, checks) = (workplace.knowledge, workplace.settings, workplace.checks.set);
     let analysis = analysis_of(known, knowledge, checks);
     let feeds = match checks.meets(CheckSet::FEED) {
         true => feeds_of_certificate(analysis, record.time),
         false => Vec::new(),
     };
     let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time, checks);
-    let signatures = signatures_of(Some(analysis), checks);
-    let head = ObjectHead::new(judged, record, None, knowledge.version);
     let certificate = Some((&*known.certificate, analysis.json()));
     let state = CertificateState::default();
-    let object = match record.time {
-        Some(at) if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, WrittenCertificate::full(state, certificate, at), signatures, &feeds)
-        }
-        None if settings.detail == Detail::Full || !assessment.findings.is_empty() => {
-            full_certificate(head, &assessment, WrittenCertificate::brief(state, certificate), signatures, &feeds)
-        }
-        _ => {
-            let certificate = certificate.filter(|_| settings.detail.shows_certificates());
-            CertsiftObject::brief(head, assessment.verdict, WrittenCertificate::brief(state, certificate), None)
-        }
-    };
-    write_object(lines, &object);
+    if settings.detail == Detail::Full || !assessment.findings.is_empty() {
+        let head = ObjectHead::new(judged, record, None, knowledge.version);
+        let certificate = match record.time {
+            Some(at) => WrittenCertificate::full(state, certificate, at),
+            None => WrittenCertificate::brief(state, certificate),
+        };
+        let signatures = signatures_of(Some(analysis), checks);
+        write_object(lines, &full_certificate(head, &assessment, certificate, signatures, &feeds));
+    } else {
+        let certificate = certificate.filter(|_| settings.detail.shows_certificates());
+        let certificate = WrittenCertificate::brief(state, certificate);
+        write_brief(lines, &mut workplace.openings, (judged, record), None, certificate, None);
+    }
 }
 
 fn full_certificate<'a>(

@@ -3,12 +3,13 @@
 //! Absent means absent: a key without a value is left out. Keys are fixed; what attackers choose is only ever a value.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display};
+use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer};
 
 use super::certificate::{CertificateObject, WrittenCertificate};
+use super::json;
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
     Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
@@ -21,7 +22,7 @@ use crate::knowledge::names::NameAnalysis;
 use crate::knowledge::signatures::{Confidence, Verdict as SignatureVerdict};
 use crate::knowledge::trust::{Chain, ChainJudge, ChainReason, ChainStatus};
 use crate::model::{
-    Certificate, Direction, EventTime, Id128, Record, RecordId, Serial, Sha1Digest, Sha256Digest, ValidityTime,
+    Certificate, Direction, EventTime, Id128, Log, Record, RecordId, Serial, Sha1Digest, Sha256Digest, ValidityTime,
 };
 
 /// A line of output: the record as it came, with the `certsift` object added where certsift has something to say.
@@ -40,12 +41,12 @@ pub struct CertsiftObject<'a> {
     /// Version of this object: 1.
     schema: u8,
     /// Identity of the record, from the content of its file and its offset there: 32 hexadecimal digits.
-    id: Text<RecordId>,
+    pub(super) id: Text<RecordId>,
     /// `zeek.ssl`, `zeek.x509`, `suricata.tls`, `suricata.quic` or `suricata.alert`.
     log: &'a str,
     /// The sensor, by the configuration or by the record.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sensor: Option<Cow<'a, str>>,
+    sensor: Option<&'a str>,
     /// Who connected to whom.
     #[serde(skip_serializing_if = "Option::is_none")]
     direction: Option<Direction>,
@@ -66,7 +67,7 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     repeat: Option<bool>,
     /// Ids of the findings, for searching.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "codes")]
     finding_ids: Vec<&'a str>,
     /// MITRE ATT&CK techniques of the findings, for searching.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -117,7 +118,7 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
     /// Checks that could not decide, as `check:why`.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "codes")]
     not_evaluated: &'a [&'static str],
 }
 
@@ -285,7 +286,7 @@ pub(super) struct Text<T>(pub(super) T);
 pub(super) struct ObjectHead<'a> {
     id: RecordId,
     log: &'static str,
-    sensor: Option<Cow<'a, str>>,
+    sensor: Option<&'a str>,
     direction: Option<Direction>,
     knowledge: KnowledgeVersion,
     pub(super) alert_key: Option<Id128>,
@@ -295,22 +296,36 @@ pub(super) struct ObjectHead<'a> {
 impl<'a> ObjectHead<'a> {
     pub(super) fn new(
         judged: &'a Judged,
-        record: &'a Record,
+        record: &Record,
         direction: Option<Direction>,
         knowledge: KnowledgeVersion,
     ) -> Self {
-        let source = &judged.batch.source;
-        let named = record.sensor.map(|span| Cow::Borrowed(span.of(&judged.batch.text)));
         Self {
-            id: source.stream.record_id(record.offset),
-            log: record.log.name(),
-            sensor: source.sensor.as_deref().map(Cow::Borrowed).or(named),
-            direction,
+            id: judged.batch.source.stream.record_id(record.offset),
             knowledge,
-            alert_key: None,
             faults: record.faults.iter().map(ToString::to_string).collect(),
+            ..Self::of_kind(record.log, sensor_of(judged, record), direction)
         }
     }
+
+    /// What the objects of a sensor's log have in common.
+    pub(super) fn of_kind(log: Log, sensor: Option<&'a str>, direction: Option<Direction>) -> Self {
+        Self {
+            id: RecordId([0; 16]),
+            log: log.name(),
+            sensor,
+            direction,
+            knowledge: KnowledgeVersion::default(),
+            alert_key: None,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// The sensor that a record is of: by the configuration, else by the record.
+pub(super) fn sensor_of<'a>(judged: &'a Judged, record: &Record) -> Option<&'a str> {
+    let named = || record.sensor.map(|span| span.of(&judged.batch.text));
+    judged.batch.source.sensor.as_deref().or_else(named)
 }
 
 impl<'a> CertsiftObject<'a> {
@@ -382,7 +397,7 @@ impl<'a> CertsiftObject<'a> {
             tools: distinct(signatures().map(|(_, signature)| &*signature.tool)),
             findings: Cow::Borrowed(&assessment.findings),
             client_certificate,
-            issuer_history: issuer_history.filter(|_| !brief.certificate.is_absent()),
+            issuer_history: issuer_history.filter(|_| brief.certificate.absent_reason().is_none()),
             history: history.filter(|history| !history.is_empty()),
             name: name.and_then(NameAskedObject::of),
             chain: chain.map(|chain| ChainObject { status: chain.status, reason: chain.reason, by: chain.by }),
@@ -508,32 +523,52 @@ impl<'a> FeedObject<'a> {
     }
 }
 
-impl<T: Display> Serialize for Text<T> {
+impl<T: Textual> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        self.0.with_text(|text| serializer.serialize_newtype_struct(json::PLAIN, text))
     }
 }
 
-/// What the text of a value is, by the names of JSON Schema.
+/// Writes a list of words of certsift's own, in which nothing has to be escaped, as a test says of all.
+fn codes<S: Serializer>(codes: &[&str], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Code<'a>(&'a str);
+    impl Serialize for Code<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_newtype_struct(json::PLAIN, self.0)
+        }
+    }
+    serializer.collect_seq(codes.iter().map(|code| Code(code)))
+}
+
+/// A value that is written as text in which nothing has to be escaped.
 pub(super) trait Textual {
-    /// Its format, where there is a name for it.
+    /// Its format, where JSON Schema has a name for it.
     const FORMAT: Option<&'static str> = None;
+
+    /// Gives the text to a function.
+    fn with_text<R>(&self, give: impl FnOnce(&str) -> R) -> R;
 }
 
-impl Textual for EventTime {
-    const FORMAT: Option<&'static str> = Some("date-time");
+macro_rules! textual {
+    ($format:expr => $($name:ty),*) => {$(
+        impl Textual for $name {
+            const FORMAT: Option<&'static str> = $format;
+
+            fn with_text<R>(&self, give: impl FnOnce(&str) -> R) -> R {
+                give(self.text().as_str())
+            }
+        }
+    )*};
 }
 
-impl Textual for ValidityTime {
-    const FORMAT: Option<&'static str> = Some("date-time");
-}
+textual!(Some("date-time") => EventTime, ValidityTime);
+textual!(None => Sha256Digest, Sha1Digest, Id128, RecordId, KnowledgeVersion);
 
-impl Textual for Sha256Digest {}
-impl Textual for Sha1Digest {}
-impl Textual for Id128 {}
-impl Textual for RecordId {}
-impl Textual for KnowledgeVersion {}
-impl Textual for &Serial {}
+impl Textual for &Serial {
+    fn with_text<R>(&self, give: impl FnOnce(&str) -> R) -> R {
+        give(&self.to_string())
+    }
+}
 
 impl<T: Textual> JsonSchema for Text<T> {
     fn schema_name() -> Cow<'static, str> {
@@ -553,9 +588,9 @@ impl<T: Textual> JsonSchema for Text<T> {
     }
 }
 
-impl<T: Display> fmt::Debug for Text<T> {
+impl<T: Textual> fmt::Debug for Text<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.with_text(|text| f.write_str(text))
     }
 }
 

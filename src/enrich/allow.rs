@@ -11,6 +11,8 @@ use crate::knowledge::feeds::{AllowEntry, AllowKind, AllowList};
 use crate::knowledge::signatures::Severity;
 use crate::model::{Address, Certificate, EventTime};
 
+/// The id of the findings that say that something is excepted.
+pub const ID: &str = "allow";
 /// What is left of a heuristic's weight.
 const FACTOR: f64 = 0.1;
 /// Exceptions that are said on one record.
@@ -118,7 +120,7 @@ fn explained_feed<'a>(
 fn finding(entry: &AllowEntry) -> Finding {
     let why = if entry.reason.is_empty() { "no reason is given" } else { &entry.reason };
     Finding {
-        id: "allow",
+        id: ID,
         group: Group::Context,
         severity: Severity::Info,
         weight: 0.0,

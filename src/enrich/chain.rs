@@ -1,5 +1,6 @@
 //! What is known of a session's name, and of where its certificate leads.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::correlate::{Leaf, SessionContext};
@@ -11,29 +12,41 @@ use crate::model::{Certificate, Session, host_name};
 use super::{CertificateAnalysis, CheckSet, Part};
 
 /// What can be said of the name that the client asked for, as far as these checks look at it; `None` where none does.
-pub fn name_of<'a>(
+pub fn name_of<'a, 'c>(
     checks: CheckSet,
     knowledge: &Knowledge,
     session: &Session,
     server_name: Option<&str>,
-    recent: &'a mut RecentNames,
-) -> Option<&'a RecentName> {
+    recent: &'a mut RecentNames<'c>,
+) -> Option<&'a RecentName<'c>> {
     let (is_looked_at, is_looked_up) = (checks.look_at(Part::Name), checks.meets(CheckSet::FEED));
     let (ids, name) = session.name.zip(server_name).filter(|_| is_looked_at || is_looked_up)?;
     recent.of_id(ids.name, name, || RecentName {
         analysis: if is_looked_at { knowledge.names.of_id(ids.name, name) } else { Arc::default() },
         is_listed: is_looked_up && knowledge.feeds.list_name(&host_name(name)),
+        covered: Cell::default(),
     })
 }
 
+/// Whether a certificate is for the name that the client asked for, of which `recent` is at hand; `None` where that cannot
+/// be said.
+pub fn covers<'c>(
+    certificate: Option<&'c Certificate>,
+    server_name: Option<&str>,
+    recent: Option<&RecentName<'c>>,
+) -> Option<bool> {
+    let (certificate, name) = certificate.zip(server_name)?;
+    recent.map_or_else(|| certificate.covers(name), |recent| recent.is_covered(name, certificate))
+}
+
 /// Whether the server's certificate leads to a root at the record's time: by certsift where DER is logged and can be judged,
-/// else by the sensor.
+/// else by the sensor. `covers` says whether it is for the name that the client asked for.
 pub fn chain_of(
     knowledge: &Knowledge,
     session: &Session,
-    server_name: Option<&str>,
     validation_status: Option<&str>,
     certificate: Option<(&Certificate, &CertificateAnalysis)>,
+    covers: &dyn Fn() -> Option<bool>,
     context: &SessionContext,
 ) -> Option<Chain> {
     let (certificate, analysis) = certificate?;
@@ -47,9 +60,8 @@ pub fn chain_of(
         Some(chain) if chain.status != ChainStatus::Unverifiable => chain,
         by_der => by_sensor().or(by_der)?,
     };
-    let is_for_another = server_name.is_some_and(|name| certificate.covers(name) == Some(false));
     Some(match chain.status {
-        ChainStatus::Trusted if is_for_another => Chain { status: ChainStatus::NameMismatch, ..chain },
+        ChainStatus::Trusted if covers() == Some(false) => Chain { status: ChainStatus::NameMismatch, ..chain },
         _ => chain,
     })
 }

@@ -11,6 +11,8 @@ pub struct CheckSet(u64);
 /// What some checks look at and others do not: it is worked out where one runs that does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
+    /// The server's certificate: without one there is nothing that they find.
+    Certificate,
     /// What was seen before.
     History,
     /// The signatures that fire on a certificate.
@@ -32,6 +34,8 @@ pub struct RunningChecks {
     /// Which they are.
     pub set: CheckSet,
     pub(super) functions: Vec<fn(&Subject<'_>, &mut Findings)>,
+    /// Those of them that may find something where there is no certificate.
+    pub(super) without_certificate: Vec<fn(&Subject<'_>, &mut Findings)>,
 }
 
 impl Part {
@@ -140,7 +144,9 @@ impl RunningChecks {
     /// Those that run by these settings.
     pub fn of(settings: &EnrichSettings) -> Self {
         let set = settings.running();
-        Self { set, functions: set.iter().map(|check| check.run).collect() }
+        let functions = |set: CheckSet| set.iter().map(|check| check.run).collect();
+        let of_certificates = LOOKING[Part::Certificate as usize];
+        Self { set, functions: functions(set), without_certificate: functions(set.without(of_certificates)) }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Effect, Finding, Findings, Group, Subject};
 use crate::knowledge::feeds::{FeedMatch, MatchKind, SessionNames, Standing};
 use crate::knowledge::signatures::Severity;
 use crate::knowledge::{Feeds, Knowledge};
-use crate::model::{Certificate, EventTime, Session, host_name};
+use crate::model::{Certificate, EventTime, Session};
 
 /// The id of the check and of its findings.
 pub(super) const ID: &str = "feed";
@@ -67,6 +67,9 @@ pub(super) fn name_unknown_fields(feeds: &Feeds, certificate: &Certificate, find
 
 /// Reports what is listed: one finding for each thing that is, with the rows that list it.
 pub(super) fn report(matches: &[FeedMatch], analysis: Option<&CertificateAnalysis>, findings: &mut Findings) {
+    if matches.is_empty() {
+        return;
+    }
     let is_shared = analysis.is_some_and(|analysis| analysis.domains().len() >= SHARED_DOMAINS);
     let is_popular = matches.iter().any(|found| found.standing == Standing::WellKnown && found.field == "server_name");
     let mut groups: Vec<Vec<&FeedMatch>> = Vec::new();
@@ -107,15 +110,18 @@ pub fn feeds_of(
     if knowledge.feeds.is_empty() {
         return Vec::new();
     }
-    let folded = server_name.map(host_name);
     let names = SessionNames {
-        name: folded.as_deref().filter(|name| !name.is_empty()),
+        name: server_name,
         may_be_listed,
         server: session.server,
         certificate: certificate.map(|(certificate, _)| certificate),
     };
     let of_certificate = certificate.map(|(_, analysis)| analysis.feeds()).unwrap_or_default();
     let mut matches = knowledge.feeds.of_session(&names);
+    // Nearly no session meets any.
+    if matches.is_empty() && of_certificate.is_empty() {
+        return matches;
+    }
     matches.extend(of_certificate.iter().cloned());
     matches.retain(|found| found.holds_at(Some(at)) && found.port.is_none_or(|port| session.server_port == Some(port)));
     finished(matches)

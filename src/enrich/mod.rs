@@ -53,11 +53,11 @@ use std::borrow::Cow;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use allow::instead_of_check;
+pub use allow::{ID as EXCEPTED, instead_of_check};
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
 pub use analysis::{CertificateJson, SignatureMatch};
-pub use chain::{chain_of, name_of};
+pub use chain::{chain_of, covers, name_of};
 pub use check_set::{CheckSet, Part, RunningChecks};
 pub use feed::{feeds_of, feeds_of_certificate, feeds_of_client};
 pub(crate) use issuer_change::called as issuer_called;
@@ -84,33 +84,33 @@ macro_rules! check {
 
 /// The checks, in the order in which their findings are listed.
 const CHECKS: [Check; 31] = [
-    check!(signature, Signatures),
+    check!(signature, Certificate, Signatures),
     check!(feed, Feeds),
     check!(client_certificate, Signatures, Feeds),
-    check!(own_certificate),
-    check!(issuer_change, History, Name),
-    check!(moved_certificate, History, Name, Signatures),
-    check!(shared_certificate, History, Signatures),
-    check!(changing_server, History),
-    check!(forged_ca, Chain),
+    check!(own_certificate, Certificate),
+    check!(issuer_change, Certificate, History, Name),
+    check!(moved_certificate, Certificate, History, Name, Signatures),
+    check!(shared_certificate, Certificate, History, Signatures),
+    check!(changing_server, Certificate, History),
+    check!(forged_ca, Certificate, Chain),
     check!(lookalike, Name),
     check!(new_domain, Registrations),
-    check!(fresh_certificate, History, Registrations, Transparency),
-    check!(free_ca),
-    check!(rare_issuer, History),
-    check!(origin_ca),
-    check!(untrusted_chain, Chain),
-    check!(out_of_validity),
-    check!(vendor_mimic, Signatures),
-    check!(self_signed),
-    check!(name_mismatch, Name),
-    check!(address_name),
-    check!(random_name, Name),
-    check!(validity),
-    check!(missing_san),
-    check!(odd_text),
-    check!(weak_crypto),
-    check!(interception, History),
+    check!(fresh_certificate, Certificate, History, Registrations, Transparency),
+    check!(free_ca, Certificate),
+    check!(rare_issuer, Certificate, History),
+    check!(origin_ca, Certificate),
+    check!(untrusted_chain, Certificate, Chain),
+    check!(out_of_validity, Certificate),
+    check!(vendor_mimic, Certificate, Signatures),
+    check!(self_signed, Certificate),
+    check!(name_mismatch, Certificate, Name),
+    check!(address_name, Certificate),
+    check!(random_name, Certificate, Name),
+    check!(validity, Certificate),
+    check!(missing_san, Certificate),
+    check!(odd_text, Certificate),
+    check!(weak_crypto, Certificate),
+    check!(interception, Certificate, History),
     check!(first_seen_certificate, History),
     check!(first_seen_name, History),
     // These speak beside others only, and so come last.
@@ -150,6 +150,8 @@ pub struct Subject<'a> {
     pub ja4: Option<&'a str>,
     /// What can be said of that name.
     pub name: Option<&'a NameAnalysis>,
+    /// Says whether the certificate is for that name; `None` where that cannot be said.
+    pub covers: &'a dyn Fn() -> Option<bool>,
     /// What was known when the session was judged.
     pub context: &'a SessionContext,
     /// The certificate, presented or recalled.
@@ -407,9 +409,26 @@ pub fn checks() -> &'static [Check] {
     &CHECKS
 }
 
-/// Assesses a session. `room` is an empty list whose memory is used, so that it can be had back and used again.
-pub fn assess_session(subject: &Subject<'_>, checks: &RunningChecks, room: Vec<&'static str>) -> Assessment {
+/// Assesses a session. `room` is an empty list whose memory is used, so that it can be had back and used again. Unless
+/// `tells_all`, it may be left out what could not be decided where nothing is found.
+pub fn assess_session(
+    subject: &Subject<'_>,
+    checks: &RunningChecks,
+    room: Vec<&'static str>,
+    tells_all: bool,
+) -> Assessment {
     let mut findings = Findings { found: Vec::new(), not_evaluated: room };
+    if subject.certificate.is_none() && !tells_all {
+        // Most sessions show no certificate, and nothing is found.
+        for check in &checks.without_certificate {
+            check(subject, &mut findings);
+        }
+        if findings.found.is_empty() {
+            return score::assess(subject, findings);
+        }
+        findings.found.clear();
+        findings.not_evaluated.clear();
+    }
     for check in &checks.functions {
         check(subject, &mut findings);
     }

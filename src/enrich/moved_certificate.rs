@@ -41,8 +41,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     if signatures.iter().any(|signature| signature.verdict == Verdict::Benign) {
         return;
     }
-    let covers = subject.server_name.zip(subject.certificate).and_then(|(name, certificate)| certificate.covers(name));
-    let Some(covers) = covers else { return findings.not_evaluated("moved_certificate:not_logged") };
+    let Some(covers) = (subject.covers)() else { return findings.not_evaluated("moved_certificate:not_logged") };
     let (weight, floor, why) = match covers {
         false => (WEIGHT, true, ", and the name asked for is not its own"),
         true if is_watched(subject) => (WEIGHT, true, ", and the name is watched"),

@@ -24,7 +24,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     let Some(name) = subject.server_name else {
         return findings.not_evaluated("name_mismatch:no_name");
     };
-    match certificate.covers(name) {
+    match (subject.covers)() {
         None => return findings.not_evaluated("name_mismatch:not_logged"),
         Some(true) => return,
         Some(false) => {}

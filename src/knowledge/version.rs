@@ -5,7 +5,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::{Answers, Signatures, suffix};
-use crate::model::Id128;
+use crate::model::{Id128, ShortText};
 
 /// A hash over everything that knowledge was made of: certsift's version, the signatures, and the content of every file
 /// of the user's. The same files give the same version, wherever they lie.
@@ -54,6 +54,11 @@ impl KnowledgeVersion {
         Self::from_hash(Sha256::new().chain_update(self.0).chain_update(answers.content().0))
     }
 
+    /// 16 hexadecimal digits.
+    pub fn text(self) -> ShortText {
+        ShortText::hex(&self.0)
+    }
+
     fn from_hash(hash: Sha256) -> Self {
         let mut version = [0; 8];
         version.copy_from_slice(&hash.finalize()[..8]);
@@ -63,6 +68,6 @@ impl KnowledgeVersion {
 
 impl fmt::Display for KnowledgeVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+        f.write_str(self.text().as_str())
     }
 }

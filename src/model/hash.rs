@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha1::Digest as _;
 
+use super::ShortText;
+
 /// SHA-256 of a certificate's DER, of a key's SubjectPublicKeyInfo, or of anything else that says so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sha256Digest(pub [u8; 32]);
@@ -187,29 +189,24 @@ pub(crate) fn hex_value(byte: u8) -> Option<u8> {
     }
 }
 
-/// Writes bytes as lower-case hexadecimal digits.
-fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0u8; 64];
-    for (index, byte) in bytes.iter().enumerate().take(32) {
-        text[2 * index] = DIGITS[usize::from(byte >> 4)];
-        text[2 * index + 1] = DIGITS[usize::from(byte & 15)];
-    }
-    let text = &text[..2 * bytes.len().min(32)];
-    f.write_str(std::str::from_utf8(text).unwrap_or_default())
-}
-
 macro_rules! hex_text {
     ($($name:ident),*) => {$(
+        impl $name {
+            /// Its bytes as lower-case hexadecimal digits.
+            pub fn text(&self) -> ShortText {
+                ShortText::hex(&self.0)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_hex(&self.0, f)
+                f.write_str(self.text().as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_hex(&self.0, f)
+                f.write_str(self.text().as_str())
             }
         }
     )*};

@@ -9,7 +9,9 @@ const MAX_NAME: usize = 1024;
 /// has no such form stays as it is, in lower case. Ordinary names need no allocation.
 pub fn host_name(name: &str) -> Cow<'_, str> {
     let name = name.strip_suffix('.').unwrap_or(name);
-    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+    // Without a way out inside, a name is looked at by a few vector instructions.
+    let is_other = |byte: u8| !byte.is_ascii() | byte.is_ascii_uppercase();
+    if !name.bytes().fold(false, |found, byte| found | is_other(byte)) {
         return Cow::Borrowed(name);
     }
     if name.is_ascii() {

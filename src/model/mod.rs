@@ -11,6 +11,7 @@ mod host_name;
 mod name;
 mod record;
 mod serial;
+mod short_text;
 mod spare;
 mod time;
 
@@ -28,5 +29,6 @@ pub use record::{
     ReferenceRange, Session, SourceInfo, Span, TlsVersion, UnparsedHint,
 };
 pub use serial::Serial;
+pub use short_text::ShortText;
 pub use spare::Spare;
 pub use time::{DAY_NANOS, EventTime, EventTimes, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};

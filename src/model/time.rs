@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ShortText;
+
 /// Nanoseconds in a second.
 pub const SECOND_NANOS: i64 = 1_000_000_000;
 /// Nanoseconds in an hour.
@@ -98,6 +100,18 @@ impl EventTime {
         (shape && in_range).then(|| days_from_civil(year, month, day) as i32)
     }
 
+    /// RFC 3339 in UTC with `Z`; a fraction only where there is one, of three, six or nine digits.
+    pub fn text(self) -> ShortText {
+        let nanos = self.0.rem_euclid(SECOND_NANOS) as u32;
+        let digits = match nanos {
+            0 => 0,
+            nanos if nanos % 1_000_000 == 0 => 3,
+            nanos if nanos % 1_000 == 0 => 6,
+            _ => 9,
+        };
+        date_time(self.seconds(), nanos, digits)
+    }
+
     fn clamped(nanos: i128) -> Self {
         Self(nanos.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
     }
@@ -136,17 +150,9 @@ impl EventTimes {
     }
 }
 
-/// RFC 3339 in UTC with `Z`; a fraction only where there is one, of three, six or nine digits.
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.rem_euclid(SECOND_NANOS);
-        let (fraction, digits) = match nanos {
-            0 => (0, 0),
-            nanos if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
-            nanos if nanos % 1_000 == 0 => (nanos / 1_000, 6),
-            nanos => (nanos, 9),
-        };
-        write_date_time(self.seconds(), fraction, digits, f)
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -190,6 +196,11 @@ impl ValidityTime {
         self.0.clamp(Self::MIN_PRINTED, Self::MAX_PRINTED)
     }
 
+    /// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
+    pub fn text(self) -> ShortText {
+        date_time(self.printed_seconds(), 0, 0)
+    }
+
     /// The time a sensor meant that took the fields of a UTC time for local time of `zone` (Zeek before 8.0).
     pub fn undo_local(self, zone: &TimeZone) -> Self {
         // Beyond what the calendar library knows, the zone's last rule holds.
@@ -204,10 +215,9 @@ impl ValidityTime {
     }
 }
 
-/// RFC 3339 in UTC; beyond the years 0 to 9999 the nearest second of them.
 impl fmt::Display for ValidityTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_date_time(self.printed_seconds(), 0, 0, f)
+        f.write_str(self.text().as_str())
     }
 }
 
@@ -370,31 +380,49 @@ fn eight_digits(text: [u8; 8]) -> Option<u64> {
     Some(fours.wrapping_mul(1 + (10_000 << 32)) >> 32)
 }
 
-/// Writes a time of the years 0 to 9999 with a fraction of so many digits. Every record has some, so the text is made in one
-/// piece.
-fn write_date_time(seconds: i64, fraction: i64, digits: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-    let of_day = seconds.rem_euclid(86_400);
-    let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    put_digits(&mut text[0..4], year);
-    put_digits(&mut text[5..7], month);
-    put_digits(&mut text[8..10], day);
-    put_digits(&mut text[11..13], of_day / 3600);
-    put_digits(&mut text[14..16], of_day / 60 % 60);
-    put_digits(&mut text[17..19], of_day % 60);
-    let end = if digits == 0 { 19 } else { 20 + digits };
-    put_digits(&mut text[end - digits..end], fraction);
+/// A time of the years 0 to 9999 with nanoseconds, of which the first so many digits are written.
+fn date_time(seconds: i64, fraction: u32, digits: usize) -> ShortText {
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
+    let (year, month, day) = civil_from_days(days);
+    let mut text = [b'0'; ShortText::MAX];
+    text[..20].copy_from_slice(b"0000-00-00T00:00:00.");
+    put_pair(&mut text, 0, year as u32 / 100);
+    put_pair(&mut text, 2, year as u32 % 100);
+    put_pair(&mut text, 5, month as u32);
+    put_pair(&mut text, 8, day as u32);
+    put_pair(&mut text, 11, of_day / 3600);
+    put_pair(&mut text, 14, of_day / 60 % 60);
+    put_pair(&mut text, 17, of_day % 60);
+    let mut end = 19;
+    if digits > 0 {
+        put_pair(&mut text, 20, fraction / 10_000_000);
+        put_pair(&mut text, 22, fraction / 100_000 % 100);
+        put_pair(&mut text, 24, fraction / 1000 % 100);
+        put_pair(&mut text, 26, fraction / 10 % 100);
+        text[28] = b'0' + (fraction % 10) as u8;
+        end = 20 + digits.min(9);
+    }
     text[end] = b'Z';
-    f.write_str(std::str::from_utf8(&text[..=end]).unwrap_or_default())
+    ShortText::ascii(text, end + 1)
 }
 
-/// Fills `text` with the last decimal digits of a number that is not negative.
-fn put_digits(text: &mut [u8], number: i64) {
-    let mut number = number as u32;
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+/// The two decimal digits of every number below 100: a look at them is less than two divisions.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
     }
+    pairs
+};
+
+/// Writes the two digits of a number below 100. Where they stand is known where this is called.
+#[inline]
+fn put_pair(text: &mut [u8; ShortText::MAX], at: usize, number: u32) {
+    let [tens, ones] = PAIRS.get(number as usize).copied().unwrap_or_default();
+    text[at] = tens;
+    text[at + 1] = ones;
 }
 
 fn digits(bytes: &[u8], at: usize, count: usize) -> Option<i64> {
@@ -440,13 +468,14 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
+    // Within an era it fits into 32 bits, whose divisions by constants are the cheapest.
+    let day_of_era = days.rem_euclid(146_097) as u32;
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    (i64::from(year_of_era) + era * 400 + i64::from(month <= 2), i64::from(month), i64::from(day))
 }
 
 #[cfg(test)]
@@ -589,6 +618,29 @@ mod tests {
         fn dates_agree_with_the_calendar_library(seconds in -9_000_000_000i64..9_000_000_000) {
             let theirs = jiff::Timestamp::from_second(seconds).unwrap().to_string();
             prop_assert_eq!(EventTime::from_seconds(seconds).to_string(), theirs);
+        }
+
+        #[test]
+        fn validity_agrees_with_the_calendar_library(seconds in ValidityTime::MIN_PRINTED..=ValidityTime::MAX_PRINTED) {
+            let theirs = jiff::Timestamp::from_second(seconds).map(|time| time.to_string());
+            prop_assert_eq!(ValidityTime(seconds).to_string(), theirs.unwrap());
+        }
+
+        #[test]
+        fn a_fraction_has_three_digits_or_six_or_nine(
+            seconds in -9_000_000_000i64..9_000_000_000,
+            nanos in 1..1_000_000_000i64,
+        ) {
+            let whole = EventTime::from_seconds(seconds).to_string();
+            let whole = whole.trim_end_matches('Z');
+            for (unit, digits) in [(1_000_000, 3), (1000, 6), (1, 9)] {
+                let fraction = nanos / unit;
+                // What ends in three zeros has fewer digits.
+                if fraction % 1000 != 0 {
+                    let text = EventTime::from_seconds(seconds).plus(fraction * unit).to_string();
+                    prop_assert_eq!(text, format!("{whole}.{fraction:0digits$}Z"));
+                }
+            }
         }
 
         #[test]

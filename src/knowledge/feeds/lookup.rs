@@ -1,5 +1,6 @@
 //! Which rows a certificate or a session meets.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use super::indicator::name_key;
@@ -15,7 +16,7 @@ use crate::model::{Address, AttributeKind, Certificate, Ja3, host_name};
 /// What of a session is looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionNames<'a> {
-    /// The name that the client asked for, in lower case and without a final dot.
+    /// The name that the client asked for.
     pub name: Option<&'a str>,
     /// Whether a row may [list](Feeds::list_name) it: those are not looked for where it is known that none does.
     pub may_be_listed: bool,
@@ -104,10 +105,17 @@ impl Feeds {
     pub fn of_session(&self, session: &SessionNames<'_>) -> Vec<FeedMatch> {
         let mut hits = Vec::new();
         let mut rules = Vec::new();
-        if let Some(name) = session.name {
-            if session.may_be_listed && !self.names.is_empty() {
-                self.name(name, name_key(name), "server_name", &mut hits);
-            }
+        // Of nearly all names it is known that no row lists them: those are not read.
+        let name = LazyCell::new(|| session.name.map(host_name).filter(|name| !name.is_empty()));
+        if session.may_be_listed
+            && !self.names.is_empty()
+            && let Some(name) = name.as_deref()
+        {
+            self.name(name, name_key(name), "server_name", &mut hits);
+        }
+        if self.rules.look_at_sessions()
+            && let Some(name) = name.as_deref()
+        {
             rules = self.rules.of_session(name, session.certificate);
         }
         if let Some(server) = session.server.filter(|_| !self.networks.is_empty()) {
@@ -127,8 +135,8 @@ impl Feeds {
             return Vec::new();
         }
         let accuses = |hit: &Hit| self.note(hit.note).is_some_and(|note| !note.standing.is_remark());
-        if let Some(name) = session.name
-            && hits.iter().any(accuses)
+        if hits.iter().any(accuses)
+            && let Some(name) = name.as_deref()
         {
             self.patterns_in(name, &mut hits);
         }

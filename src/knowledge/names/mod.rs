@@ -7,6 +7,7 @@ mod popular;
 mod random;
 mod skeleton;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +19,7 @@ pub(crate) use skeleton::{readable, skeleton};
 
 use super::WatchNames;
 use super::suffix::{controlling_domain, registrable_domain};
-use crate::model::Id128;
+use crate::model::{Certificate, Id128};
 
 /// Names that are watched or popular, and what was asked about others.
 pub struct Names {
@@ -30,18 +31,20 @@ pub struct Names {
 
 /// Names that one worker has asked about lately: found without a lock, and without a counter that others count at as well.
 /// They must not outlive the knowledge that they were asked of.
-pub struct RecentNames {
-    slots: [Option<(Id128, RecentName)>; RECENT],
+pub struct RecentNames<'a> {
+    slots: [Option<(Id128, RecentName<'a>)>; RECENT],
     /// The last one that is too long to be told from others by its identity.
-    long: Option<RecentName>,
+    long: Option<RecentName<'a>>,
 }
 
 /// What a worker has at hand of a name.
-pub struct RecentName {
+pub struct RecentName<'a> {
     /// What can be said of it.
     pub analysis: Arc<NameAnalysis>,
     /// Whether a row of a feed lists it, or a name above it.
     pub is_listed: bool,
+    /// Whether the certificate that it came with last is for it: most names come with one and the same.
+    pub covered: Cell<Option<(&'a Certificate, Option<bool>)>>,
 }
 
 /// What can be said of a name.
@@ -125,9 +128,23 @@ impl Names {
     }
 }
 
-impl RecentNames {
+impl<'a> RecentName<'a> {
+    /// Whether a certificate [covers](Certificate::covers) the name, which is given as it was asked for.
+    pub fn is_covered(&self, name: &str, certificate: &'a Certificate) -> Option<bool> {
+        match self.covered.get() {
+            Some((last, covers)) if std::ptr::eq(last, certificate) => covers,
+            _ => {
+                let covers = certificate.covers(name);
+                self.covered.set(Some((certificate, covers)));
+                covers
+            }
+        }
+    }
+}
+
+impl<'a> RecentNames<'a> {
     /// What is at hand of a name whose identity in lower case is known; `ask` is called where that is nothing.
-    pub fn of_id(&mut self, id: Id128, name: &str, ask: impl FnOnce() -> RecentName) -> Option<&RecentName> {
+    pub fn of_id(&mut self, id: Id128, name: &str, ask: impl FnOnce() -> RecentName<'a>) -> Option<&RecentName<'a>> {
         if name.len() > MAX_NAME {
             self.long = Some(ask());
             return self.long.as_ref();
@@ -141,7 +158,7 @@ impl RecentNames {
     }
 }
 
-impl Default for RecentNames {
+impl Default for RecentNames<'_> {
     fn default() -> Self {
         Self { slots: [const { None }; RECENT], long: None }
     }
@@ -167,13 +184,29 @@ fn last_labels(name: &str, count: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{CertificateSource, SubjectAltNames};
+
+    #[test]
+    fn every_certificate_has_its_own_answer_whether_it_is_for_a_name() {
+        let of_name = |name: &str| {
+            let san = SubjectAltNames { dns: vec![name.into()], count: 1, ..SubjectAltNames::default() };
+            Certificate { san: Some(san), ..Certificate::unknown(CertificateSource::LogStrings) }
+        };
+        let certificates =
+            [of_name("a.example"), of_name("b.example"), Certificate::unknown(CertificateSource::LogStrings)];
+        let name = RecentName { analysis: Arc::default(), is_listed: false, covered: Cell::default() };
+        for at in [0, 0, 1, 1, 2, 2, 0, 2, 1, 0] {
+            let certificate = &certificates[at];
+            assert_eq!(name.is_covered("A.example.", certificate), certificate.covers("a.example"), "{at}");
+        }
+    }
 
     #[test]
     fn a_name_at_hand_is_the_one_that_is_asked_for() {
         let mut recent = RecentNames::default();
         let id = |first: u8, slot: u8| Id128(std::array::from_fn(|at| [first, slot].get(at).copied().unwrap_or(0)));
         let mut is_listed = |id: Id128, name: &str, answer: bool| {
-            let ask = || RecentName { analysis: Arc::default(), is_listed: answer };
+            let ask = || RecentName { analysis: Arc::default(), is_listed: answer, covered: Cell::default() };
             recent.of_id(id, name, ask).unwrap().is_listed
         };
         assert!(is_listed(id(1, 7), "a.example", true));

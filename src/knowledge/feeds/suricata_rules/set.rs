@@ -137,11 +137,13 @@ impl RuleSet {
         }
     }
 
+    /// Whether a rule looks at the server's name.
+    pub(in super::super) fn look_at_sessions(&self) -> bool {
+        !self.session.is_empty()
+    }
+
     /// The rules that look at the server's name and hold for a session.
     pub(in super::super) fn of_session(&self, name: &str, certificate: Option<&Certificate>) -> Vec<RuleHit<'_>> {
-        if self.session.is_empty() {
-            return Vec::new();
-        }
         let named = Buffers::default().with_server_name(Some(name));
         let candidates = self.session.candidates(&named);
         if candidates.is_empty() {
