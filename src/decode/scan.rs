@@ -201,7 +201,12 @@ impl<M: Copy> Layout<M> {
         match self.keys.iter().position(|known| *known.text == *quoted) {
             // What was learnt from objects of which none had both stands the wrong way round.
             Some(known) if known < self.next => self.keys[known..self.next].rotate_left(1),
-            Some(known) => self.next = known + 1,
+            Some(known) => {
+                if let Some(left_out) = self.keys.get_mut(self.next) {
+                    left_out.instead = known;
+                }
+                self.next = known + 1;
+            }
             None => {
                 // Whatever filled it, what comes next shall be learnt.
                 if self.keys.len() == MAX_KEYS {
@@ -783,6 +788,14 @@ mod tests {
         }
         let order: Vec<_> = layout.keys.iter().map(|known| &*known.text).collect();
         assert_eq!(order, [&b"\"a\":"[..], b"\"c\":", b"\"b\":", b"\"d\":"]);
+        // However many keys are left out, the next is remembered.
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        let many: Vec<_> = (0..20).map(|number| format!(r#""k{number}":1"#)).collect();
+        let (all, few) = (format!("{{{}}}", many.join(",")), r#"{"k0":1,"k19":1}"#);
+        for text in [&all, few, few] {
+            assert_eq!(walked_alike(&mut layout, &names, text), by_library(text), "{text}");
+        }
+        assert_eq!(layout.keys[1].instead, 19);
         let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
         let usual = r#"{"a":1,"b":2,"c":3}"#;
         assert_eq!(walked_alike(&mut layout, &names, usual), by_library(usual));
