@@ -262,7 +262,11 @@ pub(super) fn decode_line<'a>(
                     key_start = 0;
                 } else {
                     json.push_str(&column.json_key[key_start..column.json_key.len() - 1]);
-                    if !push_value(json, cell, column.kind, header) {
+                    // Digits are looked for most quickly where more text follows.
+                    let end = at + cell.text.len();
+                    if column.kind == Kind::Number && scan::end_of_number(line.as_bytes(), at) == Some(end) {
+                        json.push_str(cell.text);
+                    } else if !push_value(json, cell, column.kind, header) {
                         bad_value = Some(column.field);
                     }
                     key_start = 1;
