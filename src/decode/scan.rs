@@ -142,14 +142,16 @@ struct KnownKey<M> {
     /// Its beginning, or all of it.
     prefix: Prefix,
     meaning: M,
+    /// Which key was found the last time that this one was left out. Others may have moved it since, which costs a search.
+    instead: usize,
 }
 
 /// Keys that a layout holds. Zeek's logs have half as many.
 const MAX_KEYS: usize = 64;
 /// Longest key that a layout holds, in bytes.
 const MAX_KEY: usize = 64;
-/// Keys that an object may leave out and still be found at once.
-const KEYS_LEFT_OUT: usize = 4;
+/// Keys that an object may leave out and the next still be found quickly.
+const KEYS_LEFT_OUT: usize = 8;
 
 impl<M> Default for Layout<M> {
     fn default() -> Self {
@@ -171,40 +173,57 @@ impl<M: Copy> Layout<M> {
         }
     }
 
+    /// The same where the next key was left out, or something else was put before it.
     #[inline(never)]
     fn read_unexpected(&mut self, text: &str, at: usize, meaning: impl Fn(&str) -> M) -> Option<(M, usize)> {
         let rest = text.as_bytes().get(at..)?;
-        let expected = self.keys.get(self.next..)?.iter().take(KEYS_LEFT_OUT);
-        for (skipped, known) in expected.enumerate() {
-            if known.begins(rest) {
-                self.next += skipped + 1;
-                return Some((known.meaning, skip_space(text.as_bytes(), at + known.text.len())));
-            }
+        // Keys that are left out together are so again and again.
+        let instead = self.keys.get(self.next).map_or(0, |left_out| left_out.instead);
+        if instead > self.next
+            && let Some(known) = self.keys.get(instead).filter(|known| known.begins(rest))
+        {
+            self.next = instead + 1;
+            return Some((known.meaning, skip_space(text.as_bytes(), at + known.text.len())));
+        }
+        let following = self.keys.get(self.next..)?.iter().take(KEYS_LEFT_OUT);
+        if let Some(skipped) = following.map(|known| known.begins(rest)).position(|begins| begins) {
+            let found = self.next + skipped;
+            self.keys[self.next].instead = found;
+            self.next = found + 1;
+            let known = &self.keys[found];
+            return Some((known.meaning, skip_space(text.as_bytes(), at + known.text.len())));
         }
         let (key, value_at) = Key::read(text, at)?;
-        let meaning = meaning(&key.text(text));
         let quoted = text.as_bytes().get(at..key.name.end + 2)?;
-        if key.is_plain && quoted.ends_with(b":") && quoted.len() <= MAX_KEY {
-            self.next = match self.keys.iter().position(|known| *known.text == *quoted) {
-                // What was learnt from objects of which none had both stands the wrong way round.
-                Some(known) if known < self.next => {
-                    self.keys[known..self.next].rotate_left(1);
-                    self.next
-                }
-                Some(known) => known + 1,
-                None => {
-                    // Whatever filled it, what comes next shall be learnt.
-                    if self.keys.len() == MAX_KEYS {
-                        self.keys.clear();
-                        self.next = 0;
-                    }
-                    let prefix = Prefix::new(quoted);
-                    self.keys.insert(self.next, KnownKey { text: quoted.into(), prefix, meaning });
-                    self.next + 1
-                }
-            };
+        if !key.is_plain || !quoted.ends_with(b":") || quoted.len() > MAX_KEY {
+            return Some((meaning(&key.text(text)), value_at));
         }
-        Some((meaning, value_at))
+        match self.keys.iter().position(|known| *known.text == *quoted) {
+            // What was learnt from objects of which none had both stands the wrong way round.
+            Some(known) if known < self.next => self.keys[known..self.next].rotate_left(1),
+            Some(known) => {
+                if let Some(left_out) = self.keys.get_mut(self.next) {
+                    left_out.instead = known;
+                }
+                self.next = known + 1;
+            }
+            None => {
+                // Whatever filled it, what comes next shall be learnt.
+                if self.keys.len() == MAX_KEYS {
+                    self.keys.clear();
+                    self.next = 0;
+                }
+                let key = KnownKey {
+                    text: quoted.into(),
+                    prefix: Prefix::new(quoted),
+                    meaning: meaning(&key.text(text)),
+                    instead: 0,
+                };
+                self.keys.insert(self.next, key);
+                self.next += 1;
+            }
+        }
+        Some((self.keys.get(self.next.checked_sub(1)?)?.meaning, value_at))
     }
 }
 
@@ -769,6 +788,14 @@ mod tests {
         }
         let order: Vec<_> = layout.keys.iter().map(|known| &*known.text).collect();
         assert_eq!(order, [&b"\"a\":"[..], b"\"c\":", b"\"b\":", b"\"d\":"]);
+        // However many keys are left out, the next is remembered.
+        let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
+        let many: Vec<_> = (0..20).map(|number| format!(r#""k{number}":1"#)).collect();
+        let (all, few) = (format!("{{{}}}", many.join(",")), r#"{"k0":1,"k19":1}"#);
+        for text in [&all, few, few] {
+            assert_eq!(walked_alike(&mut layout, &names, text), by_library(text), "{text}");
+        }
+        assert_eq!(layout.keys[1].instead, 19);
         let (mut layout, names) = (Layout::default(), std::cell::RefCell::default());
         let usual = r#"{"a":1,"b":2,"c":3}"#;
         assert_eq!(walked_alike(&mut layout, &names, usual), by_library(usual));

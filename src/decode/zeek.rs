@@ -141,7 +141,7 @@ impl ZeekField {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ZeekKey {
     /// The name of an object that shippers nest fields into, or, where its value is none, perhaps of a field.
-    Nesting(&'static str, Option<ZeekField>),
+    Nesting(Nesting, Option<ZeekField>),
     /// The name of a field.
     Field(ZeekField),
     /// The name of what certsift adds.
@@ -150,11 +150,22 @@ pub(super) enum ZeekKey {
     Other,
 }
 
+/// One of [`NESTED`], by its place: a key that takes three bytes is handed about without memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nesting(u8);
+
+impl Nesting {
+    /// The name of the object.
+    pub(super) fn name(self) -> &'static str {
+        NESTED[usize::from(self.0)]
+    }
+}
+
 impl ZeekKey {
     pub(super) fn named(name: &str) -> Self {
         let field = ZeekField::named(name);
-        match NESTED.into_iter().find(|outer| *outer == name) {
-            Some(outer) => Self::Nesting(outer, field),
+        match (0..).zip(NESTED).find(|(_, outer)| *outer == name) {
+            Some((place, _)) => Self::Nesting(Nesting(place), field),
             None if name == "certsift" => Self::Certsift,
             None => field.map_or(Self::Other, Self::Field),
         }
@@ -784,6 +795,15 @@ mod tests {
             prop_assert_eq!(ZeekField::named(&name), known.map(|&(_, field)| field));
             prop_assert_eq!(ZeekField::nested(&name, &inner), ZeekField::named(&format!("{name}.{inner}")));
         }
+    }
+
+    #[test]
+    fn objects_that_fields_are_nested_into_keep_their_names() {
+        for name in NESTED {
+            let key = ZeekKey::named(name);
+            assert!(matches!(key, ZeekKey::Nesting(nesting, _) if nesting.name() == name), "{key:?}");
+        }
+        assert!(matches!(ZeekKey::named("ts"), ZeekKey::Field(ZeekField::Time)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) fn decode_line<'a>(
     fields.clear();
     let mut enriched = false;
     let walked = walk_alike(line, &mut output.memos.zeek_keys, ZeekKey::named, |key, raw| match key {
-        ZeekKey::Nesting(outer, _) if json::is_object(raw.text) => set_nested(fields, outer, raw.text),
+        ZeekKey::Nesting(outer, _) if json::is_object(raw.text) => set_nested(fields, outer.name(), raw.text),
         ZeekKey::Nesting(_, Some(field)) | ZeekKey::Field(field) => fields.set_json(field, raw),
         ZeekKey::Certsift => enriched = true,
         ZeekKey::Nesting(_, None) | ZeekKey::Other => {}

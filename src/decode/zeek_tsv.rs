@@ -18,6 +18,8 @@ pub struct TsvHeader {
     set_separator: Box<str>,
     empty_marker: Box<str>,
     unset_marker: Box<str>,
+    /// An unset cell and its separator, where both are one byte.
+    unset_cell: Option<[u8; 2]>,
     columns: Vec<Column>,
     fields: ZeekFieldSet,
     log: Log,
@@ -118,6 +120,10 @@ impl TsvHeader {
             Some(path) => zeek::log_of_path(path),
             None => field_set(&names).log(name)?,
         };
+        let unset_cell = match (unset_marker.as_bytes(), separator.as_bytes()) {
+            (&[marker], &[separator]) if marker != separator => Some([marker, separator]),
+            _ => None,
+        };
         let separator = separator.into_bytes().into();
         let set_separator = set_separator.into();
         Some(Self {
@@ -125,6 +131,7 @@ impl TsvHeader {
             set_separator,
             empty_marker: empty_marker.into(),
             unset_marker: unset_marker.into(),
+            unset_cell,
             columns,
             fields: field_set(&names),
             log,
@@ -148,6 +155,7 @@ impl TsvHeader {
             set_separator: ",".into(),
             empty_marker: "(empty)".into(),
             unset_marker: "-".into(),
+            unset_cell: Some(*b"-\t"),
             columns: names.iter().map(|name| Column::new(name, None)).collect(),
             fields: field_set(&names),
             log,
@@ -227,6 +235,15 @@ pub(super) fn decode_line<'a>(
         let mut key_start = 2;
         let mut at = 0;
         loop {
+            // Several cells of most rows are unset; they need not be looked through.
+            if header.unset_cell.is_some_and(|unset| line.as_bytes()[at..].first_chunk() == Some(&unset)) {
+                if columns.next().is_none() {
+                    complete = false;
+                    break;
+                }
+                at += 2;
+                continue;
+            }
             let cell = cell_at(line, at, &header.separator);
             let Some(column) = columns.next() else {
                 complete = false;
@@ -245,7 +262,11 @@ pub(super) fn decode_line<'a>(
                     key_start = 0;
                 } else {
                     json.push_str(&column.json_key[key_start..column.json_key.len() - 1]);
-                    if !push_value(json, cell, column.kind, header) {
+                    // Digits are looked for most quickly where more text follows.
+                    let end = at + cell.text.len();
+                    if column.kind == Kind::Number && scan::end_of_number(line.as_bytes(), at) == Some(end) {
+                        json.push_str(cell.text);
+                    } else if !push_value(json, cell, column.kind, header) {
                         bad_value = Some(column.field);
                     }
                     key_start = 1;
@@ -615,6 +636,9 @@ mod tests {
         let block = b"#set_separator\t, \n#path\tssl\n#fields\tts\tuid\tlist\n";
         assert_eq!(elements(&TsvHeader::parse_block(block, "").unwrap(), "a, b,c"), ["a", "b,c"]);
         assert_eq!(header.log(), Log::ZeekSsl);
+        // A cell that is unset holds no separator.
+        let block = b"#separator -\n#path-ssl\n#fields-ts-uid-cipher\n";
+        assert_eq!(TsvHeader::parse_block(block, "").unwrap().unset_cell, None);
         // Rows could not be cut by these.
         assert_eq!(TsvHeader::parse_block(b"#fields\tts\tuid\tcipher\n#separator \\xc3\n", ""), None);
         assert_eq!(TsvHeader::parse_block(b"#fields\tts\tuid\tcipher\n#separator \n", ""), None);
