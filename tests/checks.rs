@@ -338,6 +338,26 @@ fn run_takes_other_checks_at_a_sighup_and_says_that_history_waits() {
 }
 
 #[test]
+fn run_goes_on_as_before_where_no_check_would_run_without_the_history_that_it_does_not_keep() {
+    const FIRST: u32 = 1_760_000_000;
+    let mut world = Sidecar::new();
+    let before =
+        std::fs::read_to_string(world.path("certsift.toml")).unwrap() + "[knowledge]\nfeeds = [\"listed.csv\"]\n";
+    std::fs::write(world.path("listed.csv"), "#domain,label\nhost1.example,a\n").unwrap();
+    configure(&world, &before, "[checks]\nonly = [\"feed\"]\nhistory = false\n");
+    world.append("logs/x509.log", &[x509(FIRST, 1)]);
+    world.start();
+    world.wait_for(1);
+    configure(&world, &before, "[checks]\nonly = [\"rare_issuer\"]\n");
+    world.signal("-HUP");
+    wait_until_said(&world, "none of its checks runs without history");
+    world.append("logs/ssl.log", &[ssl(FIRST + 1, 1)]);
+    let records = world.wait_for(2);
+    assert_eq!(records[1]["certsift"]["finding_ids"], json!(["feed"]), "{}", records[1]);
+    world.stop();
+}
+
+#[test]
 fn what_was_counted_before_a_kill_is_in_the_state_although_history_is_not_kept_any_more() {
     const FIRST: u32 = 1_760_000_000;
     let mut world = Sidecar::new();

@@ -14,8 +14,8 @@ use super::traffic::{self, Traffic};
 use super::{Setting, Task};
 
 enum Contestant<'a> {
-    /// certsift, with a name for it and its configuration.
-    Certsift(&'static str, PathBuf),
+    /// certsift, with a name for it, its configuration, and what is right, which is that of a join in any case.
+    Certsift(&'static str, PathBuf, Answer),
     Peer(&'a Peer),
 }
 
@@ -72,21 +72,27 @@ fn compare(
 ) -> anyhow::Result<()> {
     let out = setting.scratch.join("out");
     let mut contestants = vec![
-        Contestant::Certsift("certsift, all checks", setting.all_checks("all.toml", &[&traffic.table])?),
-        Contestant::Certsift("certsift, table alone", setting.config("table.toml", &[&traffic.table], TABLE_ALONE)?),
+        Contestant::Certsift(
+            "certsift, all checks",
+            setting.all_checks("all.toml", &[&traffic.table])?,
+            answers::right(traffic, Task::Join, true)?,
+        ),
+        Contestant::Certsift(
+            "certsift, table alone",
+            setting.config("table.toml", &[&traffic.table], TABLE_ALONE)?,
+            answers::right(traffic, Task::Join, false)?,
+        ),
     ];
     contestants.extend(peers.all.iter().filter(|peer| Peers::does(peer, task)).map(Contestant::Peer));
     for peer in &peers.all {
         peers.prepare(peer, traffic)?;
     }
     let right = answers::right(traffic, task, false)?;
-    // certsift joins in any case.
-    let right_of_certsift = answers::right(traffic, Task::Join, true)?;
     let mut given = Vec::new();
     let figures = rounds(setting.arguments.runs, &contestants, |contestant, is_first| {
         emptied(&out)?;
         let took = match contestant {
-            Contestant::Certsift(_, config) => setting.replay(
+            Contestant::Certsift(_, config, _) => setting.replay(
                 &traffic.extended.folder,
                 traffic.extended.records,
                 &out.join("out.ndjson"),
@@ -110,7 +116,7 @@ fn compare(
     let (all_checks, table_alone) = (figures[0].cpu, figures[1].cpu);
     for ((contestant, figures), answer) in contestants.iter().zip(&figures).zip(given) {
         let (name, right) = match contestant {
-            Contestant::Certsift(name, _) => (*name, right_of_certsift),
+            Contestant::Certsift(name, _, right) => (*name, *right),
             Contestant::Peer(peer) => (peer.name, right),
         };
         if answer != right {

@@ -340,10 +340,11 @@ impl<'a> Cell<'a> {
             Self::Tsv(_, header) => header.markers(),
         }
     }
+}
 
-    fn is_iso(self) -> bool {
-        self.raw().bytes().any(|byte| byte == b'T')
-    }
+/// Whether the text of a time is ISO 8601, and no number.
+fn is_iso(text: &str) -> bool {
+    text.bytes().any(|byte| byte == b'T')
 }
 
 impl ZeekFieldSet {
@@ -456,7 +457,7 @@ fn time_of(output: &mut Output<'_>, fields: &ZeekFields<'_>, faults: &mut Faults
     }
     let form = clock_form(cell);
     let time = text.as_deref().and_then(|text| match form {
-        _ if cell.is_iso() => {
+        _ if is_iso(text) => {
             output.memos.times.remember(text);
             EventTime::parse_iso8601(text)
         }
@@ -728,7 +729,7 @@ fn validity(
 fn validity_time(cell: Cell<'_>, clock_form: ClockForm) -> Option<ValidityTime> {
     let text = cell.number()?;
     match clock_form {
-        _ if cell.is_iso() => ValidityTime::parse_iso8601(&text),
+        _ if is_iso(&text) => ValidityTime::parse_iso8601(&text),
         ClockForm::Millis => ValidityTime::parse_millis(&text),
         ClockForm::Seconds => ValidityTime::parse_epoch(&text),
     }
@@ -769,8 +770,13 @@ fn hash_pair(fields: &ZeekFields<'_>) -> Option<HashPair> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
     use proptest::prelude::*;
+
+    use super::super::{DecodeContext, Format, RawBatch, decode};
+    use super::*;
+    use crate::model::{Batch, Record, StreamKey};
 
     #[test]
     fn every_name_is_its_field_and_nothing_else_is() {
@@ -795,6 +801,60 @@ mod tests {
             prop_assert_eq!(ZeekField::named(&name), known.map(|&(_, field)| field));
             prop_assert_eq!(ZeekField::nested(&name, &inner), ZeekField::named(&format!("{name}.{inner}")));
         }
+    }
+
+    fn read_lines(format: &Format, lines: &[String]) -> Batch {
+        let source = SourceInfo { stream: StreamKey([0; 32]), path: "".into(), sensor: None, time_zone: None };
+        let raw = RawBatch { bytes: lines.concat().into_bytes(), offset: 0, format: format.clone(), oversize: None };
+        decode(&DecodeContext::default(), &Arc::new(source), raw)
+    }
+
+    #[test]
+    fn a_time_is_read_alike_whatever_came_before() {
+        let times = [
+            r#""2018-03-24T17:15:20.629574Z""#,
+            r#""2018-03-24T17:15:59.999999Z""#,
+            r#""2018-03-24T17:15:60.000000Z""#,
+            r#""2018-03-24T17:15:20.6Z""#,
+            r#""2018-03-24T17:15:20.629574+0000""#,
+            r#""2018-03-24T17:15:20.629574+0100""#,
+            r#""2018-03-24T17:15:20.629574""#,
+            r#""2018-03-24\u005417:15:20.629574Z""#,
+            r#""2018-03-24 17:15:20.629574Z""#,
+            r#""2018-03-24 17:15:20 UTC""#,
+            r#""2018-03-24t17:15:20.629574Z""#,
+            r#""2018-03-24T17:15""#,
+            "1521911720.615923",
+            r#""1521911720.615923""#,
+            "1521911720615",
+            "true",
+        ];
+        let format = Format::ZeekJson(Log::ZeekSsl);
+        let read = |times: &[&str]| {
+            let lines: Vec<_> = times.iter().map(|time| format!("{{\"ts\":{time},\"uid\":\"C1\"}}\n")).collect();
+            read_lines(&format, &lines).records.iter().map(|record| (record.time, record.faults)).collect::<Vec<_>>()
+        };
+        for first in times {
+            for second in times {
+                assert_eq!(read(&[first, second]), [read(&[first]), read(&[second])].concat(), "{first} {second}");
+            }
+        }
+        assert_eq!(read(&times[..1]), read(&times[7..8]));
+    }
+
+    #[test]
+    fn a_subject_that_is_empty_is_not_one_that_is_unset() {
+        let header = b"#path\tx509\n#fields\tts\tid\tcertificate.serial\tcertificate.subject\n\
+            #types\ttime\tstring\tstring\tstring\n";
+        let format = Format::ZeekTsv(Arc::new(TsvHeader::parse_block(header, "").unwrap()));
+        let rows = ["-", "(empty)", "-", "(empty)"].map(|subject| format!("1.0\tF1\t0A\t{subject}\n"));
+        let batch = read_lines(&format, &rows);
+        let subject = |record: &Record| match &record.body {
+            Body::Certificate(found) => found.certificate.subject.as_ref().map(|name| name.text().to_owned()),
+            _ => panic!("it is a certificate"),
+        };
+        let subjects: Vec<_> = batch.records.iter().map(subject).collect();
+        assert_eq!(subjects, [None, Some(String::new()), None, Some(String::new())]);
     }
 
     #[test]

@@ -139,9 +139,9 @@ impl EventTimes {
         None
     }
 
-    /// Remembers the minute of a time as ISO 8601.
+    /// Remembers the minute of a time as ISO 8601, with the `T` that tells such times from others.
     pub fn remember(&mut self, text: &str) {
-        let Some(minute) = text.as_bytes().first_chunk::<16>() else { return };
+        let Some(minute) = text.as_bytes().first_chunk::<16>().filter(|minute| minute[10] == b'T') else { return };
         let whole = [minute.as_slice(), b":00Z"].concat();
         let start = std::str::from_utf8(&whole).ok().and_then(EventTime::parse_iso8601);
         // What was clamped is no beginning.

@@ -339,6 +339,16 @@ impl Running {
     /// Uses what was read anew, from the next chunk on.
     fn adopt(&mut self, Reloaded { config, knowledge, why }: Reloaded) -> Result<(), Stopped> {
         self.commit(false)?;
+        // One output is in one schema, and of what was not counted nothing is known.
+        let mut settings = EncodeSettings { format: self.config.output.format, ..config.encode_settings() };
+        settings.enrich.history = self.config.join.history;
+        if settings.enrich.running().is_empty() {
+            tracing::error!(
+                "cannot use the configuration: none of its checks runs without history, which is kept after a restart \
+                 only; going on with the one before"
+            );
+            return Ok(());
+        }
         if let Err(error) = self.tail.set_patterns(&patterns_of(&config)) {
             tracing::error!(%error, "cannot use the inputs of the configuration; going on with those before");
             return Ok(());
@@ -347,9 +357,6 @@ impl Running {
         let knowledge = self.registries.knowledge();
         let version = knowledge.version;
         self.correlator.set_knowledge(&knowledge);
-        // One output is in one schema, and of what was not counted nothing is known.
-        let mut settings = EncodeSettings { format: self.config.output.format, ..config.encode_settings() };
-        settings.enrich.history = self.config.join.history;
         self.workers.renew(knowledge, settings);
         self.encoder.renew(&self.workers);
         self.correlator.knowledge_changed();

@@ -94,6 +94,7 @@ fn without_readers(section: &mut Section, config: &Config) {
         ("rdap.enabled", config.rdap.enabled, running.look_at(Part::Registrations)),
         ("knowledge.signatures", !paths.signatures.is_empty(), running.look_at(Part::Signatures)),
         ("knowledge.watch_names", !paths.watch_names.is_empty(), running.look_at(Part::Name)),
+        ("knowledge.popular", !paths.popular.is_empty(), running.look_at(Part::Name)),
         ("knowledge.own_certificates", paths.own_certificates.is_some(), runs("own_certificate")),
     ] {
         if is_named && !is_read {

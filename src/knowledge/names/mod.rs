@@ -130,7 +130,14 @@ impl Names {
 
 impl<'a> RecentName<'a> {
     /// Whether a certificate [covers](Certificate::covers) the name, which is given as it was asked for.
+    ///
+    /// Names are one that differ in their case or in a final dot, which makes no difference there. What else may be folded
+    /// into one does: of odd names nothing is remembered.
     pub fn is_covered(&self, name: &str, certificate: &'a Certificate) -> Option<bool> {
+        let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if !name.bytes().all(is_usual) || name.ends_with("..") {
+            return certificate.covers(name);
+        }
         match self.covered.get() {
             Some((last, covers)) if std::ptr::eq(last, certificate) => covers,
             _ => {
@@ -198,6 +205,33 @@ mod tests {
         for at in [0, 0, 1, 1, 2, 2, 0, 2, 1, 0] {
             let certificate = &certificates[at];
             assert_eq!(name.is_covered("A.example.", certificate), certificate.covers("a.example"), "{at}");
+        }
+    }
+
+    #[test]
+    fn an_odd_spelling_of_a_name_answers_for_itself_alone() {
+        let certificate = Certificate {
+            san: Some(SubjectAltNames {
+                dns: vec!["a.example".into()],
+                ip: vec!["10.9.8.7".into()],
+                count: 2,
+                ..SubjectAltNames::default()
+            }),
+            ..Certificate::unknown(CertificateSource::LogStrings)
+        };
+        let spellings = [
+            ["10.9.8.7", "\u{ff11}0.9.8.7", "10.9.8.7.", "10.9.8.7.."].as_slice(),
+            &["a.example", "a.example\u{3002}", "A.Example.", "a.example..", "\u{ff41}.example"],
+        ];
+        for spellings in spellings {
+            for first in spellings {
+                for second in spellings {
+                    let name = RecentName { analysis: Arc::default(), is_listed: false, covered: Cell::default() };
+                    for asked in [first, second] {
+                        assert_eq!(name.is_covered(asked, &certificate), certificate.covers(asked), "{first} {second}");
+                    }
+                }
+            }
         }
     }
 
