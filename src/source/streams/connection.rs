@@ -220,6 +220,7 @@ mod tests {
     use crossbeam_channel::Receiver;
     use proptest::prelude::*;
     use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
 
     fn connection() -> (Connection, Receiver<Item>) {
         let (sender, items) = crossbeam_channel::unbounded();
@@ -320,8 +321,10 @@ mod tests {
             })
             .collect();
         let room = Arc::clone(&streams.room);
-        // Nothing is taken yet.
-        while room.pending() <= bounds.pending - LONG {
+        // Nothing is taken yet, so that they fill the room; unless the first to have a whole line has it before the others
+        // have begun, which then wait for that to be taken.
+        let patience = Instant::now() + Duration::from_secs(2);
+        while room.pending() <= bounds.pending - LONG && Instant::now() < patience {
             std::thread::yield_now();
         }
         let (mut lines, mut most) = (0, 0);
