@@ -303,13 +303,18 @@ fn wait_until_said(world: &Sidecar, what: &str) {
     }
 }
 
+/// A sidecar with a feed that lists what it will see, and its configuration so far.
+fn with_feed() -> (Sidecar, String) {
+    let world = Sidecar::new();
+    std::fs::write(world.path("listed.csv"), "#domain,label\nhost1.example,a\n").unwrap();
+    let before = std::fs::read_to_string(world.path("certsift.toml")).unwrap();
+    (world, before + "[knowledge]\nfeeds = [\"listed.csv\"]\n")
+}
+
 #[test]
 fn run_takes_other_checks_at_a_sighup_and_says_that_history_waits() {
     const FIRST: u32 = 1_760_000_000;
-    let mut world = Sidecar::new();
-    let before =
-        std::fs::read_to_string(world.path("certsift.toml")).unwrap() + "[knowledge]\nfeeds = [\"listed.csv\"]\n";
-    std::fs::write(world.path("listed.csv"), "#domain,label\nhost1.example,a\n").unwrap();
+    let (mut world, before) = with_feed();
     configure(&world, &before, "");
     world.append("logs/x509.log", &[x509(FIRST, 1)]);
     world.append("logs/ssl.log", &[ssl(FIRST + 1, 1)]);
@@ -340,10 +345,7 @@ fn run_takes_other_checks_at_a_sighup_and_says_that_history_waits() {
 #[test]
 fn run_goes_on_as_before_where_no_check_would_run_without_the_history_that_it_does_not_keep() {
     const FIRST: u32 = 1_760_000_000;
-    let mut world = Sidecar::new();
-    let before =
-        std::fs::read_to_string(world.path("certsift.toml")).unwrap() + "[knowledge]\nfeeds = [\"listed.csv\"]\n";
-    std::fs::write(world.path("listed.csv"), "#domain,label\nhost1.example,a\n").unwrap();
+    let (mut world, before) = with_feed();
     configure(&world, &before, "[checks]\nonly = [\"feed\"]\nhistory = false\n");
     world.append("logs/x509.log", &[x509(FIRST, 1)]);
     world.start();

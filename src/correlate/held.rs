@@ -210,7 +210,12 @@ impl Held {
     pub(super) fn take_waiting_for(&mut self, reference: CertificateId) -> Vec<(Place, Waiting)> {
         let Some(Places { first, others }) = self.by_reference.remove(&reference) else { return Vec::new() };
         let places = std::iter::once(first).chain(others);
-        places.filter_map(|place| Some((place, self.remove(place)?))).collect()
+        places
+            .filter_map(|place| {
+                self.note(place);
+                Some((place, self.take_out(place)?))
+            })
+            .collect()
     }
 
     /// Lets a session that was taken wait on for another certificate, and no longer than it would have.
@@ -269,13 +274,19 @@ impl Held {
     }
 
     fn remove_unnoted(&mut self, place: Place) -> Option<Waiting> {
-        let waiting = self.waiting.remove(&place)?;
-        self.bytes -= waiting.batch.text.len();
+        let waiting = self.take_out(place)?;
         if let Entry::Occupied(mut places) = self.by_reference.entry(waiting.reference)
             && !places.get_mut().remove(place)
         {
             places.remove();
         }
+        Some(waiting)
+    }
+
+    /// Takes out a session whose place is not among those of its certificate any more, or is removed there next.
+    fn take_out(&mut self, place: Place) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&place)?;
+        self.bytes -= waiting.batch.text.len();
         Some(waiting)
     }
 

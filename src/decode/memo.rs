@@ -26,8 +26,6 @@ pub(super) struct Memos {
     pub(super) zeek_keys: Layout<ZeekKey>,
     pub(super) times: EventTimes,
     addresses: Addresses,
-    /// Bytes of the lines of a batch, and records that were read of them.
-    filled: (usize, usize),
 }
 
 /// Those that no worker holds: at most as many as there were ever workers at once.
@@ -53,20 +51,6 @@ impl Memos {
     /// The address that is written so.
     pub(super) fn address(&mut self, text: &str) -> Option<Address> {
         self.addresses.get(text)
-    }
-
-    /// About how many records so many bytes of lines are, by those of an earlier batch.
-    pub(super) fn records_in(&self, bytes: usize) -> usize {
-        /// As many as would fill a batch with quite short lines; what is short beyond is not waited for with empty room.
-        const MAX: usize = 16 * 1024;
-        let (earlier_bytes, records) = self.filled;
-        let expected = bytes.saturating_mul(records) / earlier_bytes.max(1);
-        expected.saturating_add(expected / 16 + 1).min(MAX)
-    }
-
-    /// Remembers how many records so many bytes were.
-    pub(super) fn note_records(&mut self, bytes: usize, records: usize) {
-        self.filled = (bytes, records);
     }
 
     /// What a session calls a certificate, read by `read`.
@@ -258,17 +242,6 @@ mod tests {
         let long = "x".repeat(MAX_CERTIFICATE + 1);
         assert!(memos.certificate(&[&long], certificate).0.is_some());
         assert!(memos.certificate(&[&long], none).0.is_none());
-    }
-
-    #[test]
-    fn room_for_records_is_bounded_and_as_much_as_was_needed() {
-        let mut memos = Memos::default();
-        assert_eq!(memos.records_in(1 << 20), 1);
-        memos.note_records(1 << 20, 3000);
-        assert!((3000..3300).contains(&memos.records_in(1 << 20)));
-        assert!((300..330).contains(&memos.records_in((1 << 20) / 10)));
-        memos.note_records(1, usize::MAX);
-        assert!(memos.records_in(usize::MAX) <= 16 * 1024);
     }
 
     #[test]

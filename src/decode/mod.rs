@@ -76,7 +76,7 @@ pub struct DecodeContext {
 pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) -> Batch {
     let RawBatch { bytes, offset, format, oversize } = raw;
     let end_offset = offset + oversize.unwrap_or(bytes.len() as u64);
-    let mut output = Output::new(context, source, &format, bytes.len());
+    let mut output = Output::new(context, source, &format);
     let text = if oversize.is_some() {
         let reason = if bytes.is_empty() {
             "longer than 32 MiB; it is kept in its file only"

@@ -17,7 +17,6 @@ pub(super) struct Output<'a> {
     base_start: usize,
     base_len: usize,
     added: String,
-    bytes: usize,
     records: Vec<Record>,
     references: Vec<CertificateId>,
     unknown_log: Log,
@@ -25,23 +24,17 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// For so many bytes of lines.
-    pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format, bytes: usize) -> Self {
-        let memos = context.memos.take();
-        // A record takes much room, so that moving them as their number grows costs more than reading them.
-        let mut records = context.rooms.records.take();
-        records.reserve(memos.records_in(bytes));
+    pub(super) fn new(context: &'a DecodeContext, source: &'a Arc<SourceInfo>, format: &Format) -> Self {
         Self {
             context,
             source,
             base_start: 0,
             base_len: 0,
             added: String::new(),
-            bytes,
-            records,
+            records: context.rooms.records.take(),
             references: context.rooms.references.take(),
             unknown_log: format.log(),
-            memos,
+            memos: context.memos.take(),
         }
     }
 
@@ -118,13 +111,12 @@ impl<'a> Output<'a> {
     }
 
     /// The finished batch; `text` is the raw text that was named as base.
-    pub(super) fn into_batch(mut self, mut text: String, end_offset: u64) -> Batch {
+    pub(super) fn into_batch(self, mut text: String, end_offset: u64) -> Batch {
         if text.is_empty() {
             text = self.added;
         } else {
             text.push_str(&self.added);
         }
-        self.memos.note_records(self.bytes, self.records.len());
         self.context.memos.give_back(self.memos);
         Batch { source: Arc::clone(self.source), text, records: self.records, references: self.references, end_offset }
     }

@@ -481,9 +481,8 @@ fn write_session<'a>(
         write_object(lines, &object);
     } else {
         // Of what nothing was found in nobody is alerted.
-        let shown = settings.detail.shows_certificates();
-        let issuer = known.filter(|_| shown).map(|_| IssuerHistory::brief(&subject));
-        let certificate = WrittenCertificate::brief(state, written.filter(|_| shown));
+        let issuer = || known.map(|_| IssuerHistory::brief(&subject));
+        let certificate = WrittenCertificate::brief(state, written);
         write_brief(lines, openings, (judged, record), context.direction, certificate, issuer);
     }
     let verdict = assessment.verdict;
@@ -499,16 +498,18 @@ fn write_brief<'a>(
     (judged, record): (&'a Judged, &Record),
     direction: Option<Direction>,
     certificate: WrittenCertificate<'_>,
-    issuer: Option<IssuerHistory>,
+    issuer: impl FnOnce() -> Option<IssuerHistory>,
 ) {
     let kind = BriefKind { log: record.log, direction, absent: certificate.absent_reason() };
     let id = judged.batch.source.stream.record_id(record.offset);
     openings.write(lines, id, sensor_of(judged, record), kind);
-    if openings.detail.shows_certificates() && kind.absent.is_none() && !certificate.is_empty() {
-        write_member(lines, b",\"certificate\":", &certificate);
-    }
-    if let Some(issuer) = issuer {
-        write_member(lines, b",\"issuer_history\":", &issuer);
+    if openings.detail.shows_certificates() {
+        if kind.absent.is_none() && !certificate.is_empty() {
+            write_member(lines, b",\"certificate\":", &certificate);
+        }
+        if let Some(issuer) = issuer() {
+            write_member(lines, b",\"issuer_history\":", &issuer);
+        }
     }
     if !record.faults.is_empty() {
         let faults: Vec<String> = record.faults.iter().map(ToString::to_string).collect();
@@ -548,9 +549,8 @@ fn write_certificate<'a>(
         let signatures = signatures_of(Some(analysis), checks);
         write_object(lines, &full_certificate(head, &assessment, certificate, signatures, &feeds));
     } else {
-        let certificate = certificate.filter(|_| settings.detail.shows_certificates());
         let certificate = WrittenCertificate::brief(state, certificate);
-        write_brief(lines, &mut workplace.openings, (judged, record), None, certificate, None);
+        write_brief(lines, &mut workplace.openings, (judged, record), None, certificate, || None);
     }
 }
 
