@@ -333,6 +333,18 @@ fn which_checks_run_is_said_where_not_all_do() {
     let (_, out) = world.check(&["-c", "c.toml"]);
     let of_no_use = ["knowledge.registered: is of no use", "knowledge.watch_names: is of no use", "warnings 2"];
     assert_said(&out, &of_no_use);
+    let lists = "[knowledge]\nprefixes = \"p.csv\"\n[trust]\nintermediates = [\"i.pem\"]";
+    let world = World::new(&format!("[checks]\nonly = [\"unusual_port\"]\nhistory = false\n{lists}\n"));
+    world.file("p.csv", b"cidr,asn,owner\n192.0.2.0/24,64500,Example\n");
+    let (_, out) = world.check(&["-c", "c.toml"]);
+    assert_said(
+        &out,
+        &[
+            "knowledge.prefixes: is of no use",
+            "trust.intermediates: is of no use",
+            "nothing will be found: of the checks that run (only unusual_port), none speaks but beside",
+        ],
+    );
     let all = of("history = true");
     assert!(!all.contains("  checks "), "{all}");
     assert_said(&of("only = [\"rare_issuer\"]\nhistory = false"), &["line 2: checks: none would run without history"]);

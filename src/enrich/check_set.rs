@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{CHECKS, Check, EnrichSettings, Findings, Subject, client_certificate, feed, lookalike, signature};
+use super::{
+    CHECKS, Check, EnrichSettings, Findings, Subject, client_certificate, client_fingerprint, feed, lookalike,
+    signature, unusual_port,
+};
 
 /// A set of checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +72,8 @@ impl CheckSet {
     pub const FEED: Self = Self::one(feed::ID);
     /// That of the client's certificate.
     pub const CLIENT_CERTIFICATE: Self = Self::one(client_certificate::ID);
+    /// Those that find nothing where no other check does.
+    pub const BESIDE_OTHERS: Self = Self::one(unusual_port::ID).with(Self::one(client_fingerprint::ID));
     pub(super) const LOOKALIKE: Self = Self::one(lookalike::ID);
 
     /// The check with this id; none where there is none.

@@ -96,10 +96,16 @@ fn without_readers(section: &mut Section, config: &Config) {
         ("knowledge.watch_names", !paths.watch_names.is_empty(), running.look_at(Part::Name)),
         ("knowledge.popular", !paths.popular.is_empty(), running.look_at(Part::Name)),
         ("knowledge.own_certificates", paths.own_certificates.is_some(), runs("own_certificate")),
+        ("knowledge.prefixes", paths.prefixes.is_some(), config.join.history),
+        ("trust.roots", !paths.roots.is_empty(), running.look_at(Part::Chain)),
+        ("trust.intermediates", !paths.intermediates.is_empty(), running.look_at(Part::Chain)),
     ] {
         if is_named && !is_read {
             section.warning(format!("{key}: is of no use, since no check runs that asks for it"));
         }
+    }
+    if !running.is_empty() && running.without(CheckSet::BESIDE_OTHERS).is_empty() {
+        section.warning(format!("checks: nothing will be found: of the checks that run ({running}), none speaks but beside findings of others"));
     }
 }
 
