@@ -95,7 +95,7 @@ pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) 
             }
             Err(_) => decode_broken_lines(&mut output, &bytes, offset, &format),
         }
-        context.rooms.bytes.give_back(bytes);
+        context.rooms.bytes.keep(bytes);
         String::new()
     } else {
         match String::from_utf8(bytes) {
