@@ -10,6 +10,7 @@ mod cache;
 mod chains;
 mod der;
 mod detect;
+mod ending;
 mod eve;
 mod fingerprint;
 mod json;

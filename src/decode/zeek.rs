@@ -125,6 +125,19 @@ impl ZeekField {
         }
     }
 
+    /// Whether it is what a certificate is read from.
+    pub(super) fn is_of_certificate(self) -> bool {
+        const OF_CERTIFICATE: u64 = {
+            let (mut fields, mut at) = (0, 0);
+            while at < CERTIFICATE_FIELDS.len() {
+                fields |= 1 << CERTIFICATE_FIELDS[at] as usize;
+                at += 1;
+            }
+            fields
+        };
+        OF_CERTIFICATE & 1 << self as usize != 0
+    }
+
     /// The field of a name inside an object that a shipper made of the names with one beginning.
     pub(super) fn nested(outer: &str, inner: &str) -> Option<Self> {
         let mut name = [0; 64];
@@ -136,6 +149,28 @@ impl ZeekField {
         Self::named(std::str::from_utf8(room).ok()?)
     }
 }
+
+/// What a certificate is read from.
+const CERTIFICATE_FIELDS: [ZeekField; 18] = [
+    ZeekField::Fingerprint,
+    ZeekField::CertificateVersion,
+    ZeekField::Serial,
+    ZeekField::Subject,
+    ZeekField::Issuer,
+    ZeekField::NotBefore,
+    ZeekField::NotAfter,
+    ZeekField::KeyAlgorithm,
+    ZeekField::SignatureAlgorithm,
+    ZeekField::KeyType,
+    ZeekField::KeyLength,
+    ZeekField::Curve,
+    ZeekField::SanDns,
+    ZeekField::SanUri,
+    ZeekField::SanEmail,
+    ZeekField::SanIp,
+    ZeekField::Ca,
+    ZeekField::Der,
+];
 
 /// What a key of Zeek's JSON is.
 #[derive(Clone, Copy, Debug)]
@@ -261,8 +296,18 @@ impl<'a> ZeekFields<'a> {
         Some(self.header.map_or(Cell::Json(raw), |header| Cell::Tsv(raw, header)))
     }
 
-    fn text(&self, field: ZeekField) -> Option<Cow<'a, str>> {
+    pub(super) fn text(&self, field: ZeekField) -> Option<Cow<'a, str>> {
         self.get(field)?.text()
+    }
+
+    /// Whether what is set of some fields stands in front of `end`, both in one line.
+    pub(super) fn stand_before(&self, end: &str, fields: &[ZeekField]) -> bool {
+        fields.iter().all(|&field| !self.is_set(field) || self.texts[field as usize].as_ptr() < end.as_ptr())
+    }
+
+    /// In which form the record says when it was written.
+    pub(super) fn clock_form(&self) -> ClockForm {
+        self.get(ZeekField::Time).map_or(ClockForm::Seconds, clock_form)
     }
 
     fn is_set(&self, field: ZeekField) -> bool {
@@ -440,13 +485,18 @@ pub(super) fn read(output: &mut Output<'_>, fields: &ZeekFields<'_>, log: Log, h
 }
 
 /// How a log writes its times.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ClockForm {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ClockForm {
     Seconds,
     Millis,
 }
 
-fn time_of(output: &mut Output<'_>, fields: &ZeekFields<'_>, faults: &mut Faults) -> (Option<EventTime>, ClockForm) {
+/// When a record was written, and in which form it says so.
+pub(super) fn time_of(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    faults: &mut Faults,
+) -> (Option<EventTime>, ClockForm) {
     let Some(cell) = fields.get(ZeekField::Time) else {
         faults.push(Fault::new(FaultField::Time, Problem::Missing));
         return (None, ClockForm::Seconds);
@@ -553,7 +603,7 @@ fn first_reference(output: &mut Output<'_>, fields: &ZeekFields<'_>, either: [Ze
 }
 
 /// What a session calls a certificate: by the certificate's identity where it is a SHA-256 or SHA-1, else by a hash of the text.
-fn reference(text: &str) -> CertificateId {
+pub(super) fn reference(text: &str) -> CertificateId {
     match text.len() {
         64 => Sha256Digest::parse(text).map(|digest| Id128::of(&digest.0)),
         40 => Sha1Digest::parse(text).map(|digest| Id128::of_parts(&[b"sha1", &digest.0])),
@@ -600,35 +650,15 @@ fn certificate_record(
     faults: &mut Faults,
     clock_form: ClockForm,
 ) -> Body {
-    const KEY_FIELDS: [ZeekField; 18] = [
-        ZeekField::Fingerprint,
-        ZeekField::CertificateVersion,
-        ZeekField::Serial,
-        ZeekField::Subject,
-        ZeekField::Issuer,
-        ZeekField::NotBefore,
-        ZeekField::NotAfter,
-        ZeekField::KeyAlgorithm,
-        ZeekField::SignatureAlgorithm,
-        ZeekField::KeyType,
-        ZeekField::KeyLength,
-        ZeekField::Curve,
-        ZeekField::SanDns,
-        ZeekField::SanUri,
-        ZeekField::SanEmail,
-        ZeekField::SanIp,
-        ZeekField::Ca,
-        ZeekField::Der,
-    ];
     // The same text means another moment to a sensor in another zone, and another list where sets are cut elsewhere.
     let (context, source) = (output.context, output.source());
-    let markers = KEY_FIELDS.iter().find_map(|&field| fields.get(field)).map_or([""; 3], Cell::markers);
-    let mut parts = [""; KEY_FIELDS.len() + 6];
+    let markers = CERTIFICATE_FIELDS.iter().find_map(|&field| fields.get(field)).map_or([""; 3], Cell::markers);
+    let mut parts = [""; CERTIFICATE_FIELDS.len() + 6];
     parts[0] = "zeek";
     parts[1] = source.time_zone.as_ref().map_or("", |zone| zone.name());
     parts[2] = if clock_form == ClockForm::Millis { "ms" } else { "s" };
     parts[3..6].copy_from_slice(&markers);
-    for (part, field) in parts[6..].iter_mut().zip(KEY_FIELDS) {
+    for (part, field) in parts[6..].iter_mut().zip(CERTIFICATE_FIELDS) {
         // No cell is a line end; one may be empty.
         *part = fields.get(field).map_or("\n", Cell::raw);
     }

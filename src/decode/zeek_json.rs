@@ -1,5 +1,6 @@
 //! Zeek's JSON: keys flat with dots or underscores, or nested by a shipper; times as epoch, ISO 8601 or milliseconds.
 
+use super::ending::{self, Known};
 use super::json;
 use super::output::Output;
 use super::scan::{Raw, walk_alike, walk_object};
@@ -16,6 +17,14 @@ pub(super) fn decode_line<'a>(
 ) {
     let original = line;
     let line = json::object_text(line);
+    let end = match default_log {
+        Log::ZeekX509 => match ending::read_known(output, fields, line, offset) {
+            Known::Read => return,
+            Known::New(end) => Some(end),
+            Known::No => None,
+        },
+        _ => None,
+    };
     fields.clear();
     let mut enriched = false;
     let walked = walk_alike(line, &mut output.memos.zeek_keys, ZeekKey::named, |key, raw| match key {
@@ -36,6 +45,9 @@ pub(super) fn decode_line<'a>(
     let mut read = zeek::read(output, fields, log, None);
     if enriched {
         read.body = Body::AlreadyEnriched;
+    }
+    if let (Some(end), Log::ZeekX509) = (end, log) {
+        ending::note(output, fields, end, &read);
     }
     let line = output.span(line);
     output.push(Record {

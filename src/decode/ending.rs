@@ -1,0 +1,215 @@
+//! Certificates that were read before, by what their lines end with.
+//!
+//! The line of a certificate says when it was seen first, and then what it is, which is the same text the next time. So
+//! what a line ends with, from the first field of the certificate on, is compared as a whole with what was read before,
+//! and only the few fields in front of it are looked at.
+
+use super::json;
+use super::output::Output;
+use super::scan::walk_alike_until;
+use super::zeek::{self, ClockForm, Read, ZeekField, ZeekFields, ZeekKey};
+use crate::model::{Body, CertificateRecord, Faults, Log, Record, SourceInfo};
+
+/// What the end of a line says.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// How its times were read: the zone of the sensor's clock, if one is set, and the form of the line's own time.
+    zone: Box<str>,
+    clock_form: ClockForm,
+    /// The certificate, and whether it holds the fingerprint that sessions call it by.
+    certificate: CertificateRecord,
+    is_named: bool,
+    faults: Faults,
+}
+
+/// A line as far as the end that is compared.
+pub(super) enum Known<'a> {
+    /// A record was made of it.
+    Read,
+    /// What it ends with, which is worth noting.
+    New(&'a str),
+    /// Its fields do not stand as a sensor writes them.
+    No,
+}
+
+/// Fields that may change from one sighting of a certificate to the next.
+const OF_THE_SIGHTING: [ZeekField; 4] = [ZeekField::Time, ZeekField::Path, ZeekField::System, ZeekField::FileId];
+
+/// Reads a line of JSON whose end was read before.
+pub(super) fn read_known<'a>(
+    output: &mut Output<'_>,
+    fields: &mut ZeekFields<'a>,
+    line: &'a str,
+    offset: u64,
+) -> Known<'a> {
+    fields.clear();
+    let (mut start, mut is_odd) = (None, false);
+    let of_certificate = |key, at| {
+        if matches!(key, ZeekKey::Field(field) if field.is_of_certificate()) {
+            start = Some(at);
+        }
+        start.is_some()
+    };
+    walk_alike_until(line, &mut output.memos.zeek_keys, ZeekKey::named, of_certificate, |key, raw| match key {
+        ZeekKey::Certsift | ZeekKey::Field(ZeekField::HostCert) => is_odd = true,
+        ZeekKey::Nesting(..) if json::is_object(raw.text) => is_odd = true,
+        ZeekKey::Nesting(_, Some(field)) | ZeekKey::Field(field) => fields.set_json(field, raw),
+        ZeekKey::Nesting(_, None) | ZeekKey::Other => {}
+    });
+    let Some(end) = start.and_then(|start| line.get(start..)) else { return Known::No };
+    if is_odd || fields.path().is_some_and(|path| zeek::log_of_path(&path) != Log::ZeekX509) {
+        return Known::No;
+    }
+    let mut faults = Faults::default();
+    let (time, clock_form) = zeek::time_of(output, fields, &mut faults);
+    let zone = zone_of(output.source());
+    let ending = output.memos.ending(end).filter(|ending| ending.clock_form == clock_form && *ending.zone == *zone);
+    let Some(ending) = ending else { return Known::New(end) };
+    ending.faults.iter().for_each(|fault| faults.push(*fault));
+    let (mut certificate, is_named) = (ending.certificate.clone(), ending.is_named);
+    let sensor = fields.text(ZeekField::System).map(|name| output.span(&name));
+    if !is_named {
+        certificate.reference = fields.text(ZeekField::FileId).map(|name| zeek::reference(&name));
+    }
+    let line = output.span(line);
+    output.push(Record {
+        log: Log::ZeekX509,
+        offset,
+        line,
+        time,
+        empty_object: false,
+        sensor,
+        faults,
+        body: Body::Certificate(certificate),
+    });
+    Known::Read
+}
+
+/// Notes what was read of a line that ends with `end`, unless a line with the same end may say something else: there may
+/// be fields in it of which those that stand in front count no more.
+pub(super) fn note(output: &mut Output<'_>, fields: &ZeekFields<'_>, end: &str, read: &Read) {
+    let Body::Certificate(certificate) = &read.body else { return };
+    // An unset field leaves no place. Without a time of its own, what is at fault is not the certificate alone.
+    if !fields.stand_before(end, &OF_THE_SIGHTING)
+        || memchr::memmem::find(end.as_bytes(), b"null").is_some()
+        || fields.log_like(Log::ZeekOther) != Log::ZeekX509
+        || read.time.is_none()
+    {
+        return;
+    }
+    let ending = Ending {
+        zone: zone_of(output.source()).into(),
+        clock_form: fields.clock_form(),
+        certificate: certificate.clone(),
+        is_named: fields.text(ZeekField::Fingerprint).is_some(),
+        faults: read.faults,
+    };
+    output.memos.note_ending(end, ending);
+}
+
+fn zone_of(source: &SourceInfo) -> &str {
+    source.time_zone.as_ref().map_or("", |zone| zone.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{DecodeContext, Format, RawBatch, decode};
+    use super::*;
+    use crate::model::{StreamKey, TimeZone};
+
+    const FORMAT: Format = Format::ZeekJson(Log::ZeekX509);
+
+    fn source(zone: Option<&str>) -> Arc<SourceInfo> {
+        let time_zone = zone.map(|zone| TimeZone::named(zone).unwrap());
+        Arc::new(SourceInfo { stream: StreamKey([0; 32]), path: "".into(), sensor: None, time_zone })
+    }
+
+    /// All that is read of a line.
+    fn read(context: &DecodeContext, zone: Option<&str>, line: &str) -> String {
+        let bytes = format!("{line}\n").into_bytes();
+        let batch = decode(context, &source(zone), RawBatch { bytes, offset: 0, format: FORMAT, oversize: None });
+        format!("{batch:?}")
+    }
+
+    #[test]
+    fn a_line_is_read_alike_whatever_came_before() {
+        let heads = [
+            r#""ts":1.5,"id":"F1","#,
+            r#""ts":"2018-03-24T17:15:20.629574Z","id":"F2","#,
+            r#""_path":"x509","_system_name":"a\u0062","ts":1521911720615,"id":"F3","#,
+            r#""_path":"ssl","ts":1.5,"#,
+            r#""_path":"files","ts":1.5,"id":"F4","#,
+            r#""ts":"never","id":"F5","#,
+            r#""id":null,"#,
+            r#""ts":1.5,"certsift":{},"#,
+            r#""ts":1.5,"host_cert":true,"#,
+            r#""ts":1.5,"id.orig_h":"10.0.0.1","established":true,"#,
+            r#""ts":1.5,"certificate":{"subject":"CN=b"},"#,
+            r#""ts":1.5,,"#,
+            r#""ts":1.5,"fingerprint":null,"#,
+            "",
+        ];
+        let ends = [
+            r#""certificate.serial":"0A","certificate.subject":"CN=a","certificate.not_valid_after":1893456000}"#,
+            r#""certificate.serial":"0A","certificate.subject":"CN=a","certificate.not_valid_after":1893456000000}"#,
+            r#""certificate.serial":"x","certificate.subject":1,"certificate.issuer":2,"certificate.not_valid_before":true,"certificate.not_valid_after":"","cert":"x"}"#,
+            r#""fingerprint":"0f","certificate.subject":"","host_cert":true}"#,
+            r#""fingerprint":"0f","certificate.subject":"CN=a","host_cert":false}"#,
+            r#""fingerprint":"0f","certificate.key_alg":"rsaEncryption"}"#,
+            r#""certificate.subject":"CN=a","id":"F9"}"#,
+            r#""certificate.subject":"CN=a","i\u0064":null}"#,
+            r#""certificate.subject":"CN=a","t\u0073":7.5}"#,
+            r#""certificate.subject":"CN=a","_path":"ssl"}"#,
+            r#""certificate.subject":"CN=a","certsift":1}"#,
+            r#""certificate.subject":"CN=a","san":{"dns":["a.example"]}}"#,
+            r#""certificate.subject":"CN=a","certificate.subject":null}"#,
+            r#""certificate.subject":"CN=a""#,
+        ];
+        let lines: Vec<_> = heads.iter().flat_map(|head| ends.map(|end| format!("{{{head}{end}"))).collect();
+        let zones = [None, Some("Asia/Tokyo")];
+        let alone = |line: &String| zones.map(|zone| read(&DecodeContext::default(), zone, line));
+        let expected: Vec<_> = lines.iter().map(alone).collect();
+        // Of every end each line comes after each other line, in either zone.
+        for end in 0..ends.len() {
+            let alike = || (end..lines.len()).step_by(ends.len());
+            for first in alike() {
+                for first_zone in zones {
+                    let context = DecodeContext::default();
+                    read(&context, first_zone, &lines[first]);
+                    for second in alike() {
+                        for (zone, expected) in zones.into_iter().zip(&expected[second]) {
+                            let line = &lines[second];
+                            assert_eq!(&read(&context, zone, line), expected, "{line} after {}", lines[first]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_line_ends_with_is_read_once() {
+        let (context, source) = (DecodeContext::default(), source(None));
+        let mut output = Output::new(&context, &source, &FORMAT);
+        let mut fields = ZeekFields::new(None);
+        let line =
+            |id: &str| format!(r#"{{"ts":1.5,"id":"{id}","certificate.serial":"0A","certificate.subject":"CN=a"}}"#);
+        let (first, second) = (line("F1"), line("F2"));
+        assert!(matches!(read_known(&mut output, &mut fields, &first, 0), Known::New(_)));
+        super::super::zeek_json::decode_line(&mut output, &mut fields, &first, 0, Log::ZeekX509);
+        assert!(matches!(read_known(&mut output, &mut fields, &first, 0), Known::Read));
+        assert!(matches!(read_known(&mut output, &mut fields, &second, 0), Known::Read));
+        let batch = output.into_batch(String::new(), 0);
+        let references: Vec<_> = batch
+            .records
+            .iter()
+            .map(|record| match &record.body {
+                Body::Certificate(found) => found.reference,
+                _ => None,
+            })
+            .collect();
+        assert_eq!(references, ["F1", "F1", "F2"].map(|id| Some(zeek::reference(id))));
+    }
+}
