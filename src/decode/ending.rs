@@ -4,11 +4,13 @@
 //! what a line ends with, from the first field of the certificate on, is compared as a whole with what was read before,
 //! and only the few fields in front of it are looked at.
 
+use std::ops::Range;
+
 use super::json;
 use super::output::Output;
 use super::scan::walk_alike_until;
 use super::zeek::{self, ClockForm, Read, ZeekField, ZeekFields, ZeekKey};
-use crate::model::{Body, CertificateRecord, Faults, Log, Record, SourceInfo};
+use crate::model::{Body, CertificateRecord, Faults, Id128, Log, Record, SourceInfo};
 
 /// What the end of a line says.
 #[derive(Debug)]
@@ -20,7 +22,12 @@ pub(super) struct Ending {
     certificate: CertificateRecord,
     is_named: bool,
     faults: Faults,
+    /// Of a row its header and its JSON, which begins behind what joins it to the text in front.
+    row: Option<(Id128, Box<str>)>,
 }
+
+/// What stands between a value and the next key, as much of it as may have been written or not be wanted.
+const JOINT: &str = "\",";
 
 /// A line as far as the end that is compared.
 pub(super) enum Known<'a> {
@@ -60,34 +67,63 @@ pub(super) fn read_known<'a>(
     if is_odd || fields.path().is_some_and(|path| zeek::log_of_path(&path) != Log::ZeekX509) {
         return Known::No;
     }
+    let Some((read, _)) = read_end(output, fields, end, None) else { return Known::New(end) };
+    let line = output.span(line);
+    output.push(Record {
+        log: Log::ZeekX509,
+        offset,
+        line,
+        time: read.time,
+        empty_object: false,
+        sensor: read.sensor,
+        faults: read.faults,
+        body: read.body,
+    });
+    Known::Read
+}
+
+/// What a line says that ends with `end`, if that was noted; `fields` are those in front. Of a row the header is given
+/// and how much of the [`JOINT`] is there already: then its JSON is added, and where that ends is given.
+pub(super) fn read_end(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    end: &str,
+    row: Option<(Id128, usize)>,
+) -> Option<(Read, usize)> {
     let mut faults = Faults::default();
     let (time, clock_form) = zeek::time_of(output, fields, &mut faults);
-    let zone = zone_of(output.source());
-    let ending = output.memos.ending(end).filter(|ending| ending.clock_form == clock_form && *ending.zone == *zone);
-    let Some(ending) = ending else { return Known::New(end) };
+    let ending = output.memos.ending(end)?;
+    if ending.clock_form != clock_form || *ending.zone != *zone_of(output.source) {
+        return None;
+    }
+    match (row, &ending.row) {
+        (Some((header, joined)), Some((known, json))) if header == *known => {
+            output.added.push_str(&JOINT[joined..]);
+            output.added.push_str(json);
+        }
+        (None, None) => {}
+        _ => return None,
+    }
+    let json_end = output.added.len();
     ending.faults.iter().for_each(|fault| faults.push(*fault));
     let (mut certificate, is_named) = (ending.certificate.clone(), ending.is_named);
     let sensor = fields.text(ZeekField::System).map(|name| output.span(&name));
     if !is_named {
         certificate.reference = fields.text(ZeekField::FileId).map(|name| zeek::reference(&name));
     }
-    let line = output.span(line);
-    output.push(Record {
-        log: Log::ZeekX509,
-        offset,
-        line,
-        time,
-        empty_object: false,
-        sensor,
-        faults,
-        body: Body::Certificate(certificate),
-    });
-    Known::Read
+    Some((Read { time, sensor, faults, body: Body::Certificate(certificate) }, json_end))
 }
 
 /// Notes what was read of a line that ends with `end`, unless a line with the same end may say something else: there may
-/// be fields in it of which those that stand in front count no more.
-pub(super) fn note(output: &mut Output<'_>, fields: &ZeekFields<'_>, end: &str, read: &Read) {
+/// be fields in it of which those that stand in front count no more. `row` is what is to be noted of a row: its header,
+/// the JSON of its end, and how much of the [`JOINT`] is not in that.
+pub(super) fn note(
+    output: &mut Output<'_>,
+    fields: &ZeekFields<'_>,
+    end: &str,
+    read: &Read,
+    row: Option<(Id128, Range<usize>, usize)>,
+) {
     let Body::Certificate(certificate) = &read.body else { return };
     // An unset field leaves no place. Without a time of its own, what is at fault is not the certificate alone.
     if !fields.stand_before(end, &OF_THE_SIGHTING)
@@ -97,12 +133,17 @@ pub(super) fn note(output: &mut Output<'_>, fields: &ZeekFields<'_>, end: &str, 
     {
         return;
     }
+    let row = row.and_then(|(header, json, joined)| {
+        let json = output.added.get(json)?.get(JOINT.len() - joined..)?;
+        Some((header, json.into()))
+    });
     let ending = Ending {
         zone: zone_of(output.source()).into(),
         clock_form: fields.clock_form(),
         certificate: certificate.clone(),
         is_named: fields.text(ZeekField::Fingerprint).is_some(),
         faults: read.faults,
+        row,
     };
     output.memos.note_ending(end, ending);
 }
@@ -115,7 +156,7 @@ fn zone_of(source: &SourceInfo) -> &str {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{DecodeContext, Format, RawBatch, decode};
+    use super::super::{DecodeContext, Format, RawBatch, TsvHeader, decode};
     use super::*;
     use crate::model::{StreamKey, TimeZone};
 
@@ -127,9 +168,10 @@ mod tests {
     }
 
     /// All that is read of a line.
-    fn read(context: &DecodeContext, zone: Option<&str>, line: &str) -> String {
+    fn read(context: &DecodeContext, zone: Option<&str>, format: &Format, line: &str) -> String {
         let bytes = format!("{line}\n").into_bytes();
-        let batch = decode(context, &source(zone), RawBatch { bytes, offset: 0, format: FORMAT, oversize: None });
+        let batch =
+            decode(context, &source(zone), RawBatch { bytes, offset: 0, format: format.clone(), oversize: None });
         format!("{batch:?}")
     }
 
@@ -169,7 +211,7 @@ mod tests {
         ];
         let lines: Vec<_> = heads.iter().flat_map(|head| ends.map(|end| format!("{{{head}{end}"))).collect();
         let zones = [None, Some("Asia/Tokyo")];
-        let alone = |line: &String| zones.map(|zone| read(&DecodeContext::default(), zone, line));
+        let alone = |line: &String| zones.map(|zone| read(&DecodeContext::default(), zone, &FORMAT, line));
         let expected: Vec<_> = lines.iter().map(alone).collect();
         // Of every end each line comes after each other line, in either zone.
         for end in 0..ends.len() {
@@ -177,13 +219,71 @@ mod tests {
             for first in alike() {
                 for first_zone in zones {
                     let context = DecodeContext::default();
-                    read(&context, first_zone, &lines[first]);
+                    read(&context, first_zone, &FORMAT, &lines[first]);
                     for second in alike() {
                         for (zone, expected) in zones.into_iter().zip(&expected[second]) {
                             let line = &lines[second];
-                            assert_eq!(&read(&context, zone, line), expected, "{line} after {}", lines[first]);
+                            assert_eq!(&read(&context, zone, &FORMAT, line), expected, "{line} after {}", lines[first]);
                         }
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_read_alike_whatever_came_before() {
+        let header = |fields: &str, types: &str, more: &str| {
+            let text = format!("#separator \\x09\n{more}#path\tx509\n#fields\t{fields}\n#types\t{types}\n");
+            Format::ZeekTsv(Arc::new(TsvHeader::parse(text.as_bytes(), "x509.log").unwrap()))
+        };
+        let usual = "certificate.serial\tcertificate.subject\tcertificate.not_valid_after\tsan.dns";
+        let types = "string\tstring\ttime\tvector[string]";
+        let in_front = "time\tcount\tstring\t";
+        let formats = [
+            header(&format!("ts\tcount\tid\t{usual}"), &format!("{in_front}{types}"), "#set_separator\t,\n"),
+            header(&format!("ts\tcount\tid\t{usual}"), &format!("{in_front}{types}"), "#set_separator\t;\n"),
+            header(&format!("ts\tcount\tid\t{usual}"), &format!("{in_front}{types}"), "#unset_field\t0A\n"),
+            header(&format!("ts\tcount\tid\t{usual}"), &format!("{in_front}string\tstring\tstring\tstring"), ""),
+            header(&format!("ts\thost_cert\tid\t{usual}"), &format!("{in_front}{types}"), ""),
+            header(&format!("ts\t_path\tid\t{usual}"), &format!("{in_front}{types}"), ""),
+            header("ts\tcount\tx\tcertificate.serial\tcertificate.subject\tts\tid", &format!("{in_front}{types}"), ""),
+            header(&format!("ts\tcertsift\tid\t{usual}"), &format!("{in_front}{types}"), ""),
+        ];
+        let heads = [
+            "1.5\t3\tF1\t",
+            "-\t3\tF2\t",
+            "2018-03-24T17:15:20.629574Z\tT\t-\t",
+            "1521911720615\t-\t-\t",
+            "-\t-\t-\t",
+            "1.5\tssl\tF\\x31\t",
+            "1.5\tF1\t",
+        ];
+        let ends = [
+            "0A\tCN=a\t1893456000\ta.example,b.example;c.example",
+            "0A\tCN=a\t1893456000\t(empty)",
+            "0A\t-\t1893456000000\t-",
+            "-\t(empty)\t-\t-",
+            "-\t-\t-\t-",
+            "x\tCN=\\x2c\\\\,\"\t7.5\ta.example",
+            "0A\tCN=a\t1893456000",
+            "0A\tCN=a\t1893456000\ta.example\tmore",
+            "",
+        ];
+        let zones = [None, Some("Asia/Tokyo")];
+        for end in ends {
+            let rows = heads.map(|head| format!("{head}{end}"));
+            let all = || {
+                let each = |format| rows.iter().flat_map(move |row| zones.map(|zone| (format, row, zone)));
+                formats.iter().flat_map(each)
+            };
+            let expected: Vec<_> =
+                all().map(|(format, row, zone)| read(&DecodeContext::default(), zone, format, row)).collect();
+            for (format, first, zone) in all() {
+                let context = DecodeContext::default();
+                read(&context, zone, format, first);
+                for ((format, row, zone), expected) in all().zip(&expected) {
+                    assert_eq!(&read(&context, zone, format, row), expected, "{row} after {first}");
                 }
             }
         }
@@ -211,5 +311,20 @@ mod tests {
             })
             .collect();
         assert_eq!(references, ["F1", "F1", "F2"].map(|id| Some(zeek::reference(id))));
+    }
+
+    #[test]
+    fn what_a_row_ends_with_is_kept_as_json() {
+        let header = b"#path\tx509\n#fields\tts\tid\tcertificate.serial\tcertificate.subject\n#types\ttime\tstring\tstring\tstring\n";
+        let format = Format::ZeekTsv(Arc::new(TsvHeader::parse(header, "").unwrap()));
+        let (context, source) = (DecodeContext::default(), source(None));
+        for joint in ["1.5\tF1\t", "1.5\t-\t"] {
+            let bytes = format!("{joint}0A\tCN=a\n").into_bytes();
+            decode(&context, &source, RawBatch { bytes, offset: 0, format: format.clone(), oversize: None });
+            let output = Output::new(&context, &source, &format);
+            let (_, json) = output.memos.ending("0A\tCN=a").unwrap().row.as_ref().unwrap();
+            assert_eq!(&**json, r#""certificate.serial":"0A","certificate.subject":"CN=a"}"#);
+            output.into_batch(String::new(), 0);
+        }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn decode_line<'a>(
         read.body = Body::AlreadyEnriched;
     }
     if let (Some(end), Log::ZeekX509) = (end, log) {
-        ending::note(output, fields, end, &read);
+        ending::note(output, fields, end, &read, None);
     }
     let line = output.span(line);
     output.push(Record {
