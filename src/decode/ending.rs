@@ -9,7 +9,8 @@ use std::ops::Range;
 use super::json;
 use super::output::Output;
 use super::scan::walk_alike_until;
-use super::zeek::{self, ClockForm, Read, ZeekField, ZeekFields, ZeekKey};
+use super::zeek::{self, ClockForm, Read};
+use super::zeek_fields::{ZeekField, ZeekFields, ZeekKey, log_of_path};
 use crate::model::{Body, CertificateRecord, Faults, Id128, Log, Record, SourceInfo};
 
 /// What the end of a line says.
@@ -64,7 +65,7 @@ pub(super) fn read_known<'a>(
         ZeekKey::Nesting(_, None) | ZeekKey::Other => {}
     });
     let Some(end) = start.and_then(|start| line.get(start..)) else { return Known::No };
-    if is_odd || fields.path().is_some_and(|path| zeek::log_of_path(&path) != Log::ZeekX509) {
+    if is_odd || fields.path().is_some_and(|path| log_of_path(&path) != Log::ZeekX509) {
         return Known::No;
     }
     let Some((read, _)) = read_end(output, fields, end, None) else { return Known::New(end) };
@@ -139,7 +140,7 @@ pub(super) fn note(
     });
     let ending = Ending {
         zone: zone_of(output.source()).into(),
-        clock_form: fields.clock_form(),
+        clock_form: zeek::clock_form_of(fields),
         certificate: certificate.clone(),
         is_named: fields.text(ZeekField::Fingerprint).is_some(),
         faults: read.faults,

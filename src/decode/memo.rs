@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::ending::Ending;
 use super::names::name_ids;
 use super::scan::Layout;
-use super::zeek::ZeekKey;
+use super::zeek_fields::ZeekKey;
 use crate::model::{Address, Certificate, CertificateId, EventTimes, Faults, Id128, NameIds, PresentedChain, Session};
 
 /// What one worker remembers.

@@ -20,6 +20,7 @@ mod output;
 mod rooms;
 mod scan;
 mod zeek;
+mod zeek_fields;
 mod zeek_json;
 mod zeek_tsv;
 
@@ -40,7 +41,7 @@ pub use zeek_tsv::TsvHeader;
 
 use memo::MemoPool;
 use output::Output;
-use zeek::ZeekFields;
+use zeek_fields::ZeekFields;
 
 /// Whole lines of one input, as they were read.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use super::ending::{self, Known};
 use super::json;
 use super::output::Output;
 use super::scan::{Raw, walk_alike, walk_object};
-use super::zeek::{self, ZeekField, ZeekFields, ZeekKey};
+use super::zeek;
+use super::zeek_fields::{ZeekField, ZeekFields, ZeekKey, log_of_path};
 use crate::model::{Body, Log, Record};
 
 /// Reads one line; `default_log` is the log of a line that does not name its own.
@@ -38,7 +39,7 @@ pub(super) fn decode_line<'a>(
         None => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
     let log = match fields.path() {
-        Some(path) => zeek::log_of_path(&path),
+        Some(path) => log_of_path(&path),
         // Without a name of its own, a line of a file that is joined from several logs is known by its fields.
         None => fields.log_like(default_log),
     };

@@ -10,7 +10,8 @@ use super::ending;
 use super::json;
 use super::output::Output;
 use super::scan::{self, Raw};
-use super::zeek::{self, Read, ZeekField, ZeekFieldSet, ZeekFields};
+use super::zeek::{self, Read};
+use super::zeek_fields::{ZeekField, ZeekFieldSet, ZeekFields, log_of_path};
 use crate::model::{Body, Fault, FaultField, Id128, Log, Problem, Record};
 
 /// The header of a tab-separated log.
@@ -124,7 +125,7 @@ impl TsvHeader {
         let types = types.unwrap_or_default();
         let columns = names.iter().enumerate().map(|(at, name)| Column::new(name, types.get(at).copied())).collect();
         let log = match path {
-            Some(path) => zeek::log_of_path(path),
+            Some(path) => log_of_path(path),
             None => field_set(&names).log(name)?,
         };
         let unset_cell = match (unset_marker.as_bytes(), separator.as_bytes()) {
@@ -268,7 +269,7 @@ pub(super) fn decode_line<'a>(
     }
     output.added.push_str(if row.key_start == 0 { "\"}" } else { "}" });
     let json_end = output.added.len();
-    let log = row.path.map_or(header.log, |path| zeek::log_of_path(&path));
+    let log = row.path.map_or(header.log, |path| log_of_path(&path));
     let mut read = zeek::read(output, fields, log, Some(header));
     // A second key of that name would be worth less than none.
     if header.enriched {
