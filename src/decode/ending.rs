@@ -27,6 +27,13 @@ pub(super) struct Ending {
     row: Option<(Id128, Box<str>)>,
 }
 
+impl Ending {
+    /// The JSON that is kept of a row.
+    pub(super) fn json(&self) -> &str {
+        self.row.as_ref().map_or("", |(_, json)| json)
+    }
+}
+
 /// What stands between a value and the next key, as much of it as may have been written or not be wanted.
 const JOINT: &str = "\",";
 
@@ -323,9 +330,14 @@ mod tests {
             let bytes = format!("{joint}0A\tCN=a\n").into_bytes();
             decode(&context, &source, RawBatch { bytes, offset: 0, format: format.clone(), oversize: None });
             let output = Output::new(&context, &source, &format);
-            let (_, json) = output.memos.ending("0A\tCN=a").unwrap().row.as_ref().unwrap();
-            assert_eq!(&**json, r#""certificate.serial":"0A","certificate.subject":"CN=a"}"#);
+            let json = output.memos.ending("0A\tCN=a").unwrap().json();
+            assert_eq!(json, r#""certificate.serial":"0A","certificate.subject":"CN=a"}"#);
             output.into_batch(String::new(), 0);
         }
+        // Escapes may make it several times as long.
+        let end = format!("0A\t{}", "\u{1}".repeat(2000));
+        let bytes = format!("1.5\tF1\t{end}\n").into_bytes();
+        decode(&context, &source, RawBatch { bytes, offset: 0, format: format.clone(), oversize: None });
+        assert!(Output::new(&context, &source, &format).memos.ending(&end).is_none());
     }
 }

@@ -88,9 +88,11 @@ impl Memos {
         self.endings.known(text.as_bytes())
     }
 
-    /// Notes what lines say that end so.
+    /// Notes what lines say that end so, unless that takes more than a text that is kept may.
     pub(super) fn note_ending(&mut self, text: &str, ending: Ending) {
-        self.endings.note(text.as_bytes(), ending);
+        if ending.json().len() <= MAX_CERTIFICATE {
+            self.endings.note(text.as_bytes(), ending);
+        }
     }
 
     /// The chain that is logged as this text, read by `read`.
