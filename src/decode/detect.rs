@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::json;
 use super::scan::walk_object;
-use super::zeek::{self, ZeekFieldSet};
+use super::zeek_fields::{ZeekFieldSet, log_of_path};
 use super::zeek_tsv::TsvHeader;
 use crate::model::Log;
 
@@ -111,7 +111,7 @@ fn json_format(text: &str, name: &str) -> Option<Format> {
         timestamp |= key == "timestamp";
         event_type |= key == "event_type";
         if matches!(key, "_path" | "@stream") {
-            path = json::string(raw).map(|path| zeek::log_of_path(&path));
+            path = json::string(raw).map(|path| log_of_path(&path));
         }
     })?;
     if timestamp && event_type {

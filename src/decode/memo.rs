@@ -7,9 +7,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::ending::Ending;
 use super::names::name_ids;
 use super::scan::Layout;
-use super::zeek::ZeekKey;
+use super::zeek_fields::ZeekKey;
 use crate::model::{Address, Certificate, CertificateId, EventTimes, Faults, Id128, NameIds, PresentedChain, Session};
 
 /// What one worker remembers.
@@ -20,6 +21,7 @@ pub(super) struct Memos {
     ja4: Names<Option<Id128>>,
     services: Names<Id128>,
     certificates: Certificates<(Option<Arc<Certificate>>, Faults)>,
+    endings: Certificates<Ending>,
     chains: Chains<Option<Arc<PresentedChain>>>,
     /// Room for a text that is made of several.
     joined: Vec<u8>,
@@ -79,6 +81,18 @@ impl Memos {
             self.joined.extend_from_slice(part.as_bytes());
         }
         self.certificates.get(&self.joined, read).clone()
+    }
+
+    /// What was noted of the lines of certificates that end so.
+    pub(super) fn ending(&self, text: &str) -> Option<&Ending> {
+        self.endings.known(text.as_bytes())
+    }
+
+    /// Notes what lines say that end so, unless that takes more than a text that is kept may.
+    pub(super) fn note_ending(&mut self, text: &str, ending: Ending) {
+        if ending.json().len() <= MAX_CERTIFICATE {
+            self.endings.note(text.as_bytes(), ending);
+        }
     }
 
     /// The chain that is logged as this text, read by `read`.
@@ -164,6 +178,24 @@ impl<V, const PLACES: usize, const MAX: usize> Memo<V, PLACES, MAX> {
         if text.len() > MAX {
             return self.passing.insert(read());
         }
+        self.place(text).value.get_or_insert_with(read)
+    }
+
+    /// The value of a text, if it is remembered.
+    fn known(&self, text: &[u8]) -> Option<&V> {
+        let place = self.places.get(hash(text) as usize % PLACES)?;
+        if place.text == text { place.value.as_ref() } else { None }
+    }
+
+    /// Remembers the value of a text, unless that is too long.
+    fn note(&mut self, text: &[u8], value: V) {
+        if text.len() <= MAX {
+            self.place(text).value = Some(value);
+        }
+    }
+
+    /// The place of a text that is not too long, with no value of another.
+    fn place(&mut self, text: &[u8]) -> &mut Place<V> {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, || Place { text: Vec::new(), value: None });
         }
@@ -174,7 +206,7 @@ impl<V, const PLACES: usize, const MAX: usize> Memo<V, PLACES, MAX> {
             place.text.clear();
             place.text.extend_from_slice(text);
         }
-        place.value.get_or_insert_with(read)
+        place
     }
 }
 

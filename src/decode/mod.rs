@@ -10,6 +10,7 @@ mod cache;
 mod chains;
 mod der;
 mod detect;
+mod ending;
 mod eve;
 mod fingerprint;
 mod json;
@@ -19,6 +20,7 @@ mod output;
 mod rooms;
 mod scan;
 mod zeek;
+mod zeek_fields;
 mod zeek_json;
 mod zeek_tsv;
 
@@ -39,7 +41,7 @@ pub use zeek_tsv::TsvHeader;
 
 use memo::MemoPool;
 use output::Output;
-use zeek::ZeekFields;
+use zeek_fields::ZeekFields;
 
 /// Whole lines of one input, as they were read.
 #[derive(Debug)]
@@ -95,7 +97,7 @@ pub fn decode(context: &DecodeContext, source: &Arc<SourceInfo>, raw: RawBatch) 
             }
             Err(_) => decode_broken_lines(&mut output, &bytes, offset, &format),
         }
-        context.rooms.bytes.give_back(bytes);
+        context.rooms.bytes.keep(bytes);
         String::new()
     } else {
         match String::from_utf8(bytes) {

@@ -1,5 +1,6 @@
 //! Where decoders put what they read.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::detect::Format;
@@ -13,10 +14,10 @@ use crate::model::{Batch, Body, CertificateId, DeadLetter, Faults, Log, Record, 
 /// that had to be unescaped.
 pub(super) struct Output<'a> {
     pub(super) context: &'a DecodeContext,
-    source: &'a Arc<SourceInfo>,
+    pub(super) source: &'a Arc<SourceInfo>,
     base_start: usize,
     base_len: usize,
-    added: String,
+    pub(super) added: String,
     records: Vec<Record>,
     references: Vec<CertificateId>,
     unknown_log: Log,
@@ -61,14 +62,14 @@ impl<'a> Output<'a> {
         if self.base_len > 0 && start <= self.base_len && text.len() <= self.base_len - start {
             return Span { start: start as u32, len: text.len() as u32 };
         }
-        self.added_span(|added| added.push_str(text))
+        let start = self.added.len();
+        self.added.push_str(text);
+        self.added_span(start..self.added.len())
     }
 
-    /// Adds what `write` appends, and gives its place.
-    pub(super) fn added_span(&mut self, write: impl FnOnce(&mut String)) -> Span {
-        let start = self.added.len();
-        write(&mut self.added);
-        Span { start: (self.base_len + start) as u32, len: (self.added.len() - start) as u32 }
+    /// The place of a part of what was added.
+    pub(super) fn added_span(&self, part: Range<usize>) -> Span {
+        Span { start: (self.base_len + part.start) as u32, len: part.len() as u32 }
     }
 
     /// Adds what one session calls a certificate.

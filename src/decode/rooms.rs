@@ -11,7 +11,7 @@ pub struct BatchRooms {
 }
 
 impl BatchRooms {
-    /// An empty vector to read lines into.
+    /// A vector to read lines into, with whatever was there before.
     pub fn for_lines(&self) -> Vec<u8> {
         self.bytes.take()
     }
@@ -19,14 +19,16 @@ impl BatchRooms {
     /// Takes back the memory of a batch that nobody needs any more.
     pub fn give_back(&self, batch: Batch) {
         let Batch { text, records, references, .. } = batch;
-        self.bytes.give_back(text.into_bytes());
+        self.bytes.keep(text.into_bytes());
         self.records.give_back(records);
         self.references.give_back(references);
     }
 
     /// An empty text with memory.
     pub(super) fn text(&self) -> String {
+        let mut bytes = self.bytes.take();
+        bytes.clear();
         // Nothing is valid text.
-        String::from_utf8(self.bytes.take()).unwrap_or_default()
+        String::from_utf8(bytes).unwrap_or_default()
     }
 }

@@ -53,6 +53,19 @@ pub(super) fn walk_alike<'a, M: Copy>(
     walk_members(text, |at| layout.read(text, at, &meaning), each)
 }
 
+/// The same until `is_enough` holds of what a key means and of where the key stands: then it gives `None`.
+pub(super) fn walk_alike_until<'a, M: Copy>(
+    text: &'a str,
+    layout: &mut Layout<M>,
+    meaning: impl Fn(&str) -> M,
+    mut is_enough: impl FnMut(M, usize) -> bool,
+    each: impl FnMut(M, Raw<'a>),
+) -> Option<usize> {
+    layout.next = 0;
+    let key_at = |at| layout.read(text, at, &meaning).filter(|&(key, _)| !is_enough(key, at));
+    walk_members(text, key_at, each)
+}
+
 /// Walks an object whose keys `key_at` reads, with the space before them, giving also where their values begin.
 #[inline]
 fn walk_members<'a, K>(

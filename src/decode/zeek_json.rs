@@ -1,9 +1,11 @@
 //! Zeek's JSON: keys flat with dots or underscores, or nested by a shipper; times as epoch, ISO 8601 or milliseconds.
 
+use super::ending::{self, Known};
 use super::json;
 use super::output::Output;
 use super::scan::{Raw, walk_alike, walk_object};
-use super::zeek::{self, ZeekField, ZeekFields, ZeekKey};
+use super::zeek;
+use super::zeek_fields::{ZeekField, ZeekFields, ZeekKey, log_of_path};
 use crate::model::{Body, Log, Record};
 
 /// Reads one line; `default_log` is the log of a line that does not name its own.
@@ -16,6 +18,14 @@ pub(super) fn decode_line<'a>(
 ) {
     let original = line;
     let line = json::object_text(line);
+    let end = match default_log {
+        Log::ZeekX509 => match ending::read_known(output, fields, line, offset) {
+            Known::Read => return,
+            Known::New(end) => Some(end),
+            Known::No => None,
+        },
+        _ => None,
+    };
     fields.clear();
     let mut enriched = false;
     let walked = walk_alike(line, &mut output.memos.zeek_keys, ZeekKey::named, |key, raw| match key {
@@ -29,13 +39,16 @@ pub(super) fn decode_line<'a>(
         None => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
     let log = match fields.path() {
-        Some(path) => zeek::log_of_path(&path),
+        Some(path) => log_of_path(&path),
         // Without a name of its own, a line of a file that is joined from several logs is known by its fields.
         None => fields.log_like(default_log),
     };
     let mut read = zeek::read(output, fields, log, None);
     if enriched {
         read.body = Body::AlreadyEnriched;
+    }
+    if let (Some(end), Log::ZeekX509) = (end, log) {
+        ending::note(output, fields, end, &read, None);
     }
     let line = output.span(line);
     output.push(Record {

@@ -4,12 +4,15 @@
 //! escapes are undone, since Zeek escapes a value that happens to look like one of them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+use super::ending;
 use super::json;
 use super::output::Output;
 use super::scan::{self, Raw};
-use super::zeek::{self, ZeekField, ZeekFieldSet, ZeekFields};
-use crate::model::{Body, Fault, FaultField, Log, Problem, Record};
+use super::zeek::{self, Read};
+use super::zeek_fields::{ZeekField, ZeekFieldSet, ZeekFields, log_of_path};
+use crate::model::{Body, Fault, FaultField, Id128, Log, Problem, Record};
 
 /// The header of a tab-separated log.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,6 +30,11 @@ pub struct TsvHeader {
     bare: Option<Box<str>>,
     /// There is a column named `certsift`.
     enriched: bool,
+    /// The first column that a certificate is read from, and that begins what rows end with alike; the number of columns
+    /// where no row does so.
+    certificate_at: usize,
+    /// Tells the header from others.
+    id: Id128,
 }
 
 /// Longest name of a column. Zeek's own have 40 bytes at the most.
@@ -117,7 +125,7 @@ impl TsvHeader {
         let types = types.unwrap_or_default();
         let columns = names.iter().enumerate().map(|(at, name)| Column::new(name, types.get(at).copied())).collect();
         let log = match path {
-            Some(path) => zeek::log_of_path(path),
+            Some(path) => log_of_path(path),
             None => field_set(&names).log(name)?,
         };
         let unset_cell = match (unset_marker.as_bytes(), separator.as_bytes()) {
@@ -126,7 +134,7 @@ impl TsvHeader {
         };
         let separator = separator.into_bytes().into();
         let set_separator = set_separator.into();
-        Some(Self {
+        let header = Self {
             separator,
             set_separator,
             empty_marker: empty_marker.into(),
@@ -137,7 +145,10 @@ impl TsvHeader {
             log,
             bare: None,
             enriched: names.contains(&"certsift"),
-        })
+            certificate_at: 0,
+            id: Id128([0; 16]),
+        };
+        Some(header.finished())
     }
 
     /// Reads the single header line of the `tsv` filter option: field names without a mark, and no types.
@@ -150,7 +161,7 @@ impl TsvHeader {
             return None;
         }
         let log = field_set(&names).log(name)?;
-        Some(Self {
+        let header = Self {
             separator: b"\t".as_slice().into(),
             set_separator: ",".into(),
             empty_marker: "(empty)".into(),
@@ -161,7 +172,21 @@ impl TsvHeader {
             log,
             bare: Some(line.into()),
             enriched: names.contains(&"certsift"),
-        })
+            certificate_at: 0,
+            id: Id128([0; 16]),
+        };
+        Some(header.finished())
+    }
+
+    /// With what follows from the rest.
+    fn finished(mut self) -> Self {
+        let has = |columns: &[Column], field| columns.iter().any(|column| column.field == Some(field));
+        let first = self.columns.iter().position(|column| column.field.is_some_and(ZeekField::is_of_certificate));
+        let first = first.filter(|&first| !has(&self.columns[..first], ZeekField::HostCert));
+        let may_say_another = self.log != Log::ZeekX509 || has(&self.columns, ZeekField::Path);
+        self.certificate_at = first.filter(|_| !may_say_another).unwrap_or(self.columns.len());
+        self.id = Id128::of(format!("{self:?}").as_bytes());
+        self
     }
 
     /// The log that the rows belong to.
@@ -222,38 +247,99 @@ pub(super) fn decode_line<'a>(
     if line.starts_with('#') || header.bare.as_deref() == Some(line) {
         return;
     }
-    let mut columns = header.columns.iter();
     fields.clear();
-    let mut path = None;
-    let mut bad_value = None;
-    let mut complete = true;
-    let span = output.added_span(|json| {
-        // The JSON is about as long as the row and its field names.
-        json.reserve(line.len() + 24 * header.columns.len());
-        json.push('{');
-        // How much of the next key is written already or not wanted.
-        let mut key_start = 2;
-        let mut at = 0;
-        loop {
+    let mut row = Row { line, header, at: 0, is_over: false, key_start: 2, path: None, bad_value: None };
+    let start = output.added.len();
+    // The JSON is about as long as the row and its field names.
+    output.added.reserve(line.len() + 24 * header.columns.len());
+    output.added.push('{');
+    let (in_front, rest) = header.columns.split_at(header.certificate_at);
+    let mut is_complete = row.write(&mut output.added, fields, in_front);
+    let mut end = None;
+    if is_complete && !row.is_over && !rest.is_empty() {
+        let text = &line[row.at..];
+        if let Some((read, json_end)) = ending::read_end(output, fields, text, Some((header.id, row.key_start))) {
+            return push_record(output, Log::ZeekX509, offset, start..json_end, read, row.bad_value);
+        }
+        end = Some((text, output.added.len(), row.key_start));
+    }
+    is_complete = is_complete && row.write(&mut output.added, fields, rest) && row.is_over;
+    if !is_complete {
+        return output.dead_letter(offset, line.as_bytes(), "another number of columns than the header names");
+    }
+    output.added.push_str(if row.key_start == 0 { "\"}" } else { "}" });
+    let json_end = output.added.len();
+    let log = row.path.map_or(header.log, |path| log_of_path(&path));
+    let mut read = zeek::read(output, fields, log, Some(header));
+    // A second key of that name would be worth less than none.
+    if header.enriched {
+        read.body = Body::AlreadyEnriched;
+    }
+    if let (Some((end, json_start, joined)), None) = (end, row.bad_value) {
+        ending::note(output, fields, end, &read, Some((header.id, json_start..json_end, joined)));
+    }
+    push_record(output, log, offset, start..json_end, read, row.bad_value);
+}
+
+fn push_record(
+    output: &mut Output<'_>,
+    log: Log,
+    offset: u64,
+    json: Range<usize>,
+    mut read: Read,
+    bad_value: Option<Option<ZeekField>>,
+) {
+    // A time that is no number is tagged where it is read.
+    if bad_value.is_some_and(|field| field != Some(ZeekField::Time)) {
+        read.faults.push(Fault::new(FaultField::Other, Problem::NotOfItsType));
+    }
+    let line = output.added_span(json);
+    output.push(Record {
+        log,
+        offset,
+        line,
+        time: read.time,
+        empty_object: line.len == 2,
+        sensor: read.sensor,
+        faults: read.faults,
+        body: read.body,
+    });
+}
+
+/// A row on its way to JSON.
+struct Row<'a, 'h> {
+    line: &'a str,
+    header: &'h TsvHeader,
+    /// Where the next cell begins, unless the row is over.
+    at: usize,
+    is_over: bool,
+    /// How much of the next key is written already or not wanted.
+    key_start: usize,
+    path: Option<Cow<'a, str>>,
+    /// The field, if it has one, of the last column with a value that is not of its type.
+    bad_value: Option<Option<ZeekField>>,
+}
+
+impl<'a> Row<'a, '_> {
+    /// Writes the cells of the next columns; `false` when the row has fewer.
+    fn write(&mut self, json: &mut String, fields: &mut ZeekFields<'a>, columns: &[Column]) -> bool {
+        let (line, header) = (self.line, self.header);
+        let (mut at, mut key_start) = (self.at, self.key_start);
+        for column in columns {
+            if self.is_over {
+                return false;
+            }
             // Several cells of most rows are unset; they need not be looked through.
             if header.unset_cell.is_some_and(|unset| line.as_bytes()[at..].first_chunk() == Some(&unset)) {
-                if columns.next().is_none() {
-                    complete = false;
-                    break;
-                }
                 at += 2;
                 continue;
             }
             let cell = cell_at(line, at, &header.separator);
-            let Some(column) = columns.next() else {
-                complete = false;
-                break;
-            };
             if *cell.text != *header.unset_marker {
                 if let Some(field) = column.field {
                     fields.set(field, cell);
                     if field == ZeekField::Path {
-                        path = Some(header.text(cell));
+                        self.path = Some(header.text(cell));
                     }
                 }
                 if column.kind == Kind::Text && (cell.is_plain || is_json_alike(cell.text)) {
@@ -267,42 +353,21 @@ pub(super) fn decode_line<'a>(
                     if column.kind == Kind::Number && scan::end_of_number(line.as_bytes(), at) == Some(end) {
                         json.push_str(cell.text);
                     } else if !push_value(json, cell, column.kind, header) {
-                        bad_value = Some(column.field);
+                        self.bad_value = Some(column.field);
                     }
                     key_start = 1;
                 }
             }
             at += cell.text.len();
             if at == line.len() {
-                break;
+                self.is_over = true;
+            } else {
+                at += header.separator.len();
             }
-            at += header.separator.len();
         }
-        json.push_str(if key_start == 0 { "\"}" } else { "}" });
-    });
-    if !complete || columns.next().is_some() {
-        return output.dead_letter(offset, line.as_bytes(), "another number of columns than the header names");
+        (self.at, self.key_start) = (at, key_start);
+        true
     }
-    let log = path.map_or(header.log, |path| zeek::log_of_path(&path));
-    let mut read = zeek::read(output, fields, log, Some(header));
-    // A time that is no number is tagged where it is read.
-    if bad_value.is_some_and(|field| field != Some(ZeekField::Time)) {
-        read.faults.push(Fault::new(FaultField::Other, Problem::NotOfItsType));
-    }
-    // A second key of that name would be worth less than none.
-    if header.enriched {
-        read.body = Body::AlreadyEnriched;
-    }
-    output.push(Record {
-        log,
-        offset,
-        line: span,
-        time: read.time,
-        empty_object: span.len == 2,
-        sensor: read.sensor,
-        faults: read.faults,
-        body: read.body,
-    });
 }
 
 /// The cell that begins at `at`, which is plain where nothing in it is escaped, nor to be.

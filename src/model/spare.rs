@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 
-/// Empty vectors that keep their memory.
+/// Vectors that keep their memory.
 #[derive(Debug)]
 pub struct Spare<T>(Mutex<Vec<Vec<T>>>);
 
@@ -17,7 +17,7 @@ const MAX_KEPT: usize = 8;
 const BYTES: RangeInclusive<usize> = 64 * 1024..=4 * 1024 * 1024;
 
 impl<T> Spare<T> {
-    /// An empty vector.
+    /// A vector, empty or as it was [kept](Self::keep).
     pub fn take(&self) -> Vec<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
@@ -25,6 +25,11 @@ impl<T> Spare<T> {
     /// Takes back a vector that is not needed any more.
     pub fn give_back(&self, mut used: Vec<T>) {
         used.clear();
+        self.keep(used);
+    }
+
+    /// The same with what is in it, for those who write over it.
+    pub fn keep(&self, used: Vec<T>) {
         if !BYTES.contains(&(used.capacity() * size_of::<T>())) {
             return;
         }
@@ -58,6 +63,15 @@ mod tests {
         let again = spare.take();
         assert!(again.is_empty() && again.capacity() * size_of::<u64>() >= *BYTES.start());
         assert_eq!(spare.take().capacity(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_as_it_was() {
+        let spare = Spare::default();
+        let mut used = of_bytes(*BYTES.start());
+        used.extend([1, 2, 3]);
+        spare.keep(used);
+        assert_eq!(spare.take(), [1, 2, 3]);
     }
 
     #[test]

@@ -7,8 +7,11 @@ use crate::decode::{MAX_LINE, MAX_OVERSIZE_KEPT};
 /// Reads whole lines.
 pub struct LineReader<R> {
     reader: R,
-    /// Read and not handed out.
+    /// What was read and not handed out, and behind it whatever was there before: memory that has been written once is
+    /// read into as it is.
     buffer: Vec<u8>,
+    /// How much of the buffer was read.
+    filled: usize,
     /// Where the buffer begins, in decompressed bytes.
     offset: u64,
     /// The reader has no more, or has failed.
@@ -34,7 +37,7 @@ const READ_STEP: usize = 128 * 1024;
 impl<R: Read> LineReader<R> {
     /// Reads lines from the start of a stream.
     pub fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), offset: 0, ended: false, error: None, room: Vec::new() }
+        Self { reader, buffer: Vec::new(), filled: 0, offset: 0, ended: false, error: None, room: Vec::new() }
     }
 
     /// The beginning of the stream: at least `least` bytes or all there are, and at least one whole line unless it is
@@ -42,15 +45,15 @@ impl<R: Read> LineReader<R> {
     pub fn head(&mut self, least: usize) -> &[u8] {
         let mut searched = 0;
         let mut seen_line = false;
-        while !self.ended && self.buffer.len() <= MAX_LINE {
-            seen_line = seen_line || memchr::memchr(b'\n', &self.buffer[searched..]).is_some();
-            if seen_line && self.buffer.len() >= least {
+        while !self.ended && self.filled <= MAX_LINE {
+            seen_line = seen_line || memchr::memchr(b'\n', &self.read()[searched..]).is_some();
+            if seen_line && self.filled >= least {
                 break;
             }
-            searched = self.buffer.len();
+            searched = self.filled;
             self.fill(self.step_within_line(READ_STEP));
         }
-        &self.buffer
+        self.read()
     }
 
     /// Why the head is all that can be read, if reading failed.
@@ -71,28 +74,28 @@ impl<R: Read> LineReader<R> {
         if !self.ended {
             self.buffer.reserve(target.saturating_sub(self.buffer.len()));
         }
-        while !self.ended && self.buffer.len() < target {
-            self.fill(READ_STEP.min(target - self.buffer.len()).max(4096));
+        while !self.ended && self.filled < target {
+            self.fill(READ_STEP.min(target - self.filled).max(4096));
         }
         let mut searched = 0;
         loop {
-            if let Some(last) = memchr::memrchr(b'\n', &self.buffer[searched..]) {
+            if let Some(last) = memchr::memrchr(b'\n', &self.read()[searched..]) {
                 return Ok(Some(self.take(searched + last + 1)));
             }
             if self.ended {
                 break;
             }
-            if self.buffer.len() > MAX_LINE {
+            if self.filled > MAX_LINE {
                 return self.pass_over().map(Some);
             }
-            searched = self.buffer.len();
+            searched = self.filled;
             self.fill(self.step_within_line(READ_STEP.max(searched / 2)));
         }
-        if self.buffer.len() > MAX_LINE {
+        if self.filled > MAX_LINE {
             return self.pass_over().map(Some);
         }
-        if !self.buffer.is_empty() {
-            return Ok(Some(self.take(self.buffer.len())));
+        if self.filled > 0 {
+            return Ok(Some(self.take(self.filled)));
         }
         match self.error.take() {
             Some(error) => Err(error),
@@ -100,7 +103,7 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Gives it an empty vector, whose memory it reads into from the next lines on.
+    /// Gives it a vector whose memory it reads into from the next lines on; what is in it does not matter.
     pub fn reuse(&mut self, room: Vec<u8>) {
         self.room = room;
     }
@@ -113,14 +116,19 @@ impl<R: Read> LineReader<R> {
     /// As much of `step` as a line may still grow by, and one byte more that tells that it is too long: what counts as
     /// too long must not depend on how the reading was cut.
     fn step_within_line(&self, step: usize) -> usize {
-        step.min((MAX_LINE + 1).saturating_sub(self.buffer.len())).max(1)
+        step.min((MAX_LINE + 1).saturating_sub(self.filled)).max(1)
     }
 
     fn take(&mut self, end: usize) -> Lines {
-        let mut rest = std::mem::take(&mut self.room);
-        rest.extend_from_slice(&self.buffer[end..]);
-        self.buffer.truncate(end);
-        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let rest = &self.buffer[end..self.filled];
+        let mut room = std::mem::take(&mut self.room);
+        match room.get_mut(..rest.len()) {
+            Some(start) => start.copy_from_slice(rest),
+            None => rest.clone_into(&mut room),
+        }
+        self.filled = rest.len();
+        let mut bytes = std::mem::replace(&mut self.buffer, room);
+        bytes.truncate(end);
         let offset = self.offset;
         self.offset += bytes.len() as u64;
         Lines { bytes, offset, oversize: None }
@@ -129,29 +137,38 @@ impl<R: Read> LineReader<R> {
     /// Skips a line that is too long, keeping its beginning.
     fn pass_over(&mut self) -> io::Result<Lines> {
         let offset = self.offset;
-        let mut length = self.buffer.len() as u64;
+        let mut length = self.filled as u64;
         let mut kept = std::mem::take(&mut self.buffer);
-        kept.truncate(MAX_OVERSIZE_KEPT);
+        kept.truncate(self.filled.min(MAX_OVERSIZE_KEPT));
+        self.filled = 0;
         kept.shrink_to_fit();
         while !self.ended {
             self.fill(READ_STEP);
-            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+            if let Some(end) = memchr::memchr(b'\n', self.read()) {
                 length += end as u64 + 1;
-                self.buffer.drain(..=end);
+                self.buffer.copy_within(end + 1..self.filled, 0);
+                self.filled -= end + 1;
                 break;
             }
-            length += self.buffer.len() as u64;
-            self.buffer.clear();
+            length += self.filled as u64;
+            self.filled = 0;
         }
         self.offset += length;
         Ok(Lines { bytes: kept, offset, oversize: Some(length) })
     }
 
+    /// What was read and not handed out.
+    fn read(&self) -> &[u8] {
+        &self.buffer[..self.filled]
+    }
+
     fn fill(&mut self, step: usize) {
-        let start = self.buffer.len();
-        self.buffer.resize(start + step, 0);
+        let end = self.filled + step;
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
         let read = loop {
-            match self.reader.read(&mut self.buffer[start..]) {
+            match self.reader.read(&mut self.buffer[self.filled..end]) {
                 Ok(read) => break read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -160,7 +177,7 @@ impl<R: Read> LineReader<R> {
                 }
             }
         };
-        self.buffer.truncate(start + read);
+        self.filled += read;
         self.ended = read == 0;
     }
 }
@@ -188,6 +205,7 @@ mod tests {
             text in prop::collection::vec(prop::sample::select(b"ab\n".to_vec()), 0..300),
             step in 1usize..40,
             target in 1usize..100,
+            used in 0usize..5000,
         ) {
             let mut reader = LineReader::new(Dribble(&text, step));
             let head = reader.head(10).to_vec();
@@ -197,6 +215,10 @@ mod tests {
                 prop_assert_eq!(lines.offset, seen.len() as u64);
                 seen.extend_from_slice(&lines.bytes);
                 prop_assert!(seen.ends_with(b"\n") || seen.len() == text.len());
+                // Memory that is used again holds what was read into it before.
+                let mut room = lines.bytes;
+                room.resize(used, b'\n');
+                reader.reuse(room);
             }
             prop_assert_eq!(seen, text);
         }
