@@ -14,12 +14,23 @@ use serde::ser::{self, Impossible, Serialize, SerializeSeq, SerializeStruct};
 /// Such text is either empty or begins with a comma.
 pub(super) const WRITTEN: &str = "";
 
+/// The name of a newtype around a value that has been written before, as text: it is copied as it stands.
+pub(super) const COPIED: &str = "Copied";
+
 /// The name of a newtype around text in which nothing has to be escaped.
 pub(super) const PLAIN: &str = "Plain";
 
 /// Appends a value. Writing to memory does not fail; a shape that has no place here is refused.
 pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> fmt::Result {
     value.serialize(&mut Json { out, texts: Texts::Escaped })
+}
+
+/// A value as text.
+pub(super) fn text_of<T: Serialize + ?Sized>(value: &T) -> Box<str> {
+    let mut text = Vec::new();
+    // What cannot be written would be left out; nothing in the object is of that kind.
+    let _ = write(&mut text, value);
+    String::from_utf8(text).unwrap_or_default().into()
 }
 
 /// The serializer.
@@ -251,7 +262,11 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
 
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> fmt::Result {
-        if name == PLAIN { self.with(Texts::Plain, value) } else { value.serialize(self) }
+        match name {
+            PLAIN => self.with(Texts::Plain, value),
+            COPIED => self.with(Texts::Copied, value),
+            _ => value.serialize(self),
+        }
     }
 
     fn serialize_seq(self, _length: Option<usize>) -> Result<Self::SerializeSeq, fmt::Error> {
@@ -513,6 +528,18 @@ mod tests {
         assert_eq!(written(&Mixed([before, r#","c":{}"#])), r#"{"a":"\"","b":2,"own":1,"c":{}}"#);
         assert_eq!(written(&Mixed(["", ""])), r#"{"own":1}"#);
         assert_eq!(written(&Mixed(["", before])), r#"{"own":1,"a":"\"","b":2}"#);
+    }
+
+    #[test]
+    fn values_that_were_written_before_stand_among_the_others() {
+        struct Copied(Box<str>);
+        impl Serialize for Copied {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_newtype_struct(COPIED, &*self.0)
+            }
+        }
+        let values = [text_of(&vec!["\"", "b"]), text_of(&1), text_of("\n")];
+        assert_eq!(written(&Vec::from(values.map(Copied))), r#"[["\"","b"],1,"\n"]"#);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::certificate::{CertificateObject, WrittenCertificate};
 use super::json;
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
-    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
+    Assessment, DomainRegistration, Finding, Found, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
     age_days, issuer_called, issuer_class, issuer_is_rare,
 };
 use crate::history::LearningReason;
@@ -76,8 +76,9 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<&'a str>,
     /// What was found.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    findings: Cow<'a, [Finding]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "findings")]
+    #[schemars(with = "Vec<Finding<'a>>")]
+    findings: &'a [Found<'a>],
     /// The leaf that the server presented; of an x509 record, the certificate itself.
     #[serde(skip_serializing_if = "WrittenCertificate::is_empty")]
     #[schemars(with = "CertificateObject<'a>")]
@@ -351,7 +352,7 @@ impl<'a> CertsiftObject<'a> {
             finding_ids: Vec::new(),
             techniques: Vec::new(),
             tools: Vec::new(),
-            findings: Cow::Borrowed(&[]),
+            findings: &[],
             certificate,
             client_certificate: None,
             issuer_history,
@@ -372,7 +373,7 @@ impl<'a> CertsiftObject<'a> {
     #[allow(clippy::too_many_arguments, reason = "one argument for each part of the object")]
     pub(super) fn full(
         head: ObjectHead<'a>,
-        assessment: &'a Assessment,
+        assessment: &'a Assessment<'a>,
         certificate: WrittenCertificate<'a>,
         client_certificate: Option<WrittenCertificate<'a>>,
         issuer_history: Option<IssuerHistory>,
@@ -387,15 +388,16 @@ impl<'a> CertsiftObject<'a> {
         let signatures =
             || sides.into_iter().zip(signatures).flat_map(|(side, list)| list.iter().map(move |it| (side, it)));
         let feeds = sides.into_iter().zip(feeds).flat_map(|(side, list)| distinct_rows(list).map(move |it| (side, it)));
+        let findings = || assessment.findings.iter().map(|found| &found.finding);
         let knowledge = head.knowledge;
         let brief = Self::brief(head, assessment.verdict, certificate, None);
         Self {
             score: assessment.score,
             reason: Some(&assessment.reason),
-            finding_ids: distinct(assessment.findings.iter().map(|finding| finding.id)),
-            techniques: distinct(assessment.findings.iter().flat_map(|finding| finding.technique.iter().copied())),
+            finding_ids: distinct(findings().map(|finding| finding.id)),
+            techniques: distinct(findings().flat_map(|finding| finding.technique.iter().copied())),
             tools: distinct(signatures().map(|(_, signature)| &*signature.tool)),
-            findings: Cow::Borrowed(&assessment.findings),
+            findings: &assessment.findings,
             client_certificate,
             issuer_history: issuer_history.filter(|_| brief.certificate.absent_reason().is_none()),
             history: history.filter(|history| !history.is_empty()),
@@ -538,6 +540,21 @@ fn codes<S: Serializer>(codes: &[&str], serializer: S) -> Result<S::Ok, S::Error
         }
     }
     serializer.collect_seq(codes.iter().map(|code| Code(code)))
+}
+
+/// Writes findings: those whose text is kept are copied.
+fn findings<S: Serializer>(findings: &[Found<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Listed<'a>(&'a Found<'a>);
+    impl Serialize for Listed<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let Found { finding, kept, .. } = self.0;
+            match kept.and_then(|kept| kept.of(finding, || json::text_of(finding))) {
+                Some(text) => serializer.serialize_newtype_struct(json::COPIED, text),
+                None => finding.serialize(serializer),
+            }
+        }
+    }
+    serializer.collect_seq(findings.iter().map(Listed))
 }
 
 /// A value that is written as text in which nothing has to be escaped.

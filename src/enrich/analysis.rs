@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::oddities::Oddities;
-use super::{CheckSet, Part};
+use super::{CheckSet, Finding, Part, signature};
 use crate::decode::registrable;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
@@ -23,7 +23,7 @@ pub struct CertificateAnalysis {
 }
 
 /// A signature that fires on the certificate.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct SignatureMatch {
     /// The signature's id.
     pub id: Box<str>,
@@ -45,6 +45,10 @@ pub struct SignatureMatch {
     pub expected: Box<str>,
     /// The signature's own words.
     pub note: Box<str>,
+    /// What is said of it.
+    pub(super) sentence: Box<str>,
+    /// The finding as it stands in records.
+    pub(super) json: FindingJson,
 }
 
 /// The certificate's fields as they stand in records, made when the first record asks.
@@ -52,7 +56,15 @@ pub struct SignatureMatch {
 pub struct CertificateJson {
     brief: OnceLock<Box<str>>,
     full: OnceLock<[Box<str>; 2]>,
+    /// That it is self-signed, and that it is weak.
+    pub(super) self_signed: FindingJson,
+    pub(super) weakness: FindingJson,
 }
+
+/// A finding as it stands in records, made when the first record asks. Its weight depends on the direction: the text is
+/// that with the first one, and most certificates are shown in one direction only.
+#[derive(Debug, Default)]
+pub struct FindingJson(OnceLock<(f64, Severity, Box<str>)>);
 
 /// Registrable domains of a certificate that are looked at.
 const MAX_DOMAINS: usize = 20;
@@ -72,6 +84,7 @@ impl CertificateAnalysis {
         let signatures = hits
             .into_iter()
             .map(|hit| SignatureMatch {
+                sentence: signature::sentence(&hit).into(),
                 id: hit.signature.id().into(),
                 tool: hit.signature.tool().into(),
                 attack_id: hit.signature.attack_id().map(Into::into),
@@ -82,6 +95,7 @@ impl CertificateAnalysis {
                 observed: hit.observed.into(),
                 expected: hit.expected.into(),
                 note: hit.signature.note().into(),
+                json: FindingJson::default(),
             })
             .collect();
         let feeds = match checks.look_at(Part::Feeds) {
@@ -151,6 +165,14 @@ impl CertificateJson {
     }
 }
 
+impl FindingJson {
+    /// The text of a finding, if it is the one whose text is kept.
+    pub fn of(&self, finding: &Finding<'_>, write: impl FnOnce() -> Box<str>) -> Option<&str> {
+        let (weight, severity, text) = self.0.get_or_init(|| (finding.weight, finding.severity, write()));
+        (weight.to_bits() == finding.weight.to_bits() && *severity == finding.severity).then_some(text)
+    }
+}
+
 /// Days from the start of a certificate's validity to a time, to a tenth; negative before it.
 pub(crate) fn age_days(certificate: &Certificate, at: EventTime) -> Option<f64> {
     Some(days(at.seconds().saturating_sub(certificate.not_before?.0)))
@@ -182,4 +204,33 @@ fn domains_of(certificate: &Certificate) -> Vec<(Id128, Box<str>)> {
         }
     }
     domains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Group;
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_finding_is_kept_for_the_first_weight_only() {
+        let finding = |weight: f64, severity| Finding {
+            id: "test",
+            group: Group::Trust,
+            severity,
+            weight,
+            technique: &[],
+            field: "f".into(),
+            observed: "o".into(),
+            expected: "e".into(),
+            evidence: "v".into(),
+            note: "n".into(),
+        };
+        let json = FindingJson::default();
+        let text = |finding: Finding<'_>, text: &str| json.of(&finding, || text.into()).map(str::to_owned);
+        assert_eq!(text(finding(0.15, Severity::Info), "first").as_deref(), Some("first"));
+        assert_eq!(text(finding(0.15, Severity::Info), "again").as_deref(), Some("first"));
+        assert_eq!(text(finding(0.03, Severity::Info), "other weight"), None);
+        assert_eq!(text(finding(0.15, Severity::Low), "other severity"), None);
+        assert_eq!(text(finding(0.15, Severity::Info), "again").as_deref(), Some("first"));
+    }
 }

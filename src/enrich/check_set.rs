@@ -29,13 +29,16 @@ pub enum Part {
     Chain,
 }
 
+/// What a check does.
+pub(super) type CheckFunction = for<'a> fn(&Subject<'a>, &mut Findings<'a>);
+
 /// The checks that run, resolved for many records.
 pub struct RunningChecks {
     /// Which they are.
     pub set: CheckSet,
-    pub(super) functions: Vec<fn(&Subject<'_>, &mut Findings)>,
+    pub(super) functions: Vec<CheckFunction>,
     /// Those of them that may find something where there is no certificate.
-    pub(super) without_certificate: Vec<fn(&Subject<'_>, &mut Findings)>,
+    pub(super) without_certificate: Vec<CheckFunction>,
 }
 
 impl Part {
