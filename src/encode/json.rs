@@ -95,10 +95,10 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
 
 /// Appends text in quotes that has nothing to be escaped.
 #[inline]
-fn plain(out: &mut Vec<u8>, text: &str) {
+fn plain(out: &mut Vec<u8>, text: &[u8]) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
     out.push(b'"');
 }
 
@@ -224,7 +224,7 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
     fn serialize_str(self, text: &str) -> fmt::Result {
         match self.texts {
             Texts::Escaped => quoted(self.out, text),
-            Texts::Plain => plain(self.out, text),
+            Texts::Plain => plain(self.out, text.as_bytes()),
             Texts::Copied => self.out.extend_from_slice(text.as_bytes()),
         }
         Ok(())
@@ -256,7 +256,7 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
 
     fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> fmt::Result {
         // Like a key.
-        plain(self.out, variant);
+        plain(self.out, variant.as_bytes());
         Ok(())
     }
 
@@ -279,8 +279,16 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
         Ok(Members { json: self, is_first: true, end: b'}' })
     }
 
-    fn serialize_bytes(self, _bytes: &[u8]) -> fmt::Result {
-        Err(fmt::Error)
+    /// Text in which nothing has to be escaped, as whoever asks [`is_human_readable`](Self::is_human_readable) may give it.
+    #[inline]
+    fn serialize_bytes(self, text: &[u8]) -> fmt::Result {
+        plain(self.out, text);
+        Ok(())
+    }
+
+    /// Times and digests are made as ASCII bytes: here nobody has to look whether they are text.
+    fn is_human_readable(&self) -> bool {
+        false
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

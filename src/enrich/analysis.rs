@@ -18,6 +18,7 @@ pub struct CertificateAnalysis {
     feeds: Vec<FeedMatch>,
     issuer_is_public: Option<bool>,
     oddities: Oddities,
+    is_plain: bool,
     domains: Vec<(Id128, Box<str>)>,
     json: CertificateJson,
 }
@@ -48,7 +49,9 @@ pub struct SignatureMatch {
     /// What is said of it.
     pub(super) sentence: Box<str>,
     /// The finding as it stands in records.
-    pub(super) json: FindingJson,
+    pub(super) finding: FindingJson,
+    /// The signature as it stands in records, made when the first record asks.
+    json: OnceLock<Box<str>>,
 }
 
 /// The certificate's fields as they stand in records, made when the first record asks.
@@ -81,7 +84,7 @@ impl CertificateAnalysis {
             true => knowledge.signatures.evaluate(certificate, issuer_is_public),
             false => Vec::new(),
         };
-        let signatures = hits
+        let signatures: Vec<_> = hits
             .into_iter()
             .map(|hit| SignatureMatch {
                 sentence: signature::sentence(&hit).into(),
@@ -95,7 +98,8 @@ impl CertificateAnalysis {
                 observed: hit.observed.into(),
                 expected: hit.expected.into(),
                 note: hit.signature.note().into(),
-                json: FindingJson::default(),
+                finding: FindingJson::default(),
+                json: OnceLock::new(),
             })
             .collect();
         let feeds = match checks.look_at(Part::Feeds) {
@@ -107,11 +111,13 @@ impl CertificateAnalysis {
             true => domains_of(certificate),
             false => Vec::new(),
         };
+        let oddities = Oddities::of(certificate, issuer_is_public, knowledge, checks);
         Self {
+            is_plain: signatures.is_empty() && oddities.are_none(certificate),
             signatures,
             feeds,
             issuer_is_public,
-            oddities: Oddities::of(certificate, issuer_is_public, knowledge, checks),
+            oddities,
             domains,
             json: CertificateJson::default(),
         }
@@ -137,6 +143,11 @@ impl CertificateAnalysis {
         &self.oddities
     }
 
+    /// Whether there is nothing to find for checks that look at [what stands out in it](Part::Oddities).
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// The first of its names that imitates another, as it reads, and whom.
     pub(super) fn imitates(&self) -> Option<(&str, &Imitation)> {
         self.oddities.imitates.as_ref().map(|(name, imitation)| (&**name, imitation))
@@ -150,6 +161,13 @@ impl CertificateAnalysis {
     /// The certificate's fields as they stand in records.
     pub fn json(&self) -> &CertificateJson {
         &self.json
+    }
+}
+
+impl SignatureMatch {
+    /// The signature as it stands in records.
+    pub fn json(&self, write: impl FnOnce() -> Box<str>) -> &str {
+        self.json.get_or_init(write)
     }
 }
 

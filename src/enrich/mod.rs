@@ -85,7 +85,7 @@ macro_rules! check {
 
 /// The checks, in the order in which their findings are listed.
 const CHECKS: [Check; 31] = [
-    check!(signature, Certificate, Signatures),
+    check!(signature, Certificate, Oddities, Signatures),
     check!(feed, Feeds),
     check!(client_certificate, Signatures, Feeds),
     check!(own_certificate, Certificate),
@@ -99,18 +99,18 @@ const CHECKS: [Check; 31] = [
     check!(fresh_certificate, Certificate, History, Registrations, Transparency),
     check!(free_ca, Certificate),
     check!(rare_issuer, Certificate, History),
-    check!(origin_ca, Certificate),
+    check!(origin_ca, Certificate, Oddities),
     check!(untrusted_chain, Certificate, Chain),
     check!(out_of_validity, Certificate),
-    check!(vendor_mimic, Certificate, Signatures),
-    check!(self_signed, Certificate),
+    check!(vendor_mimic, Certificate, Oddities, Signatures),
+    check!(self_signed, Certificate, Oddities),
     check!(name_mismatch, Certificate, Name),
-    check!(address_name, Certificate),
-    check!(random_name, Certificate, Name),
-    check!(validity, Certificate),
-    check!(missing_san, Certificate),
-    check!(odd_text, Certificate),
-    check!(weak_crypto, Certificate),
+    check!(address_name, Certificate, Oddities),
+    check!(random_name, Certificate, Oddities, Name),
+    check!(validity, Certificate, Oddities),
+    check!(missing_san, Certificate, Oddities),
+    check!(odd_text, Certificate, Oddities),
+    check!(weak_crypto, Certificate, Oddities),
     check!(interception, Certificate, History),
     check!(first_seen_certificate, History),
     check!(first_seen_name, History),
@@ -428,9 +428,15 @@ pub fn assess_session<'a>(
     tells_all: bool,
 ) -> Assessment<'a> {
     let mut findings = Findings { found: Vec::new(), not_evaluated: room };
-    if subject.certificate.is_none() && !tells_all {
-        // Most sessions show no certificate, and nothing is found.
-        for check in &checks.without_certificate {
+    // Most sessions show no certificate, or one in which nothing stands out, and nothing is found.
+    let few = match (subject.certificate, subject.analysis) {
+        _ if tells_all => None,
+        (None, _) => Some(&checks.without_certificate),
+        (Some(_), Some(analysis)) if analysis.is_plain() => Some(&checks.without_oddities),
+        _ => None,
+    };
+    if let Some(few) = few {
+        for check in few {
             check(subject, &mut findings);
         }
         if findings.found.is_empty() {

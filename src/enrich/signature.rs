@@ -48,7 +48,7 @@ pub(super) fn report<'a>(analysis: &'a CertificateAnalysis, findings: &mut Findi
                 note: (&*hit.sentence).into(),
             },
             effect,
-            &hit.json,
+            &hit.finding,
         );
     }
 }
