@@ -41,7 +41,7 @@ const TRUE: &[u8] = b"true";
 pub(super) fn key_of(
     session: &Session,
     context: &SessionContext,
-    assessment: &Assessment,
+    assessment: &Assessment<'_>,
     known: &Known<'_>,
 ) -> Option<Id128> {
     if assessment.verdict <= Verdict::Info {
@@ -57,7 +57,8 @@ pub(super) fn key_of(
     });
     let name = session.name.filter(|_| shown.is_none()).map(|name| name.name);
     let weighs = |group: Group, weight: f64| group != Group::Context && weight > 0.0;
-    let findings = assessment.findings.iter().filter(|finding| weighs(finding.group, finding.weight));
+    let findings =
+        assessment.findings.iter().map(|found| &found.finding).filter(|finding| weighs(finding.group, finding.weight));
     let mut found: Vec<[&[u8]; 4]> = findings.map(|finding| [finding.id.as_bytes(), b"", b"", b""]).collect();
     for signature in known.signatures.iter().copied().flatten() {
         if signature.verdict != SignatureVerdict::Benign {

@@ -259,10 +259,7 @@ fn is_known(certificate: &Certificate) -> bool {
 
 /// The fields of an object, each behind a comma.
 fn fields_of(object: &CertificateObject<'_>) -> Box<str> {
-    let mut text = Vec::new();
-    // What cannot be written would be left out; nothing in the object is of that kind.
-    let _ = json::write(&mut text, object);
-    let text = String::from_utf8(text).unwrap_or_default();
+    let text = json::text_of(object);
     match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
         None | Some("") => Box::default(),
         Some(fields) => format!(",{fields}").into(),

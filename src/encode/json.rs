@@ -14,12 +14,23 @@ use serde::ser::{self, Impossible, Serialize, SerializeSeq, SerializeStruct};
 /// Such text is either empty or begins with a comma.
 pub(super) const WRITTEN: &str = "";
 
+/// The name of a newtype around a value that has been written before, as text: it is copied as it stands.
+pub(super) const COPIED: &str = "Copied";
+
 /// The name of a newtype around text in which nothing has to be escaped.
 pub(super) const PLAIN: &str = "Plain";
 
 /// Appends a value. Writing to memory does not fail; a shape that has no place here is refused.
 pub(super) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> fmt::Result {
     value.serialize(&mut Json { out, texts: Texts::Escaped })
+}
+
+/// A value as text.
+pub(super) fn text_of<T: Serialize + ?Sized>(value: &T) -> Box<str> {
+    let mut text = Vec::new();
+    // What cannot be written would be left out; nothing in the object is of that kind.
+    let _ = write(&mut text, value);
+    String::from_utf8(text).unwrap_or_default().into()
 }
 
 /// The serializer.
@@ -84,10 +95,10 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
 
 /// Appends text in quotes that has nothing to be escaped.
 #[inline]
-fn plain(out: &mut Vec<u8>, text: &str) {
+fn plain(out: &mut Vec<u8>, text: &[u8]) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
     out.push(b'"');
 }
 
@@ -213,7 +224,7 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
     fn serialize_str(self, text: &str) -> fmt::Result {
         match self.texts {
             Texts::Escaped => quoted(self.out, text),
-            Texts::Plain => plain(self.out, text),
+            Texts::Plain => plain(self.out, text.as_bytes()),
             Texts::Copied => self.out.extend_from_slice(text.as_bytes()),
         }
         Ok(())
@@ -245,13 +256,17 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
 
     fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> fmt::Result {
         // Like a key.
-        plain(self.out, variant);
+        plain(self.out, variant.as_bytes());
         Ok(())
     }
 
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> fmt::Result {
-        if name == PLAIN { self.with(Texts::Plain, value) } else { value.serialize(self) }
+        match name {
+            PLAIN => self.with(Texts::Plain, value),
+            COPIED => self.with(Texts::Copied, value),
+            _ => value.serialize(self),
+        }
     }
 
     fn serialize_seq(self, _length: Option<usize>) -> Result<Self::SerializeSeq, fmt::Error> {
@@ -264,8 +279,16 @@ impl<'a, 'b> ser::Serializer for &'a mut Json<'b> {
         Ok(Members { json: self, is_first: true, end: b'}' })
     }
 
-    fn serialize_bytes(self, _bytes: &[u8]) -> fmt::Result {
-        Err(fmt::Error)
+    /// Text in which nothing has to be escaped, as whoever asks [`is_human_readable`](Self::is_human_readable) may give it.
+    #[inline]
+    fn serialize_bytes(self, text: &[u8]) -> fmt::Result {
+        plain(self.out, text);
+        Ok(())
+    }
+
+    /// Times and digests are made as ASCII bytes: here nobody has to look whether they are text.
+    fn is_human_readable(&self) -> bool {
+        false
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -513,6 +536,18 @@ mod tests {
         assert_eq!(written(&Mixed([before, r#","c":{}"#])), r#"{"a":"\"","b":2,"own":1,"c":{}}"#);
         assert_eq!(written(&Mixed(["", ""])), r#"{"own":1}"#);
         assert_eq!(written(&Mixed(["", before])), r#"{"own":1,"a":"\"","b":2}"#);
+    }
+
+    #[test]
+    fn values_that_were_written_before_stand_among_the_others() {
+        struct Copied(Box<str>);
+        impl Serialize for Copied {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_newtype_struct(COPIED, &*self.0)
+            }
+        }
+        let values = [text_of(&vec!["\"", "b"]), text_of(&1), text_of("\n")];
+        assert_eq!(written(&Vec::from(values.map(Copied))), r#"[["\"","b"],1,"\n"]"#);
     }
 
     #[test]

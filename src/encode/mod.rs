@@ -556,7 +556,7 @@ fn write_certificate<'a>(
 
 fn full_certificate<'a>(
     head: ObjectHead<'a>,
-    assessment: &'a Assessment,
+    assessment: &'a Assessment<'a>,
     certificate: WrittenCertificate<'a>,
     signatures: &'a [SignatureMatch],
     feeds: &'a [FeedMatch],

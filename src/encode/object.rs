@@ -12,7 +12,7 @@ use super::certificate::{CertificateObject, WrittenCertificate};
 use super::json;
 use crate::correlate::{Judged, LATELY, SessionContext};
 use crate::enrich::{
-    Assessment, DomainRegistration, Finding, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
+    Assessment, DomainRegistration, Finding, Found, IssuerClass, SignatureMatch, Subject, TransparencyObject, Verdict,
     age_days, issuer_called, issuer_class, issuer_is_rare,
 };
 use crate::history::LearningReason;
@@ -76,8 +76,9 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<&'a str>,
     /// What was found.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    findings: Cow<'a, [Finding]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "findings")]
+    #[schemars(with = "Vec<Finding<'a>>")]
+    findings: &'a [Found<'a>],
     /// The leaf that the server presented; of an x509 record, the certificate itself.
     #[serde(skip_serializing_if = "WrittenCertificate::is_empty")]
     #[schemars(with = "CertificateObject<'a>")]
@@ -105,8 +106,9 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     transparency: Option<TransparencyObject>,
     /// Signatures that match the certificate, or the client's.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    signatures: Vec<SignatureObject<'a>>,
+    #[serde(skip_serializing_if = "has_none", serialize_with = "signatures")]
+    #[schemars(with = "Vec<SignatureObject<'a>>")]
+    signatures: [&'a [SignatureMatch]; 2],
     /// Rows of feeds that list the certificate, the name or the server, the gravest first, then those that list the client's
     /// certificate; 10 at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -250,6 +252,9 @@ pub enum SideName {
     Client,
 }
 
+/// Whose certificates there are.
+const SIDES: [Option<SideName>; 2] = [None, Some(SideName::Client)];
+
 /// A row of a feed that lists the certificate, the name or the server.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -351,7 +356,7 @@ impl<'a> CertsiftObject<'a> {
             finding_ids: Vec::new(),
             techniques: Vec::new(),
             tools: Vec::new(),
-            findings: Cow::Borrowed(&[]),
+            findings: &[],
             certificate,
             client_certificate: None,
             issuer_history,
@@ -360,7 +365,7 @@ impl<'a> CertsiftObject<'a> {
             chain: None,
             registration: Cow::Borrowed(&[]),
             transparency: None,
-            signatures: Vec::new(),
+            signatures: [&[], &[]],
             feeds: Vec::new(),
             knowledge: None,
             faults: head.faults,
@@ -372,7 +377,7 @@ impl<'a> CertsiftObject<'a> {
     #[allow(clippy::too_many_arguments, reason = "one argument for each part of the object")]
     pub(super) fn full(
         head: ObjectHead<'a>,
-        assessment: &'a Assessment,
+        assessment: &'a Assessment<'a>,
         certificate: WrittenCertificate<'a>,
         client_certificate: Option<WrittenCertificate<'a>>,
         issuer_history: Option<IssuerHistory>,
@@ -383,19 +388,17 @@ impl<'a> CertsiftObject<'a> {
         signatures: [&'a [SignatureMatch]; 2],
         feeds: [&'a [FeedMatch]; 2],
     ) -> Self {
-        let sides = [None, Some(SideName::Client)];
-        let signatures =
-            || sides.into_iter().zip(signatures).flat_map(|(side, list)| list.iter().map(move |it| (side, it)));
-        let feeds = sides.into_iter().zip(feeds).flat_map(|(side, list)| distinct_rows(list).map(move |it| (side, it)));
+        let feeds = SIDES.into_iter().zip(feeds).flat_map(|(side, list)| distinct_rows(list).map(move |it| (side, it)));
+        let findings = || assessment.findings.iter().map(|found| &found.finding);
         let knowledge = head.knowledge;
         let brief = Self::brief(head, assessment.verdict, certificate, None);
         Self {
             score: assessment.score,
             reason: Some(&assessment.reason),
-            finding_ids: distinct(assessment.findings.iter().map(|finding| finding.id)),
-            techniques: distinct(assessment.findings.iter().flat_map(|finding| finding.technique.iter().copied())),
-            tools: distinct(signatures().map(|(_, signature)| &*signature.tool)),
-            findings: Cow::Borrowed(&assessment.findings),
+            finding_ids: distinct(findings().map(|finding| finding.id)),
+            techniques: distinct(findings().flat_map(|finding| finding.technique.iter().copied())),
+            tools: distinct(signatures.into_iter().flatten().map(|signature| &*signature.tool)),
+            findings: &assessment.findings,
             client_certificate,
             issuer_history: issuer_history.filter(|_| brief.certificate.absent_reason().is_none()),
             history: history.filter(|history| !history.is_empty()),
@@ -403,7 +406,7 @@ impl<'a> CertsiftObject<'a> {
             chain: chain.map(|chain| ChainObject { status: chain.status, reason: chain.reason, by: chain.by }),
             registration: Cow::Borrowed(registration),
             transparency: Some(transparency).filter(|known| !known.is_empty()).cloned(),
-            signatures: signatures().map(|(side, signature)| SignatureObject::of(side, signature)).collect(),
+            signatures,
             feeds: feeds.take(MAX_FEEDS).map(|(side, found)| FeedObject::of(side, found)).collect(),
             not_evaluated: &assessment.not_evaluated,
             knowledge: Some(Text(knowledge)),
@@ -525,7 +528,10 @@ impl<'a> FeedObject<'a> {
 
 impl<T: Textual> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.with_text(|text| serializer.serialize_newtype_struct(json::PLAIN, text))
+        self.0.with_text(|text| match serializer.is_human_readable() {
+            true => serializer.serialize_str(std::str::from_utf8(text).unwrap_or_default()),
+            false => serializer.serialize_bytes(text),
+        })
     }
 }
 
@@ -540,13 +546,50 @@ fn codes<S: Serializer>(codes: &[&str], serializer: S) -> Result<S::Ok, S::Error
     serializer.collect_seq(codes.iter().map(|code| Code(code)))
 }
 
+/// Writes findings: those whose text is kept are copied.
+fn findings<S: Serializer>(findings: &[Found<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Listed<'a>(&'a Found<'a>);
+    impl Serialize for Listed<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let Found { finding, kept, .. } = self.0;
+            match kept.and_then(|kept| kept.of(finding, || json::text_of(finding))) {
+                Some(text) => serializer.serialize_newtype_struct(json::COPIED, text),
+                None => finding.serialize(serializer),
+            }
+        }
+    }
+    serializer.collect_seq(findings.iter().map(Listed))
+}
+
+/// Whether no signature matches on either side.
+fn has_none(signatures: &[&[SignatureMatch]; 2]) -> bool {
+    signatures.iter().all(|list| list.is_empty())
+}
+
+/// Writes signatures that match a server's certificate and a client's: the text of the former is kept.
+fn signatures<S: Serializer>(signatures: &[&[SignatureMatch]; 2], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Matching<'a>(Option<SideName>, &'a SignatureMatch);
+    impl Serialize for Matching<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let Self(side, signature) = self;
+            let object = SignatureObject::of(*side, signature);
+            match side {
+                None => serializer.serialize_newtype_struct(json::COPIED, signature.json(|| json::text_of(&object))),
+                Some(_) => object.serialize(serializer),
+            }
+        }
+    }
+    let sides = SIDES.into_iter().zip(signatures);
+    serializer.collect_seq(sides.flat_map(|(side, list)| list.iter().map(move |signature| Matching(side, signature))))
+}
+
 /// A value that is written as text in which nothing has to be escaped.
 pub(super) trait Textual {
     /// Its format, where JSON Schema has a name for it.
     const FORMAT: Option<&'static str> = None;
 
-    /// Gives the text to a function.
-    fn with_text<R>(&self, give: impl FnOnce(&str) -> R) -> R;
+    /// Gives the text, ASCII characters, to a function.
+    fn with_text<R>(&self, give: impl FnOnce(&[u8]) -> R) -> R;
 }
 
 macro_rules! textual {
@@ -554,8 +597,8 @@ macro_rules! textual {
         impl Textual for $name {
             const FORMAT: Option<&'static str> = $format;
 
-            fn with_text<R>(&self, give: impl FnOnce(&str) -> R) -> R {
-                give(self.text().as_str())
+            fn with_text<R>(&self, give: impl FnOnce(&[u8]) -> R) -> R {
+                give(self.text().as_bytes())
             }
         }
     )*};
@@ -565,8 +608,8 @@ textual!(Some("date-time") => EventTime, ValidityTime);
 textual!(None => Sha256Digest, Sha1Digest, Id128, RecordId, KnowledgeVersion);
 
 impl Textual for &Serial {
-    fn with_text<R>(&self, give: impl FnOnce(&str) -> R) -> R {
-        give(&self.to_string())
+    fn with_text<R>(&self, give: impl FnOnce(&[u8]) -> R) -> R {
+        give(self.to_string().as_bytes())
     }
 }
 
@@ -590,7 +633,7 @@ impl<T: Textual> JsonSchema for Text<T> {
 
 impl<T: Textual> fmt::Debug for Text<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.with_text(|text| f.write_str(text))
+        self.0.with_text(|text| f.write_str(&String::from_utf8_lossy(text)))
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) const ID: &str = "address_name";
 pub(super) const BENIGN: &str = "a device or an appliance that was given no name";
 const WEIGHT: f64 = 0.1;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(analysis) = subject.analysis else {
         return findings.not_evaluated("address_name:no_certificate");
     };
@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1587.003"],
             field: "subject.CN".into(),
-            observed: address.to_owned(),
+            observed: address.to_owned().into(),
             expected: "a name".into(),
             evidence: "certificate".into(),
             note: format!("the certificate of a server outside is for the address {address}").into(),

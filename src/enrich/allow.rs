@@ -38,7 +38,7 @@ pub fn instead_of_check(id: &str) -> Option<&'static str> {
 }
 
 /// Takes exceptions into account, after all checks.
-pub(super) fn apply(allow: &AllowList, subject: &Excepted<'_>, findings: &mut Findings) {
+pub(super) fn apply(allow: &AllowList, subject: &Excepted<'_>, findings: &mut Findings<'_>) {
     if allow.is_empty() || findings.found.is_empty() {
         return;
     }
@@ -83,7 +83,7 @@ pub(super) fn apply(allow: &AllowList, subject: &Excepted<'_>, findings: &mut Fi
 fn lightened<'a>(
     allow: &'a AllowList,
     general: &[&'a AllowEntry],
-    found: &mut Found,
+    found: &mut Found<'_>,
     at: Option<EventTime>,
 ) -> Option<&'a AllowEntry> {
     let by = general.first().copied().or_else(|| allow.of_finding(found.finding.id, at).first().copied())?;
@@ -102,7 +102,7 @@ fn lightened<'a>(
 fn explained_feed<'a>(
     allow: &'a AllowList,
     general: &[&'a AllowEntry],
-    found: &Found,
+    found: &Found<'_>,
     at: Option<EventTime>,
 ) -> Option<&'a AllowEntry> {
     if found.effect == Effect::Explains {
@@ -117,7 +117,7 @@ fn explained_feed<'a>(
     }
 }
 
-fn finding(entry: &AllowEntry) -> Finding {
+fn finding(entry: &AllowEntry) -> Finding<'static> {
     let why = if entry.reason.is_empty() { "no reason is given" } else { &entry.reason };
     Finding {
         id: ID,
@@ -126,7 +126,7 @@ fn finding(entry: &AllowEntry) -> Finding {
         weight: 0.0,
         technique: &[],
         field: entry.kind.name().into(),
-        observed: entry.value.to_string(),
+        observed: entry.value.to_string().into(),
         expected: "".into(),
         evidence: format!("allow, line {}", entry.row).into(),
         note: format!("{} {} is excepted: {why}", entry.kind.name(), entry.value).into(),

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::oddities::Oddities;
-use super::{CheckSet, Part};
+use super::{CheckSet, Finding, Part, signature};
 use crate::decode::registrable;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
@@ -18,12 +18,13 @@ pub struct CertificateAnalysis {
     feeds: Vec<FeedMatch>,
     issuer_is_public: Option<bool>,
     oddities: Oddities,
+    is_plain: bool,
     domains: Vec<(Id128, Box<str>)>,
     json: CertificateJson,
 }
 
 /// A signature that fires on the certificate.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct SignatureMatch {
     /// The signature's id.
     pub id: Box<str>,
@@ -45,6 +46,12 @@ pub struct SignatureMatch {
     pub expected: Box<str>,
     /// The signature's own words.
     pub note: Box<str>,
+    /// What is said of it.
+    pub(super) sentence: Box<str>,
+    /// The finding as it stands in records.
+    pub(super) finding: FindingJson,
+    /// The signature as it stands in records, made when the first record asks.
+    json: OnceLock<Box<str>>,
 }
 
 /// The certificate's fields as they stand in records, made when the first record asks.
@@ -52,7 +59,15 @@ pub struct SignatureMatch {
 pub struct CertificateJson {
     brief: OnceLock<Box<str>>,
     full: OnceLock<[Box<str>; 2]>,
+    /// That it is self-signed, and that it is weak.
+    pub(super) self_signed: FindingJson,
+    pub(super) weakness: FindingJson,
 }
+
+/// A finding as it stands in records, made when the first record asks. Its weight depends on the direction: the text is
+/// that with the first one, and most certificates are shown in one direction only.
+#[derive(Debug, Default)]
+pub struct FindingJson(OnceLock<(f64, Severity, Box<str>)>);
 
 /// Registrable domains of a certificate that are looked at.
 const MAX_DOMAINS: usize = 20;
@@ -69,9 +84,10 @@ impl CertificateAnalysis {
             true => knowledge.signatures.evaluate(certificate, issuer_is_public),
             false => Vec::new(),
         };
-        let signatures = hits
+        let signatures: Vec<_> = hits
             .into_iter()
             .map(|hit| SignatureMatch {
+                sentence: signature::sentence(&hit).into(),
                 id: hit.signature.id().into(),
                 tool: hit.signature.tool().into(),
                 attack_id: hit.signature.attack_id().map(Into::into),
@@ -82,6 +98,8 @@ impl CertificateAnalysis {
                 observed: hit.observed.into(),
                 expected: hit.expected.into(),
                 note: hit.signature.note().into(),
+                finding: FindingJson::default(),
+                json: OnceLock::new(),
             })
             .collect();
         let feeds = match checks.look_at(Part::Feeds) {
@@ -93,11 +111,13 @@ impl CertificateAnalysis {
             true => domains_of(certificate),
             false => Vec::new(),
         };
+        let oddities = Oddities::of(certificate, issuer_is_public, knowledge, checks);
         Self {
+            is_plain: signatures.is_empty() && oddities.are_none(certificate),
             signatures,
             feeds,
             issuer_is_public,
-            oddities: Oddities::of(certificate, issuer_is_public, knowledge, checks),
+            oddities,
             domains,
             json: CertificateJson::default(),
         }
@@ -123,6 +143,11 @@ impl CertificateAnalysis {
         &self.oddities
     }
 
+    /// Whether there is nothing to find for checks that look at [what stands out in it](Part::Oddities).
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// The first of its names that imitates another, as it reads, and whom.
     pub(super) fn imitates(&self) -> Option<(&str, &Imitation)> {
         self.oddities.imitates.as_ref().map(|(name, imitation)| (&**name, imitation))
@@ -139,6 +164,13 @@ impl CertificateAnalysis {
     }
 }
 
+impl SignatureMatch {
+    /// The signature as it stands in records.
+    pub fn json(&self, write: impl FnOnce() -> Box<str>) -> &str {
+        self.json.get_or_init(write)
+    }
+}
+
 impl CertificateJson {
     /// The fields of a brief object.
     pub fn brief(&self, write: impl FnOnce() -> Box<str>) -> &str {
@@ -148,6 +180,14 @@ impl CertificateJson {
     /// The fields of a full one: those before and those behind what depends on the record.
     pub fn full(&self, write: impl FnOnce() -> [Box<str>; 2]) -> [&str; 2] {
         self.full.get_or_init(write).each_ref().map(|fields| &**fields)
+    }
+}
+
+impl FindingJson {
+    /// The text of a finding, if it is the one whose text is kept.
+    pub fn of(&self, finding: &Finding<'_>, write: impl FnOnce() -> Box<str>) -> Option<&str> {
+        let (weight, severity, text) = self.0.get_or_init(|| (finding.weight, finding.severity, write()));
+        (weight.to_bits() == finding.weight.to_bits() && *severity == finding.severity).then_some(text)
     }
 }
 
@@ -182,4 +222,33 @@ fn domains_of(certificate: &Certificate) -> Vec<(Id128, Box<str>)> {
         }
     }
     domains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Group;
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_finding_is_kept_for_the_first_weight_only() {
+        let finding = |weight: f64, severity| Finding {
+            id: "test",
+            group: Group::Trust,
+            severity,
+            weight,
+            technique: &[],
+            field: "f".into(),
+            observed: "o".into(),
+            expected: "e".into(),
+            evidence: "v".into(),
+            note: "n".into(),
+        };
+        let json = FindingJson::default();
+        let text = |finding: Finding<'_>, text: &str| json.of(&finding, || text.into()).map(str::to_owned);
+        assert_eq!(text(finding(0.15, Severity::Info), "first").as_deref(), Some("first"));
+        assert_eq!(text(finding(0.15, Severity::Info), "again").as_deref(), Some("first"));
+        assert_eq!(text(finding(0.03, Severity::Info), "other weight"), None);
+        assert_eq!(text(finding(0.15, Severity::Low), "other severity"), None);
+        assert_eq!(text(finding(0.15, Severity::Info), "again").as_deref(), Some("first"));
+    }
 }

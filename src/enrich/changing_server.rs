@@ -13,7 +13,7 @@ const WEIGHT: f64 = 0.2;
 /// Distinct certificates today and yesterday.
 const MIN_CERTIFICATES: u8 = 8;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(server) = subject.context.seen.server else { return };
     let own_made = matches!(class(subject), IssuerClass::Private | IssuerClass::OwnIssuer);
     if !own_made || subject.context.shared_server || server.recent_certificates < MIN_CERTIFICATES {
@@ -30,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1557"],
             field: "server".into(),
-            observed: format!("{} certificates", server.recent_certificates),
+            observed: format!("{} certificates", server.recent_certificates).into(),
             expected: format!("fewer than {MIN_CERTIFICATES} certificates in two days").into(),
             evidence: "history".into(),
             note: format!("the server has shown {} certificates since yesterday", server.recent_certificates).into(),

@@ -16,6 +16,9 @@ pub struct CheckSet(u64);
 pub enum Part {
     /// The server's certificate: without one there is nothing that they find.
     Certificate,
+    /// What stands out in the server's certificate by itself, and the signatures that fire on it: without either there is
+    /// nothing that they find.
+    Oddities,
     /// What was seen before.
     History,
     /// The signatures that fire on a certificate.
@@ -32,13 +35,18 @@ pub enum Part {
     Chain,
 }
 
+/// What a check does.
+pub(super) type CheckFunction = for<'a> fn(&Subject<'a>, &mut Findings<'a>);
+
 /// The checks that run, resolved for many records.
 pub struct RunningChecks {
     /// Which they are.
     pub set: CheckSet,
-    pub(super) functions: Vec<fn(&Subject<'_>, &mut Findings)>,
+    pub(super) functions: Vec<CheckFunction>,
     /// Those of them that may find something where there is no certificate.
-    pub(super) without_certificate: Vec<fn(&Subject<'_>, &mut Findings)>,
+    pub(super) without_certificate: Vec<CheckFunction>,
+    /// Those of them that may find something where nothing stands out in the certificate.
+    pub(super) without_oddities: Vec<CheckFunction>,
 }
 
 impl Part {
@@ -150,8 +158,13 @@ impl RunningChecks {
     pub fn of(settings: &EnrichSettings) -> Self {
         let set = settings.running();
         let functions = |set: CheckSet| set.iter().map(|check| check.run).collect();
-        let of_certificates = LOOKING[Part::Certificate as usize];
-        Self { set, functions: functions(set), without_certificate: functions(set.without(of_certificates)) }
+        let without = |part: Part| functions(set.without(LOOKING[part as usize]));
+        Self {
+            set,
+            functions: functions(set),
+            without_certificate: without(Part::Certificate),
+            without_oddities: without(Part::Oddities),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ const ROLES: [&str; 2] = ["operators", "multiplayer"];
 /// A certificate that expired longer ago is worth a word.
 const EXPIRED_DAYS: i64 = 1000;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check<'a>(subject: &Subject<'a>, findings: &mut Findings<'a>) {
     let Some((certificate, analysis)) = subject.client else {
         if !subject.session.client_chain.is_empty() {
             findings.not_evaluated("client_certificate:not_found");
@@ -65,13 +65,15 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Signatures and feeds that know the certificate, with the side in the field.
-fn known(subject: &Subject<'_>, findings: &mut Findings) {
+fn known<'a>(subject: &Subject<'a>, findings: &mut Findings<'a>) {
     let Some((_, analysis)) = subject.client else { return };
     let mut own = Findings::default();
     signature::report(analysis, &mut own);
     feed::report(subject.client_feeds, None, &mut own);
     for mut found in own.found {
         found.finding.id = ID;
+        // The text that is kept is that of a server's.
+        found.kept = None;
         found.finding.field = format!("{FIELD}{}", found.finding.field).into();
         found.finding.note = format!("of the client's certificate, {}", found.finding.note).into();
         findings.found.push(found);
@@ -92,7 +94,7 @@ fn role(certificate: &Certificate) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn finding(field: &str, observed: String, expected: &str, weight: f64, note: String) -> Finding {
+fn finding(field: &str, observed: String, expected: &str, weight: f64, note: String) -> Finding<'static> {
     Finding {
         id: ID,
         group: Group::Trust,
@@ -100,7 +102,7 @@ fn finding(field: &str, observed: String, expected: &str, weight: f64, note: Str
         weight,
         technique: if weight > 0.0 { &["T1587.003"] } else { &[] },
         field: format!("{FIELD}{field}").into(),
-        observed,
+        observed: observed.into(),
         expected: expected.to_owned().into(),
         evidence: "the certificate itself".into(),
         note: note.into(),

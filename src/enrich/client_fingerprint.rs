@@ -17,7 +17,7 @@ pub(super) const BENIGN: &str =
 /// What has been seen for less says nothing by having met one certificate only.
 const KNOWN_AFTER: i64 = DAY_NANOS;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if !has_company(findings) {
         return;
     }
@@ -25,7 +25,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
     report_alone(subject, findings);
 }
 
-fn report_listed(subject: &Subject<'_>, findings: &mut Findings) {
+fn report_listed(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let feeds = &subject.knowledge.feeds;
     if !feeds.list_fingerprints() {
         return;
@@ -46,7 +46,7 @@ fn report_listed(subject: &Subject<'_>, findings: &mut Findings) {
     findings.push(finding, Effect::Explains);
 }
 
-fn report_alone(subject: &Subject<'_>, findings: &mut Findings) {
+fn report_alone(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let context = subject.context;
     let (Some(seen), Some(certificate)) = (context.seen.fingerprint, context.observed()) else { return };
     let FirstSeen { at: since, .. } = seen.first;
@@ -72,7 +72,7 @@ fn report_alone(subject: &Subject<'_>, findings: &mut Findings) {
     findings.push(finding, Effect::Explains);
 }
 
-fn finding(field: &'static str, observed: String, expected: &str, evidence: String, note: String) -> Finding {
+fn finding(field: &'static str, observed: String, expected: &str, evidence: String, note: String) -> Finding<'static> {
     Finding {
         id: ID,
         group: Group::Context,
@@ -80,7 +80,7 @@ fn finding(field: &'static str, observed: String, expected: &str, evidence: Stri
         weight: 0.0,
         technique: &[],
         field: field.into(),
-        observed,
+        observed: observed.into(),
         expected: expected.to_owned().into(),
         evidence: evidence.into(),
         note: note.into(),

@@ -34,7 +34,7 @@ const MAX_NAMED: usize = 3;
 /// Rows that are kept for one record.
 const MAX_MATCHES: usize = 32;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let feeds = &subject.knowledge.feeds;
     match subject.certificate {
         Some(certificate) => name_unknown_fields(feeds, certificate, findings),
@@ -46,7 +46,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Names the fields by which feeds list certificates and that are not known of this one.
-pub(super) fn name_unknown_fields(feeds: &Feeds, certificate: &Certificate, findings: &mut Findings) {
+pub(super) fn name_unknown_fields(feeds: &Feeds, certificate: &Certificate, findings: &mut Findings<'_>) {
     if feeds.is_empty() {
         return findings.not_evaluated("feed:no_feeds");
     }
@@ -66,7 +66,7 @@ pub(super) fn name_unknown_fields(feeds: &Feeds, certificate: &Certificate, find
 }
 
 /// Reports what is listed: one finding for each thing that is, with the rows that list it.
-pub(super) fn report(matches: &[FeedMatch], analysis: Option<&CertificateAnalysis>, findings: &mut Findings) {
+pub(super) fn report(matches: &[FeedMatch], analysis: Option<&CertificateAnalysis>, findings: &mut Findings<'_>) {
     if matches.is_empty() {
         return;
     }
@@ -176,7 +176,7 @@ fn weigh(found: &FeedMatch, is_shared: bool, is_popular: bool) -> (f64, Effect) 
     }
 }
 
-fn finding(group: &[&FeedMatch], weight: f64, effect: Effect) -> Finding {
+fn finding(group: &[&FeedMatch], weight: f64, effect: Effect) -> Finding<'static> {
     let first = group[0];
     let severity = match effect {
         Effect::Floor(floor) => floor,
@@ -203,7 +203,7 @@ fn finding(group: &[&FeedMatch], weight: f64, effect: Effect) -> Finding {
         weight,
         technique: if first.standing == Standing::Malicious { &["T1588.004"] } else { &[] },
         field: first.field.into(),
-        observed: first.observed.to_string(),
+        observed: first.observed.to_string().into(),
         expected: first.indicator.to_string().into(),
         evidence: evidence.into(),
         note: sentence(first, effect).into(),

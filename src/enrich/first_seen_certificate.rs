@@ -8,7 +8,7 @@ pub(super) const ID: &str = "first_seen_certificate";
 /// What would be benign, for a person who looks at the finding.
 pub(super) const BENIGN: &str = "nearly everything: certificates are renewed all the time";
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(seen) = &subject.context.seen.certificate else { return };
     let words = || {
         let hash = subject.certificate.and_then(Certificate::hash_text).unwrap_or_default();

@@ -7,7 +7,7 @@ pub(super) const ID: &str = "first_seen_name";
 /// What would be benign, for a person who looks at the finding.
 pub(super) const BENIGN: &str = "nearly everything: people go to new places";
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(seen) = &subject.context.seen.name else { return };
     let Some(name) = subject.server_name else { return };
     let words = || {

@@ -12,7 +12,7 @@ pub(super) const ID: &str = "forged_ca";
 pub(super) const BENIGN: &str = "an inspection of TLS that copies the issuer's name, or a CA that CCADB does not list";
 const WEIGHT: f64 = 0.75;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some((certificate, analysis)) = subject.certificate.zip(subject.analysis) else {
         return findings.not_evaluated("forged_ca:no_certificate");
     };
@@ -62,7 +62,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1587.003", "T1036"],
             field: "issuer".into(),
-            observed: issuer.text().to_owned(),
+            observed: issuer.text().to_owned().into(),
             expected: expected.into(),
             evidence: "table of public CAs (CCADB)".into(),
             note: note.into(),

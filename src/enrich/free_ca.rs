@@ -11,7 +11,7 @@ pub(super) const ID: &str = "free_ca";
 /// What would be benign, for a person who looks at the finding.
 pub(super) const BENIGN: &str = "nearly everything: it says only that nobody had to show who he is";
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(analysis) = subject.analysis else {
         return findings.not_evaluated("free_ca:no_certificate");
     };
@@ -31,7 +31,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: 0.0,
             technique: &["T1588.004"],
             field: "issuer.O".into(),
-            observed: organization.to_owned(),
+            observed: organization.to_owned().into(),
             expected: "a CA that asks who the holder is".into(),
             evidence: "table of automated CAs".into(),
             note: format!("{organization} gives certificates to programs and asks only for control of the name").into(),

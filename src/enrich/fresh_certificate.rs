@@ -17,7 +17,7 @@ const VERY_FRESH_DAYS: f64 = 1.0;
 const WEIGHT_VERY_FRESH: f64 = 0.2;
 const WEIGHT_FRESH: f64 = 0.1;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(certificate) = subject.certificate else {
         return findings.not_evaluated("fresh_certificate:no_certificate");
     };
@@ -45,7 +45,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: &["T1588.004"],
             field: if logged.is_some() { "transparency.certificate_logged" } else { "not_before" }.into(),
-            observed: logged.map_or_else(|| not_before.to_string(), |logged| logged.to_string()),
+            observed: logged.map_or_else(|| not_before.to_string(), |logged| logged.to_string()).into(),
             expected: format!("{FRESH_DAYS} days old or more, or a name known for longer").into(),
             evidence: "certificate, history".into(),
             note: match age {

@@ -13,7 +13,7 @@ pub(super) const ID: &str = "interception";
 /// What would be benign, for a person who looks at the finding.
 pub(super) const BENIGN: &str = "a gateway or a virus scanner of your own that inspects TLS";
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if class(subject) != IssuerClass::Interception {
         return;
     }
@@ -30,7 +30,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: 0.0,
             technique: &["T1557"],
             field: "issuer".into(),
-            observed: issuer.to_owned(),
+            observed: issuer.to_owned().into(),
             expected: "an issuer for each name".into(),
             evidence: format!("history: since {since}").into(),
             note: format!("TLS is inspected: since {since} {issuer} stands in for the issuers of many names").into(),

@@ -46,7 +46,7 @@ enum Reading {
     Usual,
 }
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let context = subject.context;
     let Some(certificate) = context.observed() else {
         return findings.not_evaluated("issuer_change:no_certificate");
@@ -82,7 +82,7 @@ fn report_change(
     name: &NameSeen,
     change: &IssuerChange,
     is_watched: bool,
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
 ) {
     let (weight, floor, why) = match read(subject, name, change) {
         Reading::Usual => return,
@@ -115,7 +115,7 @@ fn report_change(
             weight,
             technique: &["T1588.004", "T1557"],
             field: "issuer".into(),
-            observed: to.to_owned(),
+            observed: to.to_owned().into(),
             expected: from.to_owned().into(),
             evidence: format!("history: since {}", change.at).into(),
             note: format!(
@@ -129,7 +129,7 @@ fn report_change(
 }
 
 /// The name is back with its former issuer: what lay between was short, as a stolen name is.
-fn report_return(subject: &Subject<'_>, change: &IssuerChange, findings: &mut Findings) {
+fn report_return(subject: &Subject<'_>, change: &IssuerChange, findings: &mut Findings<'_>) {
     let (from, to) = (called(change.from, &change.from_label), called(change.to, &change.to_label));
     if kinship(change).is_some() || change.from == ObservedCertificate::OWN_ISSUER || owner_rotates(subject) {
         return;
@@ -142,7 +142,7 @@ fn report_return(subject: &Subject<'_>, change: &IssuerChange, findings: &mut Fi
             weight: 0.0,
             technique: &[],
             field: "issuer".into(),
-            observed: from.to_owned(),
+            observed: from.to_owned().into(),
             expected: to.to_owned().into(),
             evidence: format!("history: change at {}", change.at).into(),
             note: format!(

@@ -15,7 +15,7 @@ const WEIGHT_POPULAR: f64 = 0.2;
 /// Hosters and delivery networks put their customers' domains in front of their own.
 const WEIGHT_ANY: f64 = 0.1;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if subject.knowledge.names.watched().is_empty() {
         findings.not_evaluated("lookalike:no_watch_names");
     }
@@ -49,7 +49,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: &["T1583.001"],
             field: field.into(),
-            observed: name.to_owned(),
+            observed: name.to_owned().into(),
             expected: of.to_string().into(),
             evidence: evidence.into(),
             note: format!("{name} imitates {whom}: it {how}").into(),
@@ -60,7 +60,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 
 /// An imitation of a watched name with age, trust or rarity beside it is an attack until shown otherwise; of any other name,
 /// with age beside it, it is worth a look. That a certificate has expired is no company: that it comes to by itself.
-pub(super) fn weigh_company(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn weigh_company(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if !subject.is_outbound() {
         return;
     }

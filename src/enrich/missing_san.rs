@@ -12,7 +12,7 @@ const WEIGHT: f64 = 0.15;
 /// Seconds since 1970 of 2016-01-01: by then what was issued without had expired.
 const SINCE: i64 = 1_451_606_400;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some((certificate, analysis)) = subject.certificate.zip(subject.analysis) else {
         return findings.not_evaluated("missing_san:no_certificate");
     };
@@ -32,7 +32,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1587.003"],
             field: "san".into(),
-            observed: "none".to_owned(),
+            observed: "none".to_owned().into(),
             expected: "alternative names, as public CAs write them".into(),
             evidence: format!("issuer {issuer}").into(),
             note: "the issuer bears a public CA's name, and the certificate has no alternative name".into(),

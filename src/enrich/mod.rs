@@ -56,8 +56,9 @@ use serde::Serialize;
 pub use allow::{ID as EXCEPTED, instead_of_check};
 pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
-pub use analysis::{CertificateJson, SignatureMatch};
+pub use analysis::{CertificateJson, FindingJson, SignatureMatch};
 pub use chain::{chain_of, covers, name_of};
+use check_set::CheckFunction;
 pub use check_set::{CheckSet, Part, RunningChecks};
 pub use feed::{feeds_of, feeds_of_certificate, feeds_of_client};
 pub(crate) use issuer_change::called as issuer_called;
@@ -84,7 +85,7 @@ macro_rules! check {
 
 /// The checks, in the order in which their findings are listed.
 const CHECKS: [Check; 31] = [
-    check!(signature, Certificate, Signatures),
+    check!(signature, Certificate, Oddities, Signatures),
     check!(feed, Feeds),
     check!(client_certificate, Signatures, Feeds),
     check!(own_certificate, Certificate),
@@ -98,18 +99,18 @@ const CHECKS: [Check; 31] = [
     check!(fresh_certificate, Certificate, History, Registrations, Transparency),
     check!(free_ca, Certificate),
     check!(rare_issuer, Certificate, History),
-    check!(origin_ca, Certificate),
+    check!(origin_ca, Certificate, Oddities),
     check!(untrusted_chain, Certificate, Chain),
     check!(out_of_validity, Certificate),
-    check!(vendor_mimic, Certificate, Signatures),
-    check!(self_signed, Certificate),
+    check!(vendor_mimic, Certificate, Oddities, Signatures),
+    check!(self_signed, Certificate, Oddities),
     check!(name_mismatch, Certificate, Name),
-    check!(address_name, Certificate),
-    check!(random_name, Certificate, Name),
-    check!(validity, Certificate),
-    check!(missing_san, Certificate),
-    check!(odd_text, Certificate),
-    check!(weak_crypto, Certificate),
+    check!(address_name, Certificate, Oddities),
+    check!(random_name, Certificate, Oddities, Name),
+    check!(validity, Certificate, Oddities),
+    check!(missing_san, Certificate, Oddities),
+    check!(odd_text, Certificate, Oddities),
+    check!(weak_crypto, Certificate, Oddities),
     check!(interception, Certificate, History),
     check!(first_seen_certificate, History),
     check!(first_seen_name, History),
@@ -122,7 +123,7 @@ const CHECKS: [Check; 31] = [
 pub struct Check {
     /// The id of the check and of its findings.
     pub id: &'static str,
-    run: fn(&Subject<'_>, &mut Findings),
+    run: CheckFunction,
     /// What would be benign, for a person who looks at a finding.
     pub benign: &'static str,
     /// What it looks at beside the record and the certificate.
@@ -250,7 +251,7 @@ impl DomainRegistration {
 
 /// One thing that was found.
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
-pub struct Finding {
+pub struct Finding<'a> {
     /// Which check found it.
     pub id: &'static str,
     /// The kind of evidence; findings of one group do not add up.
@@ -263,15 +264,15 @@ pub struct Finding {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub technique: &'static [&'static str],
     /// The field that shows it.
-    pub field: Cow<'static, str>,
+    pub field: Cow<'a, str>,
     /// What the record has there.
-    pub observed: String,
+    pub observed: Cow<'a, str>,
     /// What would be usual, or what the signature looks for.
-    pub expected: Cow<'static, str>,
+    pub expected: Cow<'a, str>,
     /// Where the knowledge comes from: a signature, a list, the history.
-    pub evidence: Cow<'static, str>,
+    pub evidence: Cow<'a, str>,
     /// The finding in words.
-    pub note: Cow<'static, str>,
+    pub note: Cow<'a, str>,
 }
 
 /// Kinds of evidence.
@@ -300,14 +301,18 @@ pub enum Group {
 
 /// What checks report.
 #[derive(Debug, Default)]
-pub struct Findings {
-    found: Vec<Found>,
+pub struct Findings<'a> {
+    found: Vec<Found<'a>>,
     not_evaluated: Vec<&'static str>,
 }
 
+/// A finding with what becomes of it.
 #[derive(Debug)]
-struct Found {
-    finding: Finding,
+pub struct Found<'a> {
+    /// The finding.
+    pub finding: Finding<'a>,
+    /// Where its text is kept, if it is the same whenever the certificate is shown.
+    pub kept: Option<&'a FindingJson>,
     effect: Effect,
     /// Whether it is a row of a feed that says so.
     listed: bool,
@@ -328,24 +333,29 @@ pub enum Effect {
 
 /// The outcome for one record.
 #[derive(Debug)]
-pub struct Assessment {
+pub struct Assessment<'a> {
     /// The verdict.
     pub verdict: Verdict,
     /// 0 to 100; `None` when the verdict is unknown.
     pub score: Option<u8>,
     /// The verdict in a sentence.
-    pub reason: Cow<'static, str>,
+    pub reason: Cow<'a, str>,
     /// What was found.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Found<'a>>,
     /// `check:why` for every check that could not decide.
     pub not_evaluated: Vec<&'static str>,
 }
 
-impl Findings {
+impl<'a> Findings<'a> {
     /// Reports a finding.
-    pub fn push(&mut self, finding: Finding, effect: Effect) {
+    pub fn push(&mut self, finding: Finding<'a>, effect: Effect) {
         let listed = finding.id == feed::ID;
-        self.found.push(Found { finding, effect, listed });
+        self.found.push(Found { finding, kept: None, effect, listed });
+    }
+
+    /// Reports a finding that is the same whenever the certificate is shown, but for its weight.
+    fn push_kept(&mut self, finding: Finding<'a>, effect: Effect, kept: &'a FindingJson) {
+        self.found.push(Found { finding, kept: Some(kept), effect, listed: false });
     }
 
     /// Reports that a check could not decide; `code` is `check:why`.
@@ -377,7 +387,7 @@ fn first_sight(
     field: &'static str,
     (first, last): (FirstSeen, EventTime),
     words: impl FnOnce() -> (String, String),
-    findings: &mut Findings,
+    findings: &mut Findings<'_>,
 ) {
     // The first session that is counted is also the last one.
     if first.at != last || !first.after_learning || subject.context.seen.learning.is_some() {
@@ -391,7 +401,7 @@ fn first_sight(
         weight: 0.0,
         technique: &[],
         field: field.into(),
-        observed,
+        observed: observed.into(),
         expected: "seen before".into(),
         evidence: "history".into(),
         note: note.into(),
@@ -411,16 +421,22 @@ pub fn checks() -> &'static [Check] {
 
 /// Assesses a session. `room` is an empty list whose memory is used, so that it can be had back and used again. Unless
 /// `tells_all`, it may be left out what could not be decided where nothing is found.
-pub fn assess_session(
-    subject: &Subject<'_>,
+pub fn assess_session<'a>(
+    subject: &Subject<'a>,
     checks: &RunningChecks,
     room: Vec<&'static str>,
     tells_all: bool,
-) -> Assessment {
+) -> Assessment<'a> {
     let mut findings = Findings { found: Vec::new(), not_evaluated: room };
-    if subject.certificate.is_none() && !tells_all {
-        // Most sessions show no certificate, and nothing is found.
-        for check in &checks.without_certificate {
+    // Most sessions show no certificate, or one in which nothing stands out, and nothing is found.
+    let few = match (subject.certificate, subject.analysis) {
+        _ if tells_all => None,
+        (None, _) => Some(&checks.without_certificate),
+        (Some(_), Some(analysis)) if analysis.is_plain() => Some(&checks.without_oddities),
+        _ => None,
+    };
+    if let Some(few) = few {
+        for check in few {
             check(subject, &mut findings);
         }
         if findings.found.is_empty() {
@@ -448,14 +464,14 @@ pub fn assess_session(
 
 /// Assesses a certificate by itself: it has no client and no server and may be of any part of a chain, so that only what
 /// is known of the certificate counts.
-pub fn assess_certificate(
+pub fn assess_certificate<'a>(
     knowledge: &Knowledge,
     certificate: &Certificate,
-    analysis: &CertificateAnalysis,
+    analysis: &'a CertificateAnalysis,
     feeds: &[FeedMatch],
     at: Option<EventTime>,
     checks: CheckSet,
-) -> Assessment {
+) -> Assessment<'a> {
     let mut findings = Findings::default();
     if checks.meets(CheckSet::SIGNATURE) {
         signature::report(analysis, &mut findings);

@@ -24,7 +24,7 @@ const WEIGHT_GUESSED: f64 = 0.1;
 /// What was in more networks is at home everywhere.
 const MAX_NETWORKS: u32 = 3;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let context = subject.context;
     let Some(seen) = &context.seen.certificate else {
         return findings.not_evaluated("moved_certificate:no_certificate");
@@ -59,7 +59,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: &["T1588.004", "T1608.003"],
             field: "server".into(),
-            observed: subject.session.server.map(|server| server.ip().to_string()).unwrap_or_default(),
+            observed: subject.session.server.map(|server| server.ip().to_string()).unwrap_or_default().into(),
             expected: "a server in a network where the certificate was before".into(),
             evidence: format!("history: known since {}, there since {}", seen.first.at, moved.at).into(),
             note: format!(

@@ -17,7 +17,7 @@ const WEIGHT_POPULAR: f64 = 0.25;
 /// Names of the certificate that are said.
 const MAX_NAMES: usize = 3;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(certificate) = subject.certificate else {
         return findings.not_evaluated("name_mismatch:no_certificate");
     };
@@ -42,7 +42,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: &["T1587.003"],
             field: "server_name".into(),
-            observed: name.to_owned(),
+            observed: name.to_owned().into(),
             expected: names.clone().into(),
             evidence: popular
                 .map_or("certificate".into(), |rank| format!("certificate; popular names, rank {rank}").into()),

@@ -12,7 +12,7 @@ const VERY_NEW_DAYS: i64 = 7;
 const WEIGHT_VERY_NEW: f64 = 0.25;
 const WEIGHT_NEW: f64 = 0.2;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if !subject.knowledge.knows_registrations() {
         return findings.not_evaluated("new_domain:no_list");
     }
@@ -40,7 +40,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: &["T1583.001", "T1588.004"],
             field: if subject.server_name.is_some() { "server_name" } else { "san.dns" }.into(),
-            observed: format!("{} registered {}", newest.domain, newest.days()),
+            observed: format!("{} registered {}", newest.domain, newest.days()).into(),
             expected: format!("registered {} days ago or more", subject.settings.recent_domain_days).into(),
             evidence: newest.source.clone().into(),
             note: format!("{} was registered {when}", newest.domain).into(),

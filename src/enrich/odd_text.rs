@@ -9,7 +9,7 @@ pub(super) const ID: &str = "odd_text";
 pub(super) const BENIGN: &str = "a scanner or a test that tries what programs make of such text";
 const WEIGHT: f64 = 0.15;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(analysis) = subject.analysis else {
         return findings.not_evaluated("odd_text:no_certificate");
     };
@@ -22,7 +22,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1587.003"],
             field: odd.field.to_string().into(),
-            observed: odd.value.to_string(),
+            observed: odd.value.to_string().into(),
             expected: "text".into(),
             evidence: "certificate".into(),
             note: format!("{} is what no CA writes: {}", odd.field, odd.why).into(),

@@ -4,7 +4,7 @@ use super::{CheckSet, origin_ca, validity};
 use crate::knowledge::Knowledge;
 use crate::knowledge::names::{Imitation, looks_random};
 use crate::knowledge::public_cas::{Forgery, TableTooOld};
-use crate::model::{AttributeKind, Certificate, DistinguishedName};
+use crate::model::{AttributeKind, Certificate, DistinguishedName, SelfSigned};
 
 /// What is odd in a certificate by itself.
 #[derive(Debug)]
@@ -77,6 +77,33 @@ impl Oddities {
             weakness: for_check!(weak_crypto).and_then(weakness),
             imitates: for_check!(lookalike).and_then(|certificate| imitates(certificate, knowledge)),
         }
+    }
+
+    /// Whether nothing stands out for the checks that look at nothing else. What a certificate is to others, an imitation
+    /// or a forgery, is looked at beside the session.
+    pub(super) fn are_none(&self, certificate: &Certificate) -> bool {
+        let Self {
+            forgery: _,
+            too_long,
+            lacks_san,
+            text,
+            random_words,
+            address_name,
+            origin_ca,
+            weakness,
+            imitates: _,
+        } = self;
+        let ends_early = certificate.not_after < certificate.not_before;
+        let vouches_for_itself = !matches!(certificate.self_signed, None | Some(SelfSigned::No));
+        !(too_long.is_some()
+            || ends_early
+            || *lacks_san
+            || text.is_some()
+            || !random_words.is_empty()
+            || address_name.is_some()
+            || origin_ca.is_some()
+            || weakness.is_some()
+            || vouches_for_itself)
     }
 }
 
@@ -163,7 +190,7 @@ fn weakness(certificate: &Certificate) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CertificateSource, Key};
+    use crate::model::{CertificateSource, Key, ValidityTime};
 
     fn named(subject: &str) -> Certificate {
         let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
@@ -200,5 +227,32 @@ mod tests {
         certificate.key = Some(Key { algorithm: "ecdsa".into(), bits: Some(256), curve: None });
         certificate.signature_algorithm = Some("sha256WithRSAEncryption".into());
         assert_eq!(weakness(&certificate), None);
+    }
+
+    #[test]
+    fn a_certificate_is_plain_until_something_stands_out() {
+        let knowledge = Knowledge::builtin().unwrap();
+        let is_plain = |change: fn(&mut Certificate)| {
+            let mut certificate = named("CN=host.example,O=Riverton Library");
+            certificate.self_signed = Some(SelfSigned::No);
+            (certificate.not_before, certificate.not_after) = (Some(ValidityTime(0)), Some(ValidityTime(86_400)));
+            change(&mut certificate);
+            Oddities::of(&certificate, Some(true), &knowledge, CheckSet::ALL).are_none(&certificate)
+        };
+        assert!(is_plain(|_| {}));
+        let odd: [fn(&mut Certificate); 9] = [
+            |it| it.self_signed = Some(SelfSigned::SameName),
+            |it| it.not_after = Some(ValidityTime(-1)),
+            |it| (it.not_before, it.not_after) = (Some(ValidityTime(1_600_000_000)), Some(ValidityTime(1_700_000_000))),
+            |it| it.san = Some(crate::model::SubjectAltNames::default()),
+            |it| it.key = Some(Key { algorithm: "rsa".into(), bits: Some(1024), curve: None }),
+            |it| it.subject = Some(DistinguishedName::from_rfc2253("CN=192.0.2.1")),
+            |it| it.subject = Some(DistinguishedName::from_rfc2253("O=qwx7zk2vjq9h")),
+            |it| it.subject = Some(DistinguishedName::from_rfc2253("CN=<script>")),
+            |it| it.issuer = Some(DistinguishedName::from_rfc2253("CN=Fake LE Intermediate X1")),
+        ];
+        for (number, change) in odd.into_iter().enumerate() {
+            assert!(!is_plain(change), "{number}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub enum Use {
     Staging,
 }
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some((certificate, analysis)) = subject.certificate.zip(subject.analysis) else {
         return findings.not_evaluated("origin_ca:no_certificate");
     };
@@ -43,7 +43,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1588.004"],
             field: "issuer".into(),
-            observed: issuer.text().to_owned(),
+            observed: issuer.text().to_owned().into(),
             expected: "a CA that browsers trust".into(),
             evidence: "names of such CAs".into(),
             note: note.into(),

@@ -15,7 +15,7 @@ pub(super) const BENIGN: &str = "a renewal that was forgotten; a device without 
 /// One in ten certificates on the Internet has expired.
 const WEIGHT: f64 = 0.05;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(certificate) = subject.certificate else {
         return findings.not_evaluated("out_of_validity:no_certificate");
     };
@@ -55,7 +55,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: &[],
             field: field.into(),
-            observed: observed.to_string(),
+            observed: observed.to_string().into(),
             expected: "valid at the record's time".into(),
             evidence: "certificate".into(),
             note: note.into(),

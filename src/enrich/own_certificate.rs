@@ -9,7 +9,7 @@ pub(super) const ID: &str = "own_certificate";
 pub(super) const BENIGN: &str = "a new place of your own that knowledge.own_certificates does not name yet";
 const WEIGHT: f64 = 0.7;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let own = &subject.knowledge.own_certificates;
     if own.is_empty() {
         return findings.not_evaluated("own_certificate:no_list");
@@ -33,7 +33,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1588.004", "T1552.004"],
             field: "server".into(),
-            observed: server.ip().to_string(),
+            observed: server.ip().to_string().into(),
             expected: outside.ranges.to_owned().into(),
             evidence: format!("own_certificates, line {}", outside.line).into(),
             note: format!("your own {what} is on {}, outside the ranges where it belongs", server.ip()).into(),

@@ -14,7 +14,7 @@ pub(super) const BENIGN: &str =
 const WEIGHT: f64 = 0.15;
 const MIN_WORDS: usize = 2;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(analysis) = subject.analysis else {
         return findings.not_evaluated("random_name:no_certificate");
     };
@@ -36,7 +36,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1568.002", "T1587.003"],
             field: "subject".into(),
-            observed: observed.clone(),
+            observed: observed.clone().into(),
             expected: "words".into(),
             evidence: "frequency of pairs of characters in names of web sites".into(),
             note: format!("several names in the certificate look as if drawn by lot: {observed}").into(),

@@ -38,7 +38,7 @@ pub enum IssuerClass {
     Unknown,
 }
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if subject.certificate.is_none() {
         return findings.not_evaluated("rare_issuer:no_certificate");
     }
@@ -70,7 +70,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1588.004"],
             field: "issuer".into(),
-            observed: issuer_text(subject),
+            observed: issuer_text(subject).into(),
             expected: match rarity(subject).most_clients() {
                 1 => "an issuer seen by more than one client".into(),
                 most => format!("an issuer seen by more than {most} clients").into(),
@@ -87,7 +87,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
 }
 
 /// Says that an issuer is rare within.
-fn report_inside(subject: &Subject<'_>, findings: &mut Findings) {
+fn report_inside(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(issuer) = subject.context.seen.issuer.filter(|issuer| rarity(subject).is_rare_inside(issuer)) else {
         return;
     };
@@ -99,7 +99,7 @@ fn report_inside(subject: &Subject<'_>, findings: &mut Findings) {
             weight: 0.0,
             technique: &[],
             field: "issuer".into(),
-            observed: issuer_text(subject),
+            observed: issuer_text(subject).into(),
             expected: "an issuer seen by more than one client".into(),
             evidence: format!("history: first seen {}", issuer.first.at).into(),
             note: format!("inside, the issuer was first seen {} and by this client only", issuer.first.at).into(),

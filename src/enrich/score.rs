@@ -57,7 +57,7 @@ impl Verdict {
     pub const ALL: [Self; 6] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info, Self::Unknown];
 }
 
-pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessment {
+pub(super) fn assess<'a>(subject: &Subject<'a>, mut findings: Findings<'a>) -> Assessment<'a> {
     let outbound = matches!(subject.context.direction, None | Some(Direction::Outbound));
     for found in &mut findings.found {
         if found.finding.group != Group::Signature && !outbound {
@@ -72,7 +72,7 @@ pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessmen
     if let (Leaf::Absent(_), true) = (&subject.context.leaf, only_first_sights(&findings.found)) {
         // What is new by its name says nothing of a certificate that cannot be seen.
         let reason = format!("{}; {}", without_certificate(&subject.context.leaf).0, reason_of(&findings.found));
-        let found = std::mem::take(&mut findings.found).into_iter().map(|found| found.finding).collect();
+        let found = std::mem::take(&mut findings.found);
         return Assessment { findings: found, ..unassessed(Verdict::Unknown, None, reason, findings) };
     }
     if findings.found.is_empty() {
@@ -85,7 +85,7 @@ pub(super) fn assess(subject: &Subject<'_>, mut findings: Findings) -> Assessmen
     combine(findings)
 }
 
-pub(super) fn assess_certificate(findings: Findings, checks: CheckSet) -> Assessment {
+pub(super) fn assess_certificate(findings: Findings<'_>, checks: CheckSet) -> Assessment<'_> {
     if findings.found.is_empty() {
         let reason = match (checks.meets(CheckSet::SIGNATURE), checks.meets(CheckSet::FEED)) {
             (true, true) => "no signature matches, and no feed lists it",
@@ -103,8 +103,8 @@ pub(super) fn severity_of(weight: f64) -> Severity {
     band(percent(weight))
 }
 
-fn combine(findings: Findings) -> Assessment {
-    let weighs = |found: &&Found| matches!(found.effect, Effect::Weighs | Effect::Floor(_));
+fn combine(findings: Findings<'_>) -> Assessment<'_> {
+    let weighs = |found: &&Found<'_>| matches!(found.effect, Effect::Weighs | Effect::Floor(_));
     let mut score = percent(noisy_or(findings.found.iter().filter(weighs))).min(MAX_WITHOUT_FLOOR);
     for found in &findings.found {
         match found.effect {
@@ -119,20 +119,19 @@ fn combine(findings: Findings) -> Assessment {
     let verdict = verdict_of(band(score));
     let reason = reason_of(&findings.found);
     let Findings { found, not_evaluated } = findings;
-    let findings = found.into_iter().map(|found| found.finding).collect();
-    Assessment { verdict, score: Some(score), reason, findings, not_evaluated }
+    Assessment { verdict, score: Some(score), reason, findings: found, not_evaluated }
 }
 
-fn unassessed(
+fn unassessed<'a>(
     verdict: Verdict,
     score: Option<u8>,
-    reason: impl Into<Cow<'static, str>>,
-    findings: Findings,
-) -> Assessment {
+    reason: impl Into<Cow<'a, str>>,
+    findings: Findings<'a>,
+) -> Assessment<'a> {
     Assessment { verdict, score, reason: reason.into(), findings: Vec::new(), not_evaluated: findings.not_evaluated }
 }
 
-fn noisy_or<'a>(found: impl Iterator<Item = &'a Found>) -> f64 {
+fn noisy_or<'a, 'b: 'a>(found: impl Iterator<Item = &'a Found<'b>>) -> f64 {
     let mut groups: Vec<(Group, Vec<f64>)> = Vec::new();
     for Finding { group, weight, .. } in found.map(|found| &found.finding) {
         match groups.iter_mut().find(|(known, _)| known == group) {
@@ -149,14 +148,14 @@ fn noisy_or<'a>(found: impl Iterator<Item = &'a Found>) -> f64 {
 }
 
 /// Whether nothing was found but what is seen for the first time, which moves no verdict.
-fn only_first_sights(found: &[Found]) -> bool {
+fn only_first_sights(found: &[Found<'_>]) -> bool {
     found.iter().all(|found| found.finding.id.starts_with("first_seen_"))
 }
 
 /// The gravest finding in words, and what else there is.
-fn reason_of(found: &[Found]) -> Cow<'static, str> {
+fn reason_of<'a>(found: &[Found<'a>]) -> Cow<'a, str> {
     let gravest = found.iter().max_by(|a, b| {
-        let rank = |found: &Found| (std::cmp::Reverse(found.finding.severity), found.effect != Effect::Explains);
+        let rank = |found: &Found<'_>| (std::cmp::Reverse(found.finding.severity), found.effect != Effect::Explains);
         // Of equals, the first in the list.
         rank(a).cmp(&rank(b)).then(a.finding.weight.total_cmp(&b.finding.weight)).then(std::cmp::Ordering::Greater)
     });
@@ -164,7 +163,7 @@ fn reason_of(found: &[Found]) -> Cow<'static, str> {
     let mut reason = gravest.finding.note.clone();
     let mut others: Vec<&str> = Vec::new();
     // What only explains is no reason beside what weighs.
-    let counts = |other: &&Found| gravest.effect == Effect::Explains || other.effect != Effect::Explains;
+    let counts = |other: &&Found<'_>| gravest.effect == Effect::Explains || other.effect != Effect::Explains;
     for finding in
         found.iter().filter(|other| !std::ptr::eq(*other, gravest)).filter(counts).map(|other| &other.finding)
     {
@@ -254,7 +253,7 @@ fn verdict_of(severity: Severity) -> Verdict {
 mod tests {
     use super::*;
 
-    fn found(group: Group, weight: f64, effect: Effect) -> Found {
+    fn found(group: Group, weight: f64, effect: Effect) -> Found<'static> {
         let finding = Finding {
             id: "test",
             group,
@@ -262,15 +261,15 @@ mod tests {
             weight,
             technique: &[],
             field: "f".into(),
-            observed: String::new(),
+            observed: String::new().into(),
             expected: "".into(),
             evidence: "".into(),
             note: "note".into(),
         };
-        Found { finding, effect, listed: false }
+        Found { finding, kept: None, effect, listed: false }
     }
 
-    fn verdict(found: Vec<Found>) -> (Verdict, u8) {
+    fn verdict(found: Vec<Found<'_>>) -> (Verdict, u8) {
         let assessment = combine(Findings { found, not_evaluated: Vec::new() });
         (assessment.verdict, assessment.score.unwrap())
     }

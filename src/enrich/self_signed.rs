@@ -11,8 +11,8 @@ pub(super) const BENIGN: &str = "a printer, camera, storage box or test system, 
 /// One in fifteen certificates of ordinary traffic is self-signed: alone this stays below low.
 const WEIGHT: f64 = 0.15;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
-    let Some(certificate) = subject.certificate else {
+pub(super) fn check<'a>(subject: &Subject<'a>, findings: &mut Findings<'a>) {
+    let Some((certificate, analysis)) = subject.certificate.zip(subject.analysis) else {
         return findings.not_evaluated("self_signed:no_certificate");
     };
     let evidence = match certificate.self_signed {
@@ -22,7 +22,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         Some(SelfSigned::SameName) => "subject and issuer are the same name",
     };
     let issuer = certificate.issuer.as_ref().map(|issuer| issuer.text()).unwrap_or_default();
-    findings.push(
+    findings.push_kept(
         Finding {
             id: ID,
             group: Group::Trust,
@@ -30,11 +30,12 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1587.003"],
             field: "issuer".into(),
-            observed: issuer.to_owned(),
+            observed: issuer.into(),
             expected: "a certificate authority".into(),
             evidence: evidence.into(),
             note: "the certificate is self-signed".into(),
         },
         Effect::Weighs,
+        &analysis.json().self_signed,
     );
 }

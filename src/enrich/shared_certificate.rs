@@ -22,7 +22,7 @@ const MIN_OTHER_NETWORKS: u8 = 3;
 /// What more clients than this have met is a service that people use.
 const MAX_CLIENTS: u8 = 8;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let seen = &subject.context.seen;
     let Some(certificate) = &seen.certificate else {
         return findings.not_evaluated("shared_certificate:no_certificate");
@@ -59,7 +59,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: if product.is_some() { &[] } else { &["T1588.004"] },
             field: what.into(),
-            observed: format!("{servers} servers in {networks} networks"),
+            observed: format!("{servers} servers in {networks} networks").into(),
             expected: format!("fewer than {MIN_SERVERS} servers, or fewer than {} networks", MIN_OTHER_NETWORKS + 1)
                 .into(),
             evidence: "history".into(),

@@ -16,7 +16,7 @@ const WEIGHT_BROKEN: f64 = 0.3;
 /// A private CA that so many clients here have met is one of somebody's own, a partner's or a product's.
 const EVERYDAY_CLIENTS: u8 = 2;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if subject.certificate.is_none() {
         return findings.not_evaluated("untrusted_chain:no_certificate");
     }
@@ -43,7 +43,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight,
             technique: &["T1587.003"],
             field: "issuer".into(),
-            observed: issuer.map(|issuer| issuer.text().to_owned()).unwrap_or_default(),
+            observed: issuer.map(|issuer| issuer.text().to_owned()).unwrap_or_default().into(),
             expected: "a chain to a root".into(),
             evidence: match chain.by {
                 ChainJudge::Der => "chain, checked at the record's time".into(),

@@ -33,7 +33,7 @@ const TOOLS: [(u16, &str); 8] = [
     (4782, "Quasar"),
 ];
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(port) = subject.session.server_port else { return };
     let odd = [Group::Signature, Group::Name, Group::Age, Group::Rarity];
     if USUAL.contains(&port) || !odd.into_iter().any(|group| findings.has_group(group)) {
@@ -49,7 +49,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1571"],
             field: "server_port".into(),
-            observed: port.to_string(),
+            observed: port.to_string().into(),
             expected: "a port where TLS is usual".into(),
             evidence: "list of usual ports".into(),
             note: format!("port {port} is not one where TLS is usual{by_default}").into(),

@@ -32,7 +32,7 @@ pub struct TooLong {
     pub cap: i64,
 }
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some((certificate, analysis)) = subject.certificate.zip(subject.analysis) else {
         return findings.not_evaluated("validity:no_certificate");
     };
@@ -46,7 +46,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
         weight,
         technique: if weight > 0.0 { &["T1587.003"] } else { &[] },
         field: "not_after".into(),
-        observed: format!("{not_before} to {not_after}"),
+        observed: format!("{not_before} to {not_after}").into(),
         expected: expected.into(),
         evidence: "CA/Browser Forum Baseline Requirements".into(),
         note: note.into(),

@@ -14,7 +14,7 @@ pub(super) const BENIGN: &str = "the gateway of a partner, or a hoster's panel, 
 /// It is of the group of self-signed leaves: one command makes both.
 const WEIGHT: f64 = 0.25;
 
-pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if subject.context.direction != Some(Direction::Outbound) || class(subject) == IssuerClass::Public {
         return;
     }
@@ -29,7 +29,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Findings) {
             weight: WEIGHT,
             technique: &["T1036"],
             field: product.field.to_string().into(),
-            observed: product.observed.to_string(),
+            observed: product.observed.to_string().into(),
             expected: "a device inside".into(),
             evidence: product.id.to_string().into(),
             note: format!("{server} outside shows the default certificate of {}", product.tool).into(),

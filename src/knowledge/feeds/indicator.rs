@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::address::Network;
 use super::rows::{Indicator, NameKey};
 use crate::knowledge::suffix::controlling_domain;
-use crate::model::{Sha1Digest, Sha256Digest, hex_value};
+use crate::model::{Sha1Digest, Sha256Digest};
 
 /// What a text turned out to be.
 #[derive(Debug, PartialEq)]
@@ -93,7 +93,7 @@ pub(super) fn read_one(text: &str) -> Reading {
 pub(super) fn several(text: &str) -> Option<Vec<Indicator>> {
     let text = text.trim();
     // This runs for every cell of a list.
-    if !text.bytes().any(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b';' | b'|')) {
+    if !has_any(text, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b';' | b'|')) {
         return None;
     }
     let are_urls = text.contains("://");
@@ -110,6 +110,11 @@ pub(super) fn several(text: &str) -> Option<Vec<Indicator>> {
     (are_alike && (2..=MAX_SEVERAL).contains(&all.len())).then_some(all)
 }
 
+/// Whether a text has any such byte. Nearly none has: without a way out, many are looked at by a vector instruction.
+fn has_any(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(false, |found, byte| found | is_such(byte))
+}
+
 /// An indicator that was made unclickable, `evil[.]example` or `hxxps[:]//…`, as it is.
 fn sharp(text: &str) -> Cow<'_, str> {
     const BLUNT: [(&str, &str); 8] = [
@@ -123,7 +128,7 @@ fn sharp(text: &str) -> Cow<'_, str> {
         ("[/]", "/"),
     ];
     // This runs for every name of a list.
-    if !text.bytes().any(|byte| matches!(byte, b'[' | b'(' | b'{')) {
+    if !has_any(text, |byte| matches!(byte, b'[' | b'(' | b'{')) {
         return Cow::Borrowed(text);
     }
     let replace = |text: String, (blunt, sharp): &(&str, &str)| text.replace(blunt, sharp);
@@ -252,14 +257,12 @@ pub(super) fn is_shared(name: &str) -> bool {
 
 /// How many hexadecimal digits a text has, if it has nothing else but colons between them.
 fn hex_digits(text: &str) -> Option<usize> {
-    let mut digits = 0;
-    for byte in text.bytes() {
-        if byte != b':' {
-            hex_value(byte)?;
-            digits += 1;
-        }
+    let is_other = |byte: u8| !(byte.is_ascii_hexdigit() | (byte == b':'));
+    // Nearly all names have such a byte among the first.
+    if text.bytes().take(8).any(is_other) || has_any(text, is_other) {
+        return None;
     }
-    Some(digits)
+    Some(text.bytes().filter(|byte| *byte != b':').count())
 }
 
 /// The host of a URL and its port: the one that is given, else that of the scheme.
