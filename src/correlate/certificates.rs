@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::enrich::CertificateAnalysis;
 use crate::history::{ObservedCertificate, Table, Weighted};
-use crate::model::{Certificate, CertificateId, CertificateSource, DistinguishedName, Id128, Sha1Digest, Sha256Digest};
+use crate::model::{
+    Certificate, CertificateId, CertificateSource, DistinguishedName, Id128, Sha1Digest, Sha256Digest, SharedNames,
+};
 use crate::state::{CertificateReader, CertificateSpill};
 
 /// A certificate with what follows from it and from knowledge alone, worked out once.
@@ -109,6 +111,8 @@ pub struct CertificateStore {
     /// What happened since it was taken last, where that is wanted.
     effects: Option<CertificateEffects>,
     backing: Backing,
+    /// Names of issuers of those that were read back.
+    issuers: SharedNames,
     /// Bytes that certificates may take in memory.
     memory: u64,
 }
@@ -143,7 +147,7 @@ impl Weighted for Arc<KnownCertificate> {
     }
 }
 
-/// Bytes of certificates in memory, unless configured otherwise: some thirty thousand of them.
+/// Bytes of certificates in memory, unless configured otherwise: some sixty thousand of them.
 pub const CERTIFICATE_MEMORY: u64 = 96 << 20;
 /// Other names in memory. File ids are good for one connection only.
 const LINK_CAPACITY: u64 = 262_144;
@@ -162,6 +166,7 @@ impl CertificateStore {
             in_flight: Vec::new(),
             effects: None,
             backing,
+            issuers: SharedNames::default(),
             memory: CERTIFICATE_MEMORY,
         }
     }
@@ -315,7 +320,11 @@ impl CertificateStore {
             Backing::State(state) => state.read(id),
             Backing::Spill(spill) => spill.read(id),
         })?;
-        let known = Arc::new(KnownCertificate::new(stored.certificate, stored.host));
+        let StoredCertificate { mut certificate, host } = stored;
+        if let Some(certificate) = Arc::get_mut(&mut certificate) {
+            certificate.issuer = certificate.issuer.take().map(|name| self.issuers.share(name));
+        }
+        let known = Arc::new(KnownCertificate::new(certificate, host));
         self.remember(id, &known);
         Some(known)
     }
@@ -368,14 +377,18 @@ fn observed(certificate: &Certificate) -> ObservedCertificate {
     }
 }
 
-/// Bytes of what workers make of a certificate: its fields as they stand in records, short and long, and its domains.
+/// Bytes of what workers make of a certificate that nothing is to be told of: its fields as they stand in records, and
+/// its domains; and of its place in the table.
 fn analysis_bytes(certificate: &Certificate) -> usize {
-    const FIXED: usize = 1536;
+    /// Hashes, times and the names of all fields.
+    const FIELDS: usize = 288;
     /// A domain is kept with its identity.
-    const DOMAIN: usize = 48;
+    const DOMAIN: usize = 64;
+    const MOST_DOMAINS: usize = 20;
+    const PLACE: usize = 96;
     let names = certificate.san.as_ref().map_or(0, |san| san.dns.len());
     let texts = [&certificate.subject, &certificate.issuer].into_iter().flatten().map(|name| name.text().len());
-    FIXED + 4 * texts.sum::<usize>() + names * DOMAIN
+    FIELDS + texts.sum::<usize>() + names.clamp(1, MOST_DOMAINS) * DOMAIN + PLACE
 }
 
 /// Whether new facts say more: DER over strings, and strings over fewer strings.

@@ -14,13 +14,22 @@ use crate::model::{AttributeKind, Certificate, EventTime, Id128};
 /// The outcome of everything that does not depend on the session.
 #[derive(Debug)]
 pub struct CertificateAnalysis {
-    signatures: Vec<SignatureMatch>,
-    feeds: Vec<FeedMatch>,
     issuer_is_public: Option<bool>,
-    oddities: Oddities,
-    domains: Vec<(Id128, Box<str>)>,
+    /// Of nearly all certificates nothing is to be told: then this takes no room, of hundreds of bytes for each.
+    told: Option<Box<Told>>,
+    domains: Box<[(Id128, Box<str>)]>,
     json: CertificateJson,
 }
+
+/// What is to be told of a certificate by itself.
+#[derive(Debug)]
+struct Told {
+    signatures: Vec<SignatureMatch>,
+    feeds: Vec<FeedMatch>,
+    oddities: Oddities,
+}
+
+static NOTHING: Told = Told { signatures: Vec::new(), feeds: Vec::new(), oddities: Oddities::NONE };
 
 /// A signature that fires on the certificate.
 #[derive(Clone, PartialEq, Debug)]
@@ -51,7 +60,7 @@ pub struct SignatureMatch {
 #[derive(Debug, Default)]
 pub struct CertificateJson {
     brief: OnceLock<Box<str>>,
-    full: OnceLock<[Box<str>; 2]>,
+    full: OnceLock<Box<[Box<str>; 2]>>,
 }
 
 /// Registrable domains of a certificate that are looked at.
@@ -69,7 +78,7 @@ impl CertificateAnalysis {
             true => knowledge.signatures.evaluate(certificate, issuer_is_public),
             false => Vec::new(),
         };
-        let signatures = hits
+        let signatures: Vec<_> = hits
             .into_iter()
             .map(|hit| SignatureMatch {
                 id: hit.signature.id().into(),
@@ -88,29 +97,29 @@ impl CertificateAnalysis {
             true => knowledge.feeds.of_certificate(certificate),
             false => Vec::new(),
         };
+        let oddities = Oddities::of(certificate, issuer_is_public, knowledge, checks);
         // How many there are says how much a row of a feed on one of them means.
         let domains = match checks.look_at(Part::Registrations) || !feeds.is_empty() {
             true => domains_of(certificate),
             false => Vec::new(),
         };
+        let is_nothing = signatures.is_empty() && feeds.is_empty() && oddities.is_none();
         Self {
-            signatures,
-            feeds,
             issuer_is_public,
-            oddities: Oddities::of(certificate, issuer_is_public, knowledge, checks),
-            domains,
+            told: (!is_nothing).then(|| Box::new(Told { signatures, feeds, oddities })),
+            domains: domains.into(),
             json: CertificateJson::default(),
         }
     }
 
     /// The signatures that fire, the gravest first.
     pub fn signatures(&self) -> &[SignatureMatch] {
-        &self.signatures
+        &self.told().signatures
     }
 
     /// The rows of feeds that the certificate meets, whenever they hold.
     pub fn feeds(&self) -> &[FeedMatch] {
-        &self.feeds
+        &self.told().feeds
     }
 
     /// Whether the issuer is named as a public CA; `None` when it is not known.
@@ -120,12 +129,12 @@ impl CertificateAnalysis {
 
     /// What is odd in the certificate by itself.
     pub fn oddities(&self) -> &Oddities {
-        &self.oddities
+        &self.told().oddities
     }
 
     /// The first of its names that imitates another, as it reads, and whom.
     pub(super) fn imitates(&self) -> Option<(&str, &Imitation)> {
-        self.oddities.imitates.as_ref().map(|(name, imitation)| (&**name, imitation))
+        self.oddities().imitates.as_ref().map(|(name, imitation)| (&**name, imitation))
     }
 
     /// The registrable domains that the certificate is for.
@@ -137,6 +146,10 @@ impl CertificateAnalysis {
     pub fn json(&self) -> &CertificateJson {
         &self.json
     }
+
+    fn told(&self) -> &Told {
+        self.told.as_deref().unwrap_or(&NOTHING)
+    }
 }
 
 impl CertificateJson {
@@ -147,7 +160,7 @@ impl CertificateJson {
 
     /// The fields of a full one: those before and those behind what depends on the record.
     pub fn full(&self, write: impl FnOnce() -> [Box<str>; 2]) -> [&str; 2] {
-        self.full.get_or_init(write).each_ref().map(|fields| &**fields)
+        self.full.get_or_init(|| Box::new(write())).each_ref().map(|fields| &**fields)
     }
 }
 
