@@ -1,6 +1,7 @@
 //! What follows from a certificate and from knowledge alone: worked out once per certificate.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::oddities::Oddities;
 use super::{CheckSet, Part};
@@ -30,6 +31,25 @@ struct Told {
 }
 
 static NOTHING: Told = Told { signatures: Vec::new(), feeds: Vec::new(), oddities: Oddities::NONE };
+
+/// What is left of an analysis that has nothing to tell, so that it need not be made again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Silence {
+    issuer_is_public: Option<bool>,
+    has_domains: bool,
+}
+
+/// Bytes of what is to be told of certificates and of full texts of them. Few have any, and it is not known which when
+/// they are weighed.
+#[derive(Clone, Debug, Default)]
+pub struct TellingBytes(Arc<AtomicU64>);
+
+impl TellingBytes {
+    /// How many there are now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A signature that fires on the certificate.
 #[derive(Clone, PartialEq, Debug)]
@@ -61,6 +81,9 @@ pub struct SignatureMatch {
 pub struct CertificateJson {
     brief: OnceLock<Box<str>>,
     full: OnceLock<Box<[Box<str>; 2]>>,
+    /// Where the bytes of an analysis are counted, and how many of them are those of what is to be told.
+    counted: TellingBytes,
+    told: u32,
 }
 
 /// Registrable domains of a certificate that are looked at.
@@ -112,6 +135,27 @@ impl CertificateAnalysis {
         }
     }
 
+    /// The same, whose bytes are counted.
+    pub fn counted(mut self, bytes: &TellingBytes) -> Self {
+        self.json.counted = bytes.clone();
+        self.json.told = self.told.as_ref().map_or(0, |told| told.bytes());
+        bytes.0.fetch_add(u64::from(self.json.told), Ordering::Relaxed);
+        self
+    }
+
+    /// What is enough to have it again, where it has nothing to tell.
+    pub fn silence(&self) -> Option<Silence> {
+        let silence = Silence { issuer_is_public: self.issuer_is_public, has_domains: !self.domains.is_empty() };
+        self.told.is_none().then_some(silence)
+    }
+
+    /// An analysis of this certificate that had nothing to tell.
+    pub fn of_silence(certificate: &Certificate, silence: Silence) -> Self {
+        let Silence { issuer_is_public, has_domains } = silence;
+        let domains = if has_domains { domains_of(certificate) } else { Vec::new() };
+        Self { issuer_is_public, told: None, domains: domains.into(), json: CertificateJson::default() }
+    }
+
     /// The signatures that fire, the gravest first.
     pub fn signatures(&self) -> &[SignatureMatch] {
         &self.told().signatures
@@ -160,7 +204,36 @@ impl CertificateJson {
 
     /// The fields of a full one: those before and those behind what depends on the record.
     pub fn full(&self, write: impl FnOnce() -> [Box<str>; 2]) -> [&str; 2] {
-        self.full.get_or_init(|| Box::new(write())).each_ref().map(|fields| &**fields)
+        let fields = self.full.get_or_init(|| {
+            let fields = Box::new(write());
+            self.counted.0.fetch_add(bytes_of(&fields), Ordering::Relaxed);
+            fields
+        });
+        fields.each_ref().map(|fields| &**fields)
+    }
+}
+
+impl Drop for CertificateJson {
+    fn drop(&mut self) {
+        let full = self.full.get().map_or(0, |fields| bytes_of(fields));
+        self.counted.0.fetch_sub(u64::from(self.told) + full, Ordering::Relaxed);
+    }
+}
+
+fn bytes_of(fields: &[Box<str>; 2]) -> u64 {
+    /// What the allocator takes for itself, and what points to them.
+    const EACH: usize = 32;
+    fields.iter().map(|fields| (fields.len() + EACH) as u64).sum()
+}
+
+impl Told {
+    /// About so many bytes of memory.
+    fn bytes(&self) -> u32 {
+        /// Texts of an entry, and those of what is odd.
+        const TEXTS: usize = 512;
+        let signatures = self.signatures.len() * (size_of::<SignatureMatch>() + TEXTS);
+        let feeds = self.feeds.len() * (size_of::<FeedMatch>() + TEXTS);
+        u32::try_from(size_of::<Self>() + TEXTS + signatures + feeds).unwrap_or(u32::MAX)
     }
 }
 
@@ -195,4 +268,46 @@ fn domains_of(certificate: &Certificate) -> Vec<(Id128, Box<str>)> {
         }
     }
     domains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CertificateSource, DistinguishedName};
+
+    fn analysis(subject: &str) -> (Certificate, CertificateAnalysis) {
+        let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+        certificate.subject = Some(DistinguishedName::from_rfc2253(subject));
+        let certificate = certificate.with_id();
+        let analysis = CertificateAnalysis::of(&certificate, &Knowledge::builtin().unwrap(), CheckSet::ALL);
+        (certificate, analysis)
+    }
+
+    #[test]
+    fn what_had_nothing_to_tell_is_the_same_again() {
+        let (certificate, analysis) = analysis("CN=www.shop.example");
+        let again = CertificateAnalysis::of_silence(&certificate, analysis.silence().expect("nothing is odd"));
+        assert_eq!(again.domains(), analysis.domains());
+        assert_eq!(again.issuer_is_public(), analysis.issuer_is_public());
+        assert!(again.oddities().is_none() && again.signatures().is_empty() && again.feeds().is_empty());
+    }
+
+    #[test]
+    fn what_is_told_is_counted_as_long_as_it_is_there() {
+        let bytes = TellingBytes::default();
+        let (_, quiet) = analysis("CN=www.shop.example");
+        let quiet = quiet.counted(&bytes);
+        assert_eq!(bytes.get(), 0);
+        let (_, odd) = analysis("CN=<script>alert(1)</script>");
+        assert_eq!(odd.silence(), None);
+        let odd = odd.counted(&bytes);
+        let told = bytes.get();
+        assert!(told >= size_of::<Told>() as u64);
+        quiet.json().full(|| ["x".repeat(500).into(), Box::default()]);
+        assert!(bytes.get() >= told + 500);
+        drop(quiet);
+        assert_eq!(bytes.get(), told);
+        drop(odd);
+        assert_eq!(bytes.get(), 0);
+    }
 }

@@ -54,8 +54,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use allow::{ID as EXCEPTED, instead_of_check};
-pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
+pub use analysis::{CertificateAnalysis, Silence, TellingBytes};
 pub use analysis::{CertificateJson, SignatureMatch};
 pub use chain::{chain_of, covers, name_of};
 pub use check_set::{CheckSet, Part, RunningChecks};
