@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::enrich::CertificateAnalysis;
+use crate::enrich::{CertificateAnalysis, TellingBytes};
 use crate::history::{ObservedCertificate, Table, Weighted};
-use crate::model::{Certificate, CertificateId, CertificateSource, DistinguishedName, Id128, Sha1Digest, Sha256Digest};
+use crate::model::{
+    Certificate, CertificateId, CertificateSource, DistinguishedName, Id128, Sha1Digest, Sha256Digest, SharedNames,
+};
 use crate::state::{CertificateReader, CertificateSpill};
 
 /// A certificate with what follows from it and from knowledge alone, worked out once.
@@ -23,17 +25,28 @@ pub struct KnownCertificate {
     pub is_public: OnceLock<bool>,
     /// Filled by the first worker that needs it.
     pub analysis: OnceLock<CertificateAnalysis>,
-    /// Bytes of memory that all of this takes, roughly.
+    /// Where what is to be told of it is counted.
+    pub telling: TellingBytes,
+    /// Bytes of memory that all of this takes, roughly; but for what is to be told of it.
     weight: u32,
 }
 
 impl KnownCertificate {
-    pub(super) fn new(certificate: Arc<Certificate>, host: Option<bool>) -> Self {
+    pub(super) fn new(certificate: Arc<Certificate>, host: Option<bool>, telling: TellingBytes) -> Self {
         let observed = observed(&certificate);
         let valid_from = certificate.not_before.map(|start| start.0.saturating_sub(certificate.validity_slack()));
         let weight = u32::try_from(size_of::<Self>() + certificate.bytes() + analysis_bytes(&certificate));
         let weight = weight.unwrap_or(u32::MAX);
-        Self { certificate, host, observed, valid_from, is_public: OnceLock::new(), analysis: OnceLock::new(), weight }
+        Self {
+            certificate,
+            host,
+            observed,
+            valid_from,
+            is_public: OnceLock::new(),
+            analysis: OnceLock::new(),
+            telling,
+            weight,
+        }
     }
 }
 
@@ -109,6 +122,9 @@ pub struct CertificateStore {
     /// What happened since it was taken last, where that is wanted.
     effects: Option<CertificateEffects>,
     backing: Backing,
+    /// Names of issuers of those that were read back.
+    issuers: SharedNames,
+    telling: TellingBytes,
     /// Bytes that certificates may take in memory.
     memory: u64,
 }
@@ -143,7 +159,7 @@ impl Weighted for Arc<KnownCertificate> {
     }
 }
 
-/// Bytes of certificates in memory, unless configured otherwise: some thirty thousand of them.
+/// Bytes of certificates in memory, unless configured otherwise: some fifty thousand of them.
 pub const CERTIFICATE_MEMORY: u64 = 96 << 20;
 /// Other names in memory. File ids are good for one connection only.
 const LINK_CAPACITY: u64 = 262_144;
@@ -162,6 +178,8 @@ impl CertificateStore {
             in_flight: Vec::new(),
             effects: None,
             backing,
+            issuers: SharedNames::default(),
+            telling: TellingBytes::default(),
             memory: CERTIFICATE_MEMORY,
         }
     }
@@ -196,6 +214,9 @@ impl CertificateStore {
     /// Forgets what followed from knowledge, which has changed.
     pub(super) fn forget_analyses(&mut self) {
         self.cache = Table::new(self.memory, false);
+        if let Backing::Spill(spill) = &mut self.backing {
+            spill.forget_silences();
+        }
     }
 
     /// Learns a certificate; better facts replace poorer ones of the same certificate.
@@ -311,11 +332,25 @@ impl CertificateStore {
         }
         let in_flight = || self.in_flight.iter().rev().find_map(|(_, taken)| taken.get(&id)).cloned();
         let stored = self.pending.get(&id).cloned().or_else(in_flight);
+        let mut silence = None;
         let stored = stored.or_else(|| match &mut self.backing {
             Backing::State(state) => state.read(id),
-            Backing::Spill(spill) => spill.read(id),
+            Backing::Spill(spill) => {
+                let (stored, known) = spill.read(id)?;
+                silence = known;
+                Some(stored)
+            }
         })?;
-        let known = Arc::new(KnownCertificate::new(stored.certificate, stored.host));
+        let StoredCertificate { mut certificate, host } = stored;
+        if let Some(certificate) = Arc::get_mut(&mut certificate) {
+            certificate.issuer = certificate.issuer.take().map(|name| self.issuers.share(name));
+        }
+        let known = KnownCertificate::new(certificate, host, self.telling.clone());
+        if let Some(silence) = silence {
+            let analysis = CertificateAnalysis::of_silence(&known.certificate, silence).counted(&self.telling);
+            known.analysis.get_or_init(|| analysis);
+        }
+        let known = Arc::new(known);
         self.remember(id, &known);
         Some(known)
     }
@@ -331,7 +366,7 @@ impl CertificateStore {
         if let Backing::Spill(spill) = &mut self.backing {
             spill.forget(id);
         }
-        let known = Arc::new(KnownCertificate::new(certificate, host));
+        let known = Arc::new(KnownCertificate::new(certificate, host, self.telling.clone()));
         self.remember(id, &known);
         known
     }
@@ -339,9 +374,12 @@ impl CertificateStore {
     /// Keeps a certificate in memory; what has to make room for it goes to the spill file.
     fn remember(&mut self, id: CertificateId, known: &Arc<KnownCertificate>) {
         let backing = &mut self.backing;
+        // However much there is to be told, a quarter of the memory is for the certificates themselves.
+        self.cache.set_capacity(self.memory - self.telling.get().min(self.memory / 4 * 3));
         self.cache.insert_instead(id, Arc::clone(known), |id, known| {
             if let Backing::Spill(spill) = backing {
-                spill.write(id, || StoredCertificate::new(Arc::clone(&known.certificate), known.host));
+                let silence = known.analysis.get().and_then(CertificateAnalysis::silence);
+                spill.write(id, silence, || StoredCertificate::new(Arc::clone(&known.certificate), known.host));
             }
         });
     }
@@ -368,15 +406,21 @@ fn observed(certificate: &Certificate) -> ObservedCertificate {
     }
 }
 
-/// Bytes of what workers make of a certificate: its fields as they stand in records, short and long, what is found in it,
-/// and its domains.
+/// Bytes of what workers make of a certificate that nothing is to be told of: its fields as they stand in records, and
+/// its domains; and of its place in the table.
 fn analysis_bytes(certificate: &Certificate) -> usize {
-    const FIXED: usize = 2048;
+    /// Times and the names of all fields.
+    const FIELDS: usize = 144;
+    const SHA1: usize = 56;
+    const SHA256: usize = 80;
     /// A domain is kept with its identity.
-    const DOMAIN: usize = 48;
+    const DOMAIN: usize = 64;
+    const MOST_DOMAINS: usize = 20;
+    const PLACE: usize = 96;
     let names = certificate.san.as_ref().map_or(0, |san| san.dns.len());
     let texts = [&certificate.subject, &certificate.issuer].into_iter().flatten().map(|name| name.text().len());
-    FIXED + 5 * texts.sum::<usize>() + names * DOMAIN
+    let hashes = certificate.sha1.map_or(0, |_| SHA1) + certificate.sha256.map_or(0, |_| SHA256);
+    FIELDS + hashes + texts.sum::<usize>() + names.clamp(1, MOST_DOMAINS) * DOMAIN + PLACE
 }
 
 /// Whether new facts say more: DER over strings, and strings over fewer strings.
@@ -395,7 +439,27 @@ fn worth(certificate: &Certificate) -> (bool, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::enrich::CheckSet;
     use crate::model::SubjectAltNames;
+
+    #[test]
+    fn what_is_to_be_told_of_certificates_leaves_room_for_fewer() {
+        const MEMORY: u64 = 1 << 20;
+        let knowledge = crate::knowledge::Knowledge::builtin().unwrap();
+        let mut store = CertificateStore::new(Backing::Spill(CertificateSpill::default())).within(MEMORY);
+        for number in 0..2000 {
+            let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+            certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=<script>{number}</script>")));
+            let known = store.learn(&Arc::new(certificate.with_id()), None, Some(true));
+            known.analysis.get_or_init(|| {
+                CertificateAnalysis::of(&known.certificate, &knowledge, CheckSet::ALL).counted(&known.telling)
+            });
+            let all = store.cache.weight() + store.telling.get();
+            // The newest stays, whatever it weighs, and what is to be told of it is known only then.
+            assert!(all <= MEMORY + 16 * 1024, "{all}");
+        }
+        assert!(store.telling.get() > MEMORY / 8 && store.cache.len() > 100);
+    }
 
     #[test]
     fn large_certificates_leave_room_for_fewer_and_all_of_them_are_found() {

@@ -271,6 +271,7 @@ impl Weighted for SensorClock {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::enrich::TellingBytes;
     use crate::model::{Certificate, CertificateSource, DistinguishedName, ValidityTime};
 
     const R11: &str = "CN=R11,O=Let's Encrypt,C=US";
@@ -288,7 +289,7 @@ mod tests {
         certificate.issuer = Some(DistinguishedName::from_rfc2253(issuer));
         certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=host{number}.example")));
         certificate.not_before = Some(ValidityTime(1_780_000_000 + number));
-        KnownCertificate::new(Arc::new(certificate.with_id()), None)
+        KnownCertificate::new(Arc::new(certificate.with_id()), None, TellingBytes::default())
     }
 
     #[test]

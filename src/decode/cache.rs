@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::{Attribute, Certificate, Id128};
+use crate::model::{Certificate, CertificateSource, Id128, SharedNames};
 
 /// Certificates by a hash of what was logged of them, shared by the workers.
 ///
@@ -11,6 +11,8 @@ use crate::model::{Attribute, Certificate, Id128};
 #[derive(Debug)]
 pub struct CertificateCache {
     shards: [Mutex<Shard>; SHARDS],
+    /// Names of their issuers.
+    pub(super) issuers: SharedNames,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,13 @@ impl CertificateCache {
             return known.clone();
         }
         // Read outside the lock: two workers may do it twice, with one result.
-        let certificate = read().map(Arc::new);
+        let certificate = read().map(|mut certificate| {
+            // Its text does not say what a certificate holds that is there itself, so that its issuer was read as well.
+            if certificate.source == CertificateSource::Der {
+                certificate.issuer = certificate.issuer.map(|name| self.issuers.share(name));
+            }
+            Arc::new(certificate)
+        });
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if shard.entries.len() >= MAX_PER_SHARD || shard.bytes >= MAX_BYTES_PER_SHARD {
             *shard = Shard::default();
@@ -46,34 +54,22 @@ impl CertificateCache {
         if let Some(known) = shard.entries.get(&key) {
             return known.clone();
         }
-        shard.bytes += certificate.as_deref().map_or(0, size_of_texts) + size_of::<Certificate>();
+        shard.bytes += certificate.as_deref().map_or(0, Certificate::bytes);
         shard.entries.insert(key, certificate.clone());
         certificate
     }
 }
 
-/// What the texts of a certificate take.
-fn size_of_texts(certificate: &Certificate) -> usize {
-    let text = |text: &str| text.len() + size_of::<Box<str>>();
-    let names = [&certificate.subject, &certificate.issuer].into_iter().flatten().map(|name| {
-        let attributes = name.attributes().iter().map(|attribute| text(&attribute.value) + size_of::<Attribute>());
-        text(name.text()) + attributes.sum::<usize>()
-    });
-    let san = certificate.san.iter().flat_map(|san| [&san.dns, &san.ip, &san.uri, &san.email]).flatten();
-    let der = certificate.der.as_ref().map_or(0, |der| der.len());
-    names.sum::<usize>() + san.map(|name| text(name)).sum::<usize>() + der
-}
-
 impl Default for CertificateCache {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()) }
+        Self { shards: std::array::from_fn(|_| Mutex::default()), issuers: SharedNames::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CertificateSource, DistinguishedName};
+    use crate::model::DistinguishedName;
 
     #[test]
     fn huge_certificates_do_not_fill_memory_and_are_read_again() {

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
+use super::DecodeContext;
 use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
@@ -18,7 +19,7 @@ use super::output::Output;
 use super::scan::{walk_array, walk_array_until, walk_object};
 use crate::model::{
     Address, Body, Certificate, CertificateSource, DistinguishedName, EventTime, Fault, FaultField, Faults, Id128, Log,
-    Problem, Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion,
+    Printed, Problem, Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion,
     UnparsedHint, ValidityTime,
 };
 
@@ -314,7 +315,8 @@ fn certificate(output: &mut Output<'_>, tls: &Tls<'_>, faults: &mut Faults) -> O
             not_after,
             encoded.as_deref().unwrap_or_default().as_bytes(),
         ]);
-        let certificate = context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref())));
+        let certificate =
+            context.certificates.get_or_read(key, || Some(read_certificate(tls, encoded.as_deref(), context)));
         (certificate, Faults::default())
     });
     let certificate = certificate?;
@@ -350,7 +352,7 @@ fn der_of_base64(text: &str) -> Option<Vec<u8>> {
     ENGINE.decode(text.as_bytes()).ok()
 }
 
-fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>) -> Certificate {
+fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>, context: &DecodeContext) -> Certificate {
     let subject = tls.subject.and_then(json::string);
     let issuer = tls.issuer.and_then(json::string);
     if let Some(der) = encoded.and_then(der_of_base64)
@@ -367,7 +369,8 @@ fn read_certificate(tls: &Tls<'_>, encoded: Option<&str>) -> Certificate {
         _ => None,
     };
     certificate.subject = subject.map(|text| DistinguishedName::from_suricata(bounded(&text, MAX_DN)));
-    certificate.issuer = issuer.map(|text| DistinguishedName::from_suricata(bounded(&text, MAX_DN)));
+    certificate.issuer =
+        issuer.map(|text| context.certificates.issuers.read(Printed::Suricata, bounded(&text, MAX_DN)));
     let time = |raw: Option<&str>| json::string(raw?).and_then(|text| ValidityTime::parse_iso8601(&text));
     certificate.not_before = time(tls.not_before);
     certificate.not_after = time(tls.not_after);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::DecodeContext;
 use super::bounds::{MAX_DN, MAX_VALUE, bounded};
 use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
@@ -13,8 +14,8 @@ use super::zeek_fields::{CERTIFICATE_FIELDS, Cell, ZeekField, ZeekFields};
 use super::zeek_tsv::TsvHeader;
 use crate::model::{
     Address, Body, Certificate, CertificateId, CertificateRecord, CertificateSource, DistinguishedName, EventTime,
-    Fault, FaultField, Faults, HashPair, Id128, Key, Log, Problem, ReferenceRange, SelfSigned, Serial, Session,
-    Sha1Digest, Sha256Digest, SourceInfo, SubjectAltNames, TlsVersion, UnparsedHint, ValidityTime,
+    Fault, FaultField, Faults, HashPair, Id128, Key, Log, Printed, Problem, ReferenceRange, SelfSigned, Serial,
+    Session, Sha1Digest, Sha256Digest, SourceInfo, SubjectAltNames, TlsVersion, UnparsedHint, ValidityTime,
 };
 
 /// What the rest of a record is made of, beside its line.
@@ -230,7 +231,8 @@ fn certificate_record(
     }
     let (certificate, found) = output.memos.certificate(&parts, || {
         let key = Id128::of_parts(&parts.map(str::as_bytes));
-        let certificate = context.certificates.get_or_read(key, || Some(certificate(fields, source, clock_form)));
+        let certificate =
+            context.certificates.get_or_read(key, || Some(certificate(fields, context, source, clock_form)));
         (certificate, certificate_faults(fields, clock_form))
     });
     found.iter().for_each(|fault| faults.push(*fault));
@@ -266,7 +268,12 @@ fn certificate_faults(fields: &ZeekFields<'_>, clock_form: ClockForm) -> Faults 
     faults
 }
 
-fn certificate(fields: &ZeekFields<'_>, source: &SourceInfo, clock_form: ClockForm) -> Certificate {
+fn certificate(
+    fields: &ZeekFields<'_>,
+    context: &DecodeContext,
+    source: &SourceInfo,
+    clock_form: ClockForm,
+) -> Certificate {
     let subject = fields.text(ZeekField::Subject);
     let issuer = fields.text(ZeekField::Issuer);
     if let Some(der) = fields.text(ZeekField::Der).and_then(|text| STANDARD.decode(text.as_bytes()).ok())
@@ -287,7 +294,7 @@ fn certificate(fields: &ZeekFields<'_>, source: &SourceInfo, clock_form: ClockFo
         _ => None,
     };
     certificate.subject = subject.map(|text| DistinguishedName::from_rfc2253(bounded(&text, MAX_DN)));
-    certificate.issuer = issuer.map(|text| DistinguishedName::from_rfc2253(bounded(&text, MAX_DN)));
+    certificate.issuer = issuer.map(|text| context.certificates.issuers.read(Printed::Rfc2253, bounded(&text, MAX_DN)));
     certificate.not_before = validity(fields, ZeekField::NotBefore, source, clock_form);
     certificate.not_after = validity(fields, ZeekField::NotAfter, source, clock_form);
     certificate.signature_algorithm = fields

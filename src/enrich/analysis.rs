@@ -1,6 +1,7 @@
 //! What follows from a certificate and from knowledge alone: worked out once per certificate.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::oddities::Oddities;
 use super::{CheckSet, Finding, Part, signature};
@@ -14,13 +15,42 @@ use crate::model::{AttributeKind, Certificate, EventTime, Id128};
 /// The outcome of everything that does not depend on the session.
 #[derive(Debug)]
 pub struct CertificateAnalysis {
+    issuer_is_public: Option<bool>,
+    is_plain: bool,
+    /// Of nearly all certificates nothing is to be told: then this takes no room, of hundreds of bytes for each.
+    told: Option<Box<Told>>,
+    domains: Box<[(Id128, Box<str>)]>,
+    json: CertificateJson,
+}
+
+/// What is to be told of a certificate by itself.
+#[derive(Debug)]
+struct Told {
     signatures: Vec<SignatureMatch>,
     feeds: Vec<FeedMatch>,
-    issuer_is_public: Option<bool>,
     oddities: Oddities,
+}
+
+static NOTHING: Told = Told { signatures: Vec::new(), feeds: Vec::new(), oddities: Oddities::NONE };
+
+/// What is left of an analysis that has nothing to tell, so that it need not be made again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Silence {
+    issuer_is_public: Option<bool>,
     is_plain: bool,
-    domains: Vec<(Id128, Box<str>)>,
-    json: CertificateJson,
+    has_domains: bool,
+}
+
+/// Bytes of what is to be told of certificates and of full texts of them. Few have any, and it is not known which when
+/// they are weighed.
+#[derive(Clone, Debug, Default)]
+pub struct TellingBytes(Arc<AtomicU64>);
+
+impl TellingBytes {
+    /// How many there are now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A signature that fires on the certificate.
@@ -58,16 +88,19 @@ pub struct SignatureMatch {
 #[derive(Debug, Default)]
 pub struct CertificateJson {
     brief: OnceLock<Box<str>>,
-    full: OnceLock<[Box<str>; 2]>,
+    full: OnceLock<Box<[Box<str>; 2]>>,
     /// That it is self-signed, and that it is weak.
     pub(super) self_signed: FindingJson,
     pub(super) weakness: FindingJson,
+    /// Where the bytes of an analysis are counted, and how many of them are those of what is to be told.
+    counted: TellingBytes,
+    told: u32,
 }
 
 /// A finding as it stands in records, made when the first record asks. Its weight depends on the direction: the text is
 /// that with the first one, and most certificates are shown in one direction only.
 #[derive(Debug, Default)]
-pub struct FindingJson(OnceLock<(f64, Severity, Box<str>)>);
+pub struct FindingJson(OnceLock<Box<(f64, Severity, Box<str>)>>);
 
 /// Registrable domains of a certificate that are looked at.
 const MAX_DOMAINS: usize = 20;
@@ -106,31 +139,56 @@ impl CertificateAnalysis {
             true => knowledge.feeds.of_certificate(certificate),
             false => Vec::new(),
         };
+        let oddities = Oddities::of(certificate, issuer_is_public, knowledge, checks);
         // How many there are says how much a row of a feed on one of them means.
         let domains = match checks.look_at(Part::Registrations) || !feeds.is_empty() {
             true => domains_of(certificate),
             false => Vec::new(),
         };
-        let oddities = Oddities::of(certificate, issuer_is_public, knowledge, checks);
+        let is_nothing = signatures.is_empty() && feeds.is_empty() && oddities.is_none();
         Self {
-            is_plain: signatures.is_empty() && oddities.are_none(certificate),
-            signatures,
-            feeds,
             issuer_is_public,
-            oddities,
-            domains,
+            is_plain: signatures.is_empty() && oddities.are_none(certificate),
+            told: (!is_nothing).then(|| Box::new(Told { signatures, feeds, oddities })),
+            domains: domains.into(),
             json: CertificateJson::default(),
         }
     }
 
+    /// The same, whose bytes are counted.
+    pub fn counted(mut self, bytes: &TellingBytes) -> Self {
+        self.json.counted = bytes.clone();
+        /// Texts of findings that need nothing odd: that a certificate is self-signed.
+        const KEPT: u32 = 512;
+        let told = self.told.as_ref().map_or(0, |told| told.bytes());
+        self.json.told = told.saturating_add(if self.is_plain { 0 } else { KEPT });
+        bytes.0.fetch_add(u64::from(self.json.told), Ordering::Relaxed);
+        self
+    }
+
+    /// What is enough to have it again, where it has nothing to tell.
+    pub fn silence(&self) -> Option<Silence> {
+        let Self { issuer_is_public, is_plain, told, domains, .. } = self;
+        let has_domains = !domains.is_empty();
+        let silence = Silence { issuer_is_public: *issuer_is_public, is_plain: *is_plain, has_domains };
+        told.is_none().then_some(silence)
+    }
+
+    /// An analysis of this certificate that had nothing to tell.
+    pub fn of_silence(certificate: &Certificate, silence: Silence) -> Self {
+        let Silence { issuer_is_public, is_plain, has_domains } = silence;
+        let domains = if has_domains { domains_of(certificate) } else { Vec::new() };
+        Self { issuer_is_public, is_plain, told: None, domains: domains.into(), json: CertificateJson::default() }
+    }
+
     /// The signatures that fire, the gravest first.
     pub fn signatures(&self) -> &[SignatureMatch] {
-        &self.signatures
+        &self.told().signatures
     }
 
     /// The rows of feeds that the certificate meets, whenever they hold.
     pub fn feeds(&self) -> &[FeedMatch] {
-        &self.feeds
+        &self.told().feeds
     }
 
     /// Whether the issuer is named as a public CA; `None` when it is not known.
@@ -140,7 +198,7 @@ impl CertificateAnalysis {
 
     /// What is odd in the certificate by itself.
     pub fn oddities(&self) -> &Oddities {
-        &self.oddities
+        &self.told().oddities
     }
 
     /// Whether there is nothing to find for checks that look at [what stands out in it](Part::Oddities).
@@ -150,7 +208,7 @@ impl CertificateAnalysis {
 
     /// The first of its names that imitates another, as it reads, and whom.
     pub(super) fn imitates(&self) -> Option<(&str, &Imitation)> {
-        self.oddities.imitates.as_ref().map(|(name, imitation)| (&**name, imitation))
+        self.oddities().imitates.as_ref().map(|(name, imitation)| (&**name, imitation))
     }
 
     /// The registrable domains that the certificate is for.
@@ -161,6 +219,10 @@ impl CertificateAnalysis {
     /// The certificate's fields as they stand in records.
     pub fn json(&self) -> &CertificateJson {
         &self.json
+    }
+
+    fn told(&self) -> &Told {
+        self.told.as_deref().unwrap_or(&NOTHING)
     }
 }
 
@@ -179,14 +241,46 @@ impl CertificateJson {
 
     /// The fields of a full one: those before and those behind what depends on the record.
     pub fn full(&self, write: impl FnOnce() -> [Box<str>; 2]) -> [&str; 2] {
-        self.full.get_or_init(write).each_ref().map(|fields| &**fields)
+        let fields = self.full.get_or_init(|| {
+            let fields = Box::new(write());
+            self.counted.0.fetch_add(bytes_of(&fields), Ordering::Relaxed);
+            fields
+        });
+        fields.each_ref().map(|fields| &**fields)
+    }
+}
+
+impl Drop for CertificateJson {
+    fn drop(&mut self) {
+        let full = self.full.get().map_or(0, |fields| bytes_of(fields));
+        self.counted.0.fetch_sub(u64::from(self.told) + full, Ordering::Relaxed);
+    }
+}
+
+fn bytes_of(fields: &[Box<str>; 2]) -> u64 {
+    /// What the allocator takes for itself, and what points to them.
+    const EACH: usize = 32;
+    fields.iter().map(|fields| (fields.len() + EACH) as u64).sum()
+}
+
+impl Told {
+    /// About so many bytes of memory.
+    fn bytes(&self) -> u32 {
+        /// Texts of an entry, and those of what is odd.
+        const TEXTS: usize = 512;
+        // Those of a signature: its own, a sentence, a finding and itself as they stand in records, with what was observed
+        // in each.
+        let of_signature = |it: &SignatureMatch| size_of::<SignatureMatch>() + 3 * TEXTS + 4 * it.observed.len();
+        let signatures = self.signatures.iter().map(of_signature).sum::<usize>();
+        let feeds = self.feeds.len() * (size_of::<FeedMatch>() + TEXTS);
+        u32::try_from(size_of::<Self>() + TEXTS + signatures + feeds).unwrap_or(u32::MAX)
     }
 }
 
 impl FindingJson {
     /// The text of a finding, if it is the one whose text is kept.
     pub fn of(&self, finding: &Finding<'_>, write: impl FnOnce() -> Box<str>) -> Option<&str> {
-        let (weight, severity, text) = self.0.get_or_init(|| (finding.weight, finding.severity, write()));
+        let (weight, severity, text) = &**self.0.get_or_init(|| Box::new((finding.weight, finding.severity, write())));
         (weight.to_bits() == finding.weight.to_bits() && *severity == finding.severity).then_some(text)
     }
 }
@@ -228,6 +322,7 @@ fn domains_of(certificate: &Certificate) -> Vec<(Id128, Box<str>)> {
 mod tests {
     use super::super::Group;
     use super::*;
+    use crate::model::{CertificateSource, DistinguishedName, SelfSigned};
 
     #[test]
     fn the_text_of_a_finding_is_kept_for_the_first_weight_only() {
@@ -250,5 +345,47 @@ mod tests {
         assert_eq!(text(finding(0.03, Severity::Info), "other weight"), None);
         assert_eq!(text(finding(0.15, Severity::Low), "other severity"), None);
         assert_eq!(text(finding(0.15, Severity::Info), "again").as_deref(), Some("first"));
+    }
+
+    fn analysis(subject: &str) -> (Certificate, CertificateAnalysis) {
+        let mut certificate = Certificate::unknown(CertificateSource::LogStrings);
+        certificate.subject = Some(DistinguishedName::from_rfc2253(subject));
+        let certificate = certificate.with_id();
+        let analysis = CertificateAnalysis::of(&certificate, &Knowledge::builtin().unwrap(), CheckSet::ALL);
+        (certificate, analysis)
+    }
+
+    #[test]
+    fn what_had_nothing_to_tell_is_the_same_again() {
+        let (certificate, analysis) = analysis("CN=www.shop.example");
+        let again = CertificateAnalysis::of_silence(&certificate, analysis.silence().expect("nothing is odd"));
+        assert_eq!(again.domains(), analysis.domains());
+        assert_eq!(again.issuer_is_public(), analysis.issuer_is_public());
+        assert!(again.oddities().is_none() && again.signatures().is_empty() && again.feeds().is_empty());
+        assert!(analysis.is_plain() && again.is_plain());
+        // That it vouches for itself is no oddity, and yet stands out.
+        let own = Certificate { self_signed: Some(SelfSigned::SameName), ..certificate };
+        let analysis = CertificateAnalysis::of(&own, &Knowledge::builtin().unwrap(), CheckSet::ALL);
+        let again = CertificateAnalysis::of_silence(&own, analysis.silence().expect("nothing is odd"));
+        assert!(!analysis.is_plain() && !again.is_plain());
+    }
+
+    #[test]
+    fn what_is_told_is_counted_as_long_as_it_is_there() {
+        let bytes = TellingBytes::default();
+        let (_, quiet) = analysis("CN=www.shop.example");
+        let quiet = quiet.counted(&bytes);
+        assert_eq!(bytes.get(), 0);
+        let (_, odd) = analysis("CN=<script>alert(1)</script>");
+        assert_eq!(odd.silence(), None);
+        let odd = odd.counted(&bytes);
+        let told = bytes.get();
+        assert!(told >= size_of::<Told>() as u64);
+        quiet.json().full(|| ["x".repeat(500).into(), Box::default()]);
+        assert!(bytes.get() >= told + 500);
+        drop(quiet);
+        assert_eq!(bytes.get(), told);
+        drop(odd);
+        assert_eq!(bytes.get(), 0);
     }
 }

@@ -54,9 +54,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use allow::{ID as EXCEPTED, instead_of_check};
-pub use analysis::CertificateAnalysis;
 pub(crate) use analysis::age_days;
-pub use analysis::{CertificateJson, FindingJson, SignatureMatch};
+pub use analysis::{CertificateAnalysis, CertificateJson, FindingJson, SignatureMatch, Silence, TellingBytes};
 pub use chain::{chain_of, covers, name_of};
 use check_set::CheckFunction;
 pub use check_set::{CheckSet, Part, RunningChecks};

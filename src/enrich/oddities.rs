@@ -51,6 +51,34 @@ const MIN_EC_BITS: u32 = 224;
 const MAX_SHOWN: usize = 80;
 
 impl Oddities {
+    /// Nothing odd.
+    pub(super) const NONE: Self = Self {
+        forgery: Ok(None),
+        too_long: None,
+        lacks_san: false,
+        text: None,
+        random_words: Vec::new(),
+        address_name: None,
+        origin_ca: None,
+        weakness: None,
+        imitates: None,
+    };
+
+    /// Whether nothing is odd, and nothing was left open.
+    pub(super) fn is_none(&self) -> bool {
+        let Self { forgery, too_long, lacks_san, text, random_words, address_name, origin_ca, weakness, imitates } =
+            self;
+        *forgery == Ok(None)
+            && too_long.is_none()
+            && !lacks_san
+            && text.is_none()
+            && random_words.is_empty()
+            && address_name.is_none()
+            && origin_ca.is_none()
+            && weakness.is_none()
+            && imitates.is_none()
+    }
+
     /// Looks at a certificate, for these checks. `is_public` says whether its issuer is named as a public CA.
     pub(super) fn of(
         certificate: &Certificate,

@@ -222,6 +222,11 @@ impl<V: Weighted> Table<V> {
         self.make_room(gone);
     }
 
+    /// Gives it more or less room, as the next entry finds it.
+    pub fn set_capacity(&mut self, capacity: u64) {
+        self.capacity = capacity.max(1);
+    }
+
     /// Puts back entries as they were stored, in any order, into an empty table.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::{CertificateId, Id128, Sha1Digest, Sha256Digest};
 use super::host_name::host_name;
-use super::name::{Attribute, AttributeKind, DistinguishedName};
+use super::name::{AttributeKind, DistinguishedName};
 use super::serial::Serial;
 use super::time::{EventTime, ValidityTime};
 
@@ -63,16 +63,16 @@ impl Certificate {
     pub fn bytes(&self) -> usize {
         /// What the allocator takes for itself, and the pointer to it.
         const EACH: usize = 32;
-        let names = [&self.subject, &self.issuer].into_iter().flatten();
-        let names = names.map(|name| {
-            let values =
-                name.attributes().iter().map(|attribute| size_of::<Attribute>() + attribute.value.len() + EACH);
-            name.text().len() + EACH + values.sum::<usize>()
-        });
+        let names = [&self.subject, &self.issuer].into_iter().flatten().map(DistinguishedName::bytes);
         let lists = self.san.iter().flat_map(|san| [&san.dns, &san.ip, &san.uri, &san.email]);
         let lists = lists.flatten().map(|name| name.len() + EACH);
         let der = self.der.as_ref().map_or(0, |der| der.len() + EACH);
-        size_of::<Self>() + EACH + names.sum::<usize>() + lists.sum::<usize>() + der
+        let key = self.key.iter().flat_map(|key| [Some(&key.algorithm), key.curve.as_ref()]);
+        let words = key.chain([self.signature_algorithm.as_ref()]).flatten().map(|word| word.len());
+        let words =
+            words.chain(self.serial.as_ref().map(|serial| serial.digits().len())).map(|length| length + EACH / 2);
+        let parts = names.sum::<usize>() + lists.sum::<usize>() + words.sum::<usize>();
+        size_of::<Self>() + EACH + parts + der
     }
 }
 
@@ -213,6 +213,10 @@ impl Certificate {
     /// Fixes what follows from the facts, and the id from the best identity that is known: SHA-256, else SHA-1, else the facts themselves.
     pub fn with_id(mut self) -> Self {
         self.issuer_organization = self.issuer.as_ref().and_then(organization_id);
+        if let Some(san) = &mut self.san {
+            // Most have one or two, and a list has room for four at the least.
+            [&mut san.dns, &mut san.ip, &mut san.uri, &mut san.email].into_iter().for_each(Vec::shrink_to_fit);
+        }
         self.id = match (&self.sha256, &self.sha1) {
             (Some(sha256), _) => Id128::of(&sha256.0),
             (None, Some(sha1)) => Id128::of_parts(&[b"sha1", &sha1.0]),

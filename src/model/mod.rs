@@ -11,6 +11,7 @@ mod host_name;
 mod name;
 mod record;
 mod serial;
+mod shared_names;
 mod short_text;
 mod spare;
 mod time;
@@ -29,6 +30,7 @@ pub use record::{
     ReferenceRange, Session, SourceInfo, Span, TlsVersion, UnparsedHint,
 };
 pub use serial::Serial;
+pub use shared_names::{Printed, SharedNames};
 pub use short_text::ShortText;
 pub use spare::Spare;
 pub use time::{DAY_NANOS, EventTime, EventTimes, HOUR_NANOS, SECOND_NANOS, TimeZone, ValidityTime};

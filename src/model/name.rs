@@ -5,18 +5,22 @@
 //! `/` after a common name. What is compared are the parsed attributes; the raw string is kept and shown.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::hash::{Id128, hex_value};
 
-/// A subject or issuer name (RFC 5280 §4.1.2.4).
+/// A subject or issuer name (RFC 5280 §4.1.2.4). Copies of one share its memory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct DistinguishedName {
+pub struct DistinguishedName(Arc<Parts>);
+
+#[derive(PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Parts {
     /// The name as the sensor printed it.
     text: Box<str>,
     /// The attributes in the order of the DER encoding, first to last.
-    attributes: Vec<Attribute>,
+    attributes: Box<[Attribute]>,
     key: Id128,
 }
 
@@ -80,47 +84,58 @@ impl DistinguishedName {
 
     /// The name as the sensor printed it.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The attributes in the order of the DER encoding.
     pub fn attributes(&self) -> &[Attribute] {
-        &self.attributes
+        &self.0.attributes
     }
 
     /// All values of one kind, in DER order.
     pub fn values<'a>(&'a self, kind: &'a AttributeKind) -> impl Iterator<Item = &'a str> + 'a {
-        self.attributes.iter().filter(move |attribute| attribute.kind == *kind).map(|attribute| &*attribute.value)
+        self.0.attributes.iter().filter(move |attribute| attribute.kind == *kind).map(|attribute| &*attribute.value)
     }
 
     /// The first value of one kind.
     pub fn first(&self, kind: &AttributeKind) -> Option<&str> {
-        self.attributes.iter().find(|attribute| attribute.kind == *kind).map(|attribute| &*attribute.value)
+        self.0.attributes.iter().find(|attribute| attribute.kind == *kind).map(|attribute| &*attribute.value)
     }
 
     /// Whether the name has no attribute.
     pub fn is_empty(&self) -> bool {
-        self.attributes.is_empty() && self.text.is_empty()
+        self.0.attributes.is_empty() && self.0.text.is_empty()
     }
 
     /// `A=v, B=v` in DER order without escapes, whichever sensor printed it.
     pub fn forward(&self) -> String {
-        forward_text(&self.attributes)
+        forward_text(&self.0.attributes)
     }
 
     /// The identity of the name: equal for names that differ in order, case, blanks and the sensor that printed them.
     pub fn key(&self) -> Id128 {
-        self.key
+        self.0.key
     }
 
     /// The text behind [`key`](Self::key); the normal form is described in the source.
     pub fn normalised(&self) -> String {
-        normalised(&self.attributes, &self.text)
+        normalised(&self.0.attributes, &self.0.text)
     }
 
     fn new(text: Box<str>, attributes: Vec<Attribute>) -> Self {
         let key = Id128::of(normalised(&attributes, &text).as_bytes());
-        Self { text, attributes, key }
+        Self(Arc::new(Parts { text, attributes: attributes.into(), key }))
+    }
+
+    /// Bytes of memory that it takes: its share where others are copies of it, one of which may be that of
+    /// [`SharedNames`](super::SharedNames).
+    pub fn bytes(&self) -> usize {
+        /// What the allocator takes for itself.
+        const EACH: usize = 16;
+        let Parts { text, attributes, .. } = &*self.0;
+        let values = attributes.iter().map(|attribute| size_of::<Attribute>() + attribute.value.len() + EACH);
+        let whole = size_of::<Parts>() + 2 * EACH + text.len() + EACH + values.sum::<usize>();
+        whole / (Arc::strong_count(&self.0) - 1).max(1)
     }
 }
 
