@@ -16,12 +16,15 @@ use super::der::certificate_from_der;
 use super::fingerprint::client_fingerprints;
 use super::json;
 use super::output::Output;
-use super::scan::{walk_array, walk_array_until, walk_object};
+use super::scan::{Members, walk_array, walk_array_until, walk_into, walk_object};
 use crate::model::{
     Address, Body, Certificate, CertificateSource, DistinguishedName, EventTime, Fault, FaultField, Faults, Id128, Log,
     Printed, Problem, Record, ReferenceRange, SelfSigned, Serial, Session, Sha1Digest, SubjectAltNames, TlsVersion,
     UnparsedHint, ValidityTime,
 };
+
+/// The key of what an event tells of its TLS session.
+const TLS: &str = "tls";
 
 /// What is read of the top level of an event.
 #[derive(Default)]
@@ -70,13 +73,14 @@ struct Tls<'a> {
 pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64) {
     let original = line;
     let line = json::object_text(line);
-    let mut event = Event::default();
-    let keys = match walk_object(line, |key, raw| event.set(key, raw)) {
+    let mut parts = Parts::default();
+    let keys = match walk_into(line, &mut parts) {
         Some(keys) => keys,
         None => return output.dead_letter(offset, original.as_bytes(), "not a JSON object"),
     };
+    let Parts { event, tls, .. } = parts;
     let mut faults = Faults::default();
-    let (log, body) = read(output, &event, &mut faults);
+    let (log, body) = read(output, &event, &tls, &mut faults);
     let time = event.timestamp.and_then(json::string).and_then(|text| EventTime::parse_iso8601(&text));
     if time.is_none() {
         faults.push(Fault::new(
@@ -90,6 +94,33 @@ pub(super) fn decode_line(output: &mut Output<'_>, line: &str, offset: u64) {
     output.push(Record { log, offset, line, time, empty_object: keys == 0, sensor, faults, body });
 }
 
+/// An event and its `tls` object, read in one pass.
+#[derive(Default)]
+struct Parts<'a> {
+    event: Event<'a>,
+    tls: Tls<'a>,
+    /// That of the object which is being read.
+    tls_so_far: Tls<'a>,
+}
+
+impl<'a> Members<'a> for Parts<'a> {
+    fn enters(&mut self, key: &str) -> bool {
+        key == TLS
+    }
+
+    fn take(&mut self, key: &str, raw: &'a str) {
+        self.event.set(key, raw);
+        // Of two the last one counts.
+        if key == TLS {
+            self.tls = std::mem::take(&mut self.tls_so_far);
+        }
+    }
+
+    fn take_inner(&mut self, key: &str, raw: &'a str) {
+        self.tls_so_far.set(key, raw);
+    }
+}
+
 impl<'a> Event<'a> {
     fn set(&mut self, key: &str, raw: &'a str) {
         let slot = match key {
@@ -101,7 +132,7 @@ impl<'a> Event<'a> {
             "dest_port" => &mut self.destination.port,
             "direction" => &mut self.direction,
             "host" => &mut self.host,
-            "tls" => &mut self.tls,
+            TLS => &mut self.tls,
             "quic" => &mut self.quic,
             "flow" => &mut self.flow,
             "flow_id" => &mut self.flow_id,
@@ -171,15 +202,13 @@ impl<'a> Tls<'a> {
     }
 }
 
-fn read(output: &mut Output<'_>, event: &Event<'_>, faults: &mut Faults) -> (Log, Body) {
+fn read(output: &mut Output<'_>, event: &Event<'_>, tls: &Tls<'_>, faults: &mut Faults) -> (Log, Body) {
     match (event.event_type, event.tls, event.quic) {
-        (Some("\"tls\""), tls, _) => {
-            let tls = tls.map(Tls::parse).unwrap_or_default();
-            (Log::SuricataTls, Body::Session(session(output, event, &tls, Log::SuricataTls, faults)))
+        (Some("\"tls\""), ..) => {
+            (Log::SuricataTls, Body::Session(session(output, event, tls, Log::SuricataTls, faults)))
         }
-        (Some("\"alert\""), Some(tls), _) if json::is_object(tls) => {
-            let tls = Tls::parse(tls);
-            (Log::SuricataAlert, Body::Session(session(output, event, &tls, Log::SuricataAlert, faults)))
+        (Some("\"alert\""), Some(raw), _) if json::is_object(raw) => {
+            (Log::SuricataAlert, Body::Session(session(output, event, tls, Log::SuricataAlert, faults)))
         }
         (Some("\"quic\""), _, Some(quic)) => {
             let mut tls = Tls::default();

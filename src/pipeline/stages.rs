@@ -332,14 +332,13 @@ impl Encoder {
     }
 }
 
-/// The batches that records lie in, each once or a few times; of those that hold a few records only, the memory is not worth
-/// it.
+/// The batches that records lie in, each once or a few times; of those that hold little text, the memory is not worth it.
 fn batches_of(judged: &[Judged]) -> Vec<Arc<Batch>> {
-    const WORTH_IT: usize = 64;
+    const WORTH_IT: usize = 32 * 1024;
     /// Files take turns in a merge.
     const LATELY: usize = 4;
     let mut batches: Vec<Arc<Batch>> = Vec::new();
-    for Judged { batch, .. } in judged.iter().filter(|judged| judged.batch.records.len() >= WORTH_IT) {
+    for Judged { batch, .. } in judged.iter().filter(|judged| judged.batch.text.len() >= WORTH_IT) {
         if !batches.iter().rev().take(LATELY).any(|known| Arc::ptr_eq(known, batch)) {
             batches.push(Arc::clone(batch));
         }
