@@ -14,6 +14,7 @@ mod line_id;
 mod object;
 mod schema;
 mod siem;
+mod undecided;
 
 pub use schema::schemas;
 pub use siem::Format;
@@ -43,6 +44,7 @@ use crate::model::{Body, Direction, Fault, FaultField, Id128, Log, Problem, Reco
 use brief::{BriefKind, Openings};
 use certificate::{CertificateState, WrittenCertificate};
 use object::{ObjectHead, sensor_of};
+use undecided::UndecidedLists;
 
 /// How much an object says.
 #[derive(
@@ -243,6 +245,7 @@ struct Workplace<'a> {
     checks: RunningChecks,
     /// Memory for the codes of checks that cannot decide, of which nearly every record has some.
     not_evaluated: Vec<&'static str>,
+    undecided: UndecidedLists,
     names: RecentNames<'a>,
     openings: Openings<'a>,
     written: Tally<Log>,
@@ -271,6 +274,7 @@ impl<'a> Workplace<'a> {
             settings,
             checks: RunningChecks::of(&settings.enrich),
             not_evaluated: Vec::new(),
+            undecided: UndecidedLists::default(),
             names: RecentNames::default(),
             openings: Openings::of(settings.detail),
             written: Tally(Vec::new()),
@@ -398,7 +402,7 @@ fn write_session<'a>(
     context: &'a SessionContext,
     workplace: &mut Workplace<'a>,
 ) -> Option<(Verdict, Option<Id128>)> {
-    let Workplace { knowledge, settings, checks: running, not_evaluated, names, openings, .. } = workplace;
+    let Workplace { knowledge, settings, checks: running, not_evaluated, undecided, names, openings, .. } = workplace;
     let (knowledge, settings, checks) = (*knowledge, *settings, running.set);
     let known = context.leaf.known();
     let analysis = known.map(|known| analysis_of(known, knowledge, checks));
@@ -464,7 +468,7 @@ fn write_session<'a>(
         head.alert_key = alert_key;
         let object = CertsiftObject::full(
             head,
-            &assessment,
+            (&assessment, undecided.text(&assessment.not_evaluated)),
             WrittenCertificate::full(state, written, context.at),
             client.map(|(certificate, analysis)| {
                 let written = Some((certificate, analysis.json()));
@@ -537,7 +541,9 @@ fn write_certificate<'a>(
         true => feeds_of_certificate(analysis, record.time),
         false => Vec::new(),
     };
-    let assessment = assess_certificate(knowledge, &known.certificate, analysis, &feeds, record.time, checks);
+    let room = std::mem::take(&mut workplace.not_evaluated);
+    let mut assessment =
+        assess_certificate(knowledge, &known.certificate, (analysis, &feeds), record.time, checks, room);
     let certificate = Some((&*known.certificate, analysis.json()));
     let state = CertificateState::default();
     if settings.detail == Detail::Full || !assessment.findings.is_empty() {
@@ -547,16 +553,19 @@ fn write_certificate<'a>(
             None => WrittenCertificate::brief(state, certificate),
         };
         let signatures = signatures_of(Some(analysis), checks);
-        write_object(lines, &full_certificate(head, &assessment, certificate, signatures, &feeds));
+        let assessment = (&assessment, workplace.undecided.text(&assessment.not_evaluated));
+        write_object(lines, &full_certificate(head, assessment, certificate, signatures, &feeds));
     } else {
         let certificate = WrittenCertificate::brief(state, certificate);
         write_brief(lines, &mut workplace.openings, (judged, record), None, certificate, || None);
     }
+    assessment.not_evaluated.clear();
+    workplace.not_evaluated = assessment.not_evaluated;
 }
 
 fn full_certificate<'a>(
     head: ObjectHead<'a>,
-    assessment: &'a Assessment<'a>,
+    assessment: (&'a Assessment<'a>, &'a str),
     certificate: WrittenCertificate<'a>,
     signatures: &'a [SignatureMatch],
     feeds: &'a [FeedMatch],

@@ -67,14 +67,17 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     repeat: Option<bool>,
     /// Ids of the findings, for searching.
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "codes")]
-    finding_ids: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "ids")]
+    #[schemars(with = "Vec<&'a str>")]
+    finding_ids: &'a [Found<'a>],
     /// MITRE ATT&CK techniques of the findings, for searching.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    techniques: Vec<&'a str>,
+    #[serde(skip_serializing_if = "have_no_technique", serialize_with = "techniques")]
+    #[schemars(with = "Vec<&'a str>")]
+    techniques: &'a [Found<'a>],
     /// Tools and products that signatures name, for searching.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<&'a str>,
+    #[serde(skip_serializing_if = "has_none", serialize_with = "tools")]
+    #[schemars(with = "Vec<&'a str>")]
+    tools: [&'a [SignatureMatch]; 2],
     /// What was found.
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "findings")]
     #[schemars(with = "Vec<Finding<'a>>")]
@@ -120,8 +123,9 @@ pub struct CertsiftObject<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
     /// Checks that could not decide, as `check:why`.
-    #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "codes")]
-    not_evaluated: &'a [&'static str],
+    #[serde(skip_serializing_if = "str::is_empty", serialize_with = "copied")]
+    #[schemars(with = "Vec<&'a str>")]
+    not_evaluated: &'a str,
 }
 
 /// A name that a client asked for.
@@ -353,9 +357,9 @@ impl<'a> CertsiftObject<'a> {
             alert_key: head.alert_key.map(Text),
             // The sink says so where it does.
             repeat: head.alert_key.map(|_| false),
-            finding_ids: Vec::new(),
-            techniques: Vec::new(),
-            tools: Vec::new(),
+            finding_ids: &[],
+            techniques: &[],
+            tools: [&[], &[]],
             findings: &[],
             certificate,
             client_certificate: None,
@@ -369,15 +373,15 @@ impl<'a> CertsiftObject<'a> {
             feeds: Vec::new(),
             knowledge: None,
             faults: head.faults,
-            not_evaluated: &[],
+            not_evaluated: "",
         }
     }
 
-    /// Everything.
+    /// Everything. Beside the assessment stands what could not be decided, as text.
     #[allow(clippy::too_many_arguments, reason = "one argument for each part of the object")]
     pub(super) fn full(
         head: ObjectHead<'a>,
-        assessment: &'a Assessment<'a>,
+        (assessment, not_evaluated): (&'a Assessment<'a>, &'a str),
         certificate: WrittenCertificate<'a>,
         client_certificate: Option<WrittenCertificate<'a>>,
         issuer_history: Option<IssuerHistory>,
@@ -388,16 +392,14 @@ impl<'a> CertsiftObject<'a> {
         signatures: [&'a [SignatureMatch]; 2],
         feeds: [&'a [FeedMatch]; 2],
     ) -> Self {
-        let feeds = SIDES.into_iter().zip(feeds).flat_map(|(side, list)| distinct_rows(list).map(move |it| (side, it)));
-        let findings = || assessment.findings.iter().map(|found| &found.finding);
         let knowledge = head.knowledge;
         let brief = Self::brief(head, assessment.verdict, certificate, None);
         Self {
             score: assessment.score,
             reason: Some(&assessment.reason),
-            finding_ids: distinct(findings().map(|finding| finding.id)),
-            techniques: distinct(findings().flat_map(|finding| finding.technique.iter().copied())),
-            tools: distinct(signatures.into_iter().flatten().map(|signature| &*signature.tool)),
+            finding_ids: &assessment.findings,
+            techniques: &assessment.findings,
+            tools: signatures,
             findings: &assessment.findings,
             client_certificate,
             issuer_history: issuer_history.filter(|_| brief.certificate.absent_reason().is_none()),
@@ -407,8 +409,8 @@ impl<'a> CertsiftObject<'a> {
             registration: Cow::Borrowed(registration),
             transparency: Some(transparency).filter(|known| !known.is_empty()).cloned(),
             signatures,
-            feeds: feeds.take(MAX_FEEDS).map(|(side, found)| FeedObject::of(side, found)).collect(),
-            not_evaluated: &assessment.not_evaluated,
+            feeds: FeedObject::list(feeds),
+            not_evaluated,
             knowledge: Some(Text(knowledge)),
             ..brief
         }
@@ -512,6 +514,15 @@ impl<'a> SignatureObject<'a> {
 }
 
 impl<'a> FeedObject<'a> {
+    fn list(feeds: [&'a [FeedMatch]; 2]) -> Vec<Self> {
+        // Nearly no record meets a row.
+        if feeds.iter().all(|list| list.is_empty()) {
+            return Vec::new();
+        }
+        let rows = SIDES.into_iter().zip(feeds).flat_map(|(side, list)| distinct_rows(list).map(move |it| (side, it)));
+        rows.take(MAX_FEEDS).map(|(side, found)| Self::of(side, found)).collect()
+    }
+
     fn of(side: Option<SideName>, found: &'a FeedMatch) -> Self {
         Self {
             feed: &found.feed,
@@ -535,15 +546,42 @@ impl<T: Textual> Serialize for Text<T> {
     }
 }
 
-/// Writes a list of words of certsift's own, in which nothing has to be escaped, as a test says of all.
-fn codes<S: Serializer>(codes: &[&str], serializer: S) -> Result<S::Ok, S::Error> {
-    struct Code<'a>(&'a str);
-    impl Serialize for Code<'_> {
+/// Writes what has been written before.
+fn copied<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_newtype_struct(json::COPIED, text)
+}
+
+/// Writes the ids of findings, in which nothing has to be escaped, as a test says of all.
+fn ids<S: Serializer>(findings: &[Found<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    struct Id(&'static str);
+    impl Serialize for Id {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serializer.serialize_newtype_struct(json::PLAIN, self.0)
         }
     }
-    serializer.collect_seq(codes.iter().map(|code| Code(code)))
+    serializer.collect_seq(each_once(findings.iter().map(|found| found.finding.id)).map(Id))
+}
+
+/// Whether no finding names a technique.
+fn have_no_technique(findings: &[Found<'_>]) -> bool {
+    findings.iter().all(|found| found.finding.technique.is_empty())
+}
+
+/// Writes the techniques of findings.
+fn techniques<S: Serializer>(findings: &[Found<'_>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(each_once(findings.iter().flat_map(|found| found.finding.technique).copied()))
+}
+
+/// Writes the tools that signatures on either side name.
+fn tools<S: Serializer>(signatures: &[&[SignatureMatch]; 2], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(each_once(signatures.iter().copied().flatten().map(|signature| &*signature.tool)))
+}
+
+/// Each value once, where it comes first. There are so few of them that to look at those before is less than to keep them.
+fn each_once<'v>(values: impl Iterator<Item = &'v str> + Clone) -> impl Iterator<Item = &'v str> {
+    let all = values.clone();
+    let is_first = move |(at, value): &(usize, &str)| !all.clone().take(*at).any(|before| before == *value);
+    values.enumerate().filter(is_first).map(|(_, value)| value)
 }
 
 /// Writes findings: those whose text is kept are copied.
@@ -635,15 +673,4 @@ impl<T: Textual> fmt::Debug for Text<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.with_text(|text| f.write_str(&String::from_utf8_lossy(text)))
     }
-}
-
-/// The distinct values in their order of appearance.
-pub(super) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut found = Vec::new();
-    for value in values {
-        if !found.contains(&value) {
-            found.push(value);
-        }
-    }
-    found
 }

@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::oddities::Oddities;
 use super::{CheckSet, Finding, Part, signature};
-use crate::decode::registrable;
 use crate::knowledge::Knowledge;
 use crate::knowledge::feeds::FeedMatch;
 use crate::knowledge::names::Imitation;
 use crate::knowledge::signatures::{Confidence, Severity, Verdict};
-use crate::model::{AttributeKind, Certificate, EventTime, Id128};
+use crate::knowledge::suffix::registrable_domain;
+use crate::model::{AttributeKind, Certificate, EventTime, Id128, host_name};
 
 /// The outcome of everything that does not depend on the session.
 #[derive(Debug)]
@@ -306,10 +306,12 @@ fn domains_of(certificate: &Certificate) -> Vec<(Id128, Box<str>)> {
         if !name.contains('.') || name.contains([' ', '/', '@']) {
             continue;
         }
-        if let Some((id, domain)) = registrable(name)
-            && !domains.iter().any(|(known, _)| *known == id)
+        // Most names of a certificate are of few domains, whose texts are compared sooner than their identities are made.
+        let name = host_name(name);
+        if let Some(domain) = registrable_domain(&name)
+            && !domains.iter().any(|(_, known)| **known == *domain)
         {
-            domains.push((id, domain.into()));
+            domains.push((Id128::of(domain.as_bytes()), domain.into()));
             if domains.len() == MAX_DOMAINS {
                 break;
             }

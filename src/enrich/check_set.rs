@@ -43,9 +43,9 @@ pub struct RunningChecks {
     /// Which they are.
     pub set: CheckSet,
     pub(super) functions: Vec<CheckFunction>,
-    /// Those of them that may find something where there is no certificate.
+    /// Those of them that may be the first to find something where there is no certificate.
     pub(super) without_certificate: Vec<CheckFunction>,
-    /// Those of them that may find something where nothing stands out in the certificate.
+    /// Those of them that may be the first to find something where nothing stands out in the certificate.
     pub(super) without_oddities: Vec<CheckFunction>,
 }
 
@@ -158,7 +158,7 @@ impl RunningChecks {
     pub fn of(settings: &EnrichSettings) -> Self {
         let set = settings.running();
         let functions = |set: CheckSet| set.iter().map(|check| check.run).collect();
-        let without = |part: Part| functions(set.without(LOOKING[part as usize]));
+        let without = |part: Part| functions(set.without(LOOKING[part as usize]).without(CheckSet::BESIDE_OTHERS));
         Self {
             set,
             functions: functions(set),

@@ -462,16 +462,16 @@ pub fn assess_session<'a>(
 }
 
 /// Assesses a certificate by itself: it has no client and no server and may be of any part of a chain, so that only what
-/// is known of the certificate counts.
+/// is known of the certificate counts. `room` is an empty list whose memory is used.
 pub fn assess_certificate<'a>(
     knowledge: &Knowledge,
     certificate: &Certificate,
-    analysis: &'a CertificateAnalysis,
-    feeds: &[FeedMatch],
+    (analysis, feeds): (&'a CertificateAnalysis, &[FeedMatch]),
     at: Option<EventTime>,
     checks: CheckSet,
+    room: Vec<&'static str>,
 ) -> Assessment<'a> {
-    let mut findings = Findings::default();
+    let mut findings = Findings { found: Vec::new(), not_evaluated: room };
     if checks.meets(CheckSet::SIGNATURE) {
         signature::report(analysis, &mut findings);
     }

@@ -131,9 +131,15 @@ fn unassessed<'a>(
     Assessment { verdict, score, reason: reason.into(), findings: Vec::new(), not_evaluated: findings.not_evaluated }
 }
 
-fn noisy_or<'a, 'b: 'a>(found: impl Iterator<Item = &'a Found<'b>>) -> f64 {
+fn noisy_or<'a, 'b: 'a>(found: impl Iterator<Item = &'a Found<'b>> + Clone) -> f64 {
+    let found = found.map(|found| &found.finding);
+    // Most that is found is one thing alone.
+    let mut first_two = found.clone();
+    if let (Some(only), None) = (first_two.next(), first_two.next()) {
+        return 1.0 - (1.0 - only.weight);
+    }
     let mut groups: Vec<(Group, Vec<f64>)> = Vec::new();
-    for Finding { group, weight, .. } in found.map(|found| &found.finding) {
+    for Finding { group, weight, .. } in found {
         match groups.iter_mut().find(|(known, _)| known == group) {
             Some((_, weights)) => weights.push(*weight),
             None => groups.push((*group, vec![*weight])),

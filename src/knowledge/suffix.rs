@@ -6,7 +6,6 @@
 //! place when the process starts, before the first name is looked at.
 
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
 use std::sync::OnceLock;
 
 use psl::{Psl as _, Type};
@@ -122,7 +121,7 @@ fn is_host_name(name: &str) -> bool {
     };
     // A top-level domain has a letter: what ends in digits is an address or a version number.
     let top_is_number = name.rsplit('.').next().is_some_and(|top| top.bytes().all(|byte| byte.is_ascii_digit()));
-    name.len() <= MAX_NAME && name.split('.').all(label_is_sound) && !top_is_number && name.parse::<Ipv4Addr>().is_err()
+    name.len() <= MAX_NAME && name.split('.').all(label_is_sound) && !top_is_number
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Event time, in every spelling that the sensors write.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -382,14 +383,17 @@ fn eight_digits(text: [u8; 8]) -> Option<u64> {
 
 /// A time of the years 0 to 9999 with nanoseconds, of which the first so many digits are written.
 fn date_time(seconds: i64, fraction: u32, digits: usize) -> ShortText {
+    thread_local! {
+        /// The day that was written last and its text: most times are of the same day as the one before.
+        static LAST: Cell<(i64, [u8; 10])> = const { Cell::new((0, *b"1970-01-01")) };
+    }
     let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400) as u32);
-    let (year, month, day) = civil_from_days(days);
     let mut text = [b'0'; ShortText::MAX];
     text[..20].copy_from_slice(b"0000-00-00T00:00:00.");
-    put_pair(&mut text, 0, year as u32 / 100);
-    put_pair(&mut text, 2, year as u32 % 100);
-    put_pair(&mut text, 5, month as u32);
-    put_pair(&mut text, 8, day as u32);
+    let (last, date) = LAST.get();
+    let date = if last == days { date } else { date_of(days) };
+    LAST.set((days, date));
+    text[..10].copy_from_slice(&date);
     put_pair(&mut text, 11, of_day / 3600);
     put_pair(&mut text, 14, of_day / 60 % 60);
     put_pair(&mut text, 17, of_day % 60);
@@ -406,6 +410,17 @@ fn date_time(seconds: i64, fraction: u32, digits: usize) -> ShortText {
     ShortText::ascii(text, end + 1)
 }
 
+/// The date of a day of the years 0 to 9999.
+fn date_of(days: i64) -> [u8; 10] {
+    let (year, month, day) = civil_from_days(days);
+    let mut text = *b"0000-00-00";
+    put_pair(&mut text, 0, year as u32 / 100);
+    put_pair(&mut text, 2, year as u32 % 100);
+    put_pair(&mut text, 5, month as u32);
+    put_pair(&mut text, 8, day as u32);
+    text
+}
+
 /// The two decimal digits of every number below 100: a look at them is less than two divisions.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
@@ -419,7 +434,7 @@ const PAIRS: [[u8; 2]; 100] = {
 
 /// Writes the two digits of a number below 100. Where they stand is known where this is called.
 #[inline]
-fn put_pair(text: &mut [u8; ShortText::MAX], at: usize, number: u32) {
+fn put_pair<const N: usize>(text: &mut [u8; N], at: usize, number: u32) {
     let [tens, ones] = PAIRS.get(number as usize).copied().unwrap_or_default();
     text[at] = tens;
     text[at + 1] = ones;

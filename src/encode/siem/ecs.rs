@@ -4,7 +4,6 @@
 use super::facts::{Der, Endpoint};
 use super::tree::Tree;
 use super::{Joined, alternative_names};
-use crate::encode::object::distinct;
 use crate::model::{AttributeKind, Certificate, Direction, DistinguishedName, Log};
 
 /// The version of the schema.
@@ -256,4 +255,15 @@ fn techniques<'a>(document: &mut Tree<'a>, joined: &'a Joined<'a>) {
     document.put("threat.framework", Some("MITRE ATT&CK"));
     document.put("threat.technique.id", Some(distinct(main)));
     document.put("threat.technique.subtechnique.id", Some(sub));
+}
+
+/// The distinct values in their order of appearance.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut found = Vec::new();
+    for value in values {
+        if !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    found
 }

@@ -34,7 +34,7 @@ pub(crate) fn skeleton(label: &str) -> String {
         true => label.chars().for_each(|character| push_folded(character, &mut out)),
         false => unicode_skeleton(label).for_each(|character| push_folded(character, &mut out)),
     }
-    out.replace("rn", "m").replace("vv", "w")
+    out
 }
 
 fn push_folded(character: char, out: &mut String) {
@@ -46,7 +46,21 @@ fn push_folded(character: char, out: &mut String) {
         other if other.is_alphanumeric() => other,
         _ => return,
     };
-    out.extend(folded.to_lowercase());
+    match folded.is_ascii() {
+        true => push_joined(folded.to_ascii_lowercase(), out),
+        false => folded.to_lowercase().for_each(|character| push_joined(character, out)),
+    }
+}
+
+/// Adds a character, which makes one with the last where both together are mistaken for it.
+fn push_joined(character: char, out: &mut String) {
+    let joined = match (out.as_bytes().last(), character) {
+        (Some(b'r'), 'n') => 'm',
+        (Some(b'v'), 'v') => 'w',
+        _ => return out.push(character),
+    };
+    out.pop();
+    out.push(joined);
 }
 
 #[cfg(test)]
@@ -62,6 +76,15 @@ mod tests {
             assert_eq!(skeleton(imitation), skeleton("paypal"), "{imitation}");
         }
         assert_ne!(skeleton("paypals"), skeleton("paypal"));
+    }
+
+    #[test]
+    fn two_letters_that_look_like_one_are_one_from_left_to_right() {
+        for (label, expected) in
+            [("rrnn", "rmn"), ("vvvv-v", "wwv"), ("r-nv0v", "mvov"), ("RNVV", "mw"), ("rvvn", "rwn")]
+        {
+            assert_eq!(skeleton(label), expected);
+        }
     }
 
     #[test]

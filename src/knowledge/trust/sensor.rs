@@ -50,7 +50,9 @@ pub fn of_sensor(text: &str, is_public: Option<bool>) -> Option<Chain> {
 
 /// In lower case and with spaces for hyphens, as most of what is logged stands already.
 fn in_one_spelling(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+    // Without a way out inside, a text is looked at by a few vector instructions.
+    let is_other = |byte: u8| byte.is_ascii_uppercase() | (byte == b'-');
+    if text.bytes().fold(false, |found, byte| found | is_other(byte)) {
         return Cow::Owned(text.to_ascii_lowercase().replace('-', " "));
     }
     Cow::Borrowed(text)
