@@ -347,7 +347,8 @@ impl CertificateStore {
         }
         let known = KnownCertificate::new(certificate, host, self.telling.clone());
         if let Some(silence) = silence {
-            let analysis = CertificateAnalysis::of_silence(&known.certificate, silence).counted(&self.telling);
+            let analysis =
+                CertificateAnalysis::of_silence(&known.certificate, silence).counted(&known.certificate, &self.telling);
             known.analysis.get_or_init(|| analysis);
         }
         let known = Arc::new(known);
@@ -452,7 +453,8 @@ mod tests {
             certificate.subject = Some(DistinguishedName::from_rfc2253(&format!("CN=<script>{number}</script>")));
             let known = store.learn(&Arc::new(certificate.with_id()), None, Some(true));
             known.analysis.get_or_init(|| {
-                CertificateAnalysis::of(&known.certificate, &knowledge, CheckSet::ALL).counted(&known.telling)
+                CertificateAnalysis::of(&known.certificate, &knowledge, CheckSet::ALL)
+                    .counted(&known.certificate, &known.telling)
             });
             let all = store.cache.weight() + store.telling.get();
             // The newest stays, whatever it weighs, and what is to be told of it is known only then.

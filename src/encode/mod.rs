@@ -598,9 +598,9 @@ fn write_object(lines: &mut Vec<u8>, object: &CertsiftObject<'_>) {
 }
 
 fn analysis_of<'a>(known: &'a KnownCertificate, knowledge: &Knowledge, checks: CheckSet) -> &'a CertificateAnalysis {
-    known
-        .analysis
-        .get_or_init(|| CertificateAnalysis::of(&known.certificate, knowledge, checks).counted(&known.telling))
+    known.analysis.get_or_init(|| {
+        CertificateAnalysis::of(&known.certificate, knowledge, checks).counted(&known.certificate, &known.telling)
+    })
 }
 
 /// The signatures that are told of on the server's side; others may look at them where the check is off.

@@ -155,13 +155,16 @@ impl CertificateAnalysis {
         }
     }
 
-    /// The same, whose bytes are counted.
-    pub fn counted(mut self, bytes: &TellingBytes) -> Self {
-        self.json.counted = bytes.clone();
-        /// Texts of findings that need nothing odd: that a certificate is self-signed.
-        const KEPT: u32 = 512;
+    /// The same of this certificate, whose bytes are counted. To be called once, before anything is made of it.
+    pub fn counted(mut self, certificate: &Certificate, bytes: &TellingBytes) -> Self {
+        /// Texts of findings that need nothing odd: that a certificate is self-signed, with the issuer's name.
+        const KEPT: usize = 512;
+        debug_assert!(self.json.full.get().is_none() && self.json.told == 0, "its bytes are counted once");
+        let issuer = certificate.issuer.as_ref().map_or(0, |issuer| json_length(issuer.text()));
+        let kept = if self.is_plain { 0 } else { KEPT + issuer };
         let told = self.told.as_ref().map_or(0, |told| told.bytes());
-        self.json.told = told.saturating_add(if self.is_plain { 0 } else { KEPT });
+        self.json.counted = bytes.clone();
+        self.json.told = u32::try_from(told + kept).unwrap_or(u32::MAX);
         bytes.0.fetch_add(u64::from(self.json.told), Ordering::Relaxed);
         self
     }
@@ -265,16 +268,23 @@ fn bytes_of(fields: &[Box<str>; 2]) -> u64 {
 
 impl Told {
     /// About so many bytes of memory.
-    fn bytes(&self) -> u32 {
+    fn bytes(&self) -> usize {
         /// Texts of an entry, and those of what is odd.
         const TEXTS: usize = 512;
-        // Those of a signature: its own, a sentence, a finding and itself as they stand in records, with what was observed
-        // in each.
-        let of_signature = |it: &SignatureMatch| size_of::<SignatureMatch>() + 3 * TEXTS + 4 * it.observed.len();
+        // A signature has its own texts, a sentence, a finding and itself as they stand in records: with what was observed
+        // twice as it is and three times as JSON.
+        let of_signature = |it: &SignatureMatch| {
+            size_of::<SignatureMatch>() + 3 * TEXTS + 2 * it.observed.len() + 3 * json_length(&it.observed)
+        };
         let signatures = self.signatures.iter().map(of_signature).sum::<usize>();
         let feeds = self.feeds.len() * (size_of::<FeedMatch>() + TEXTS);
-        u32::try_from(size_of::<Self>() + TEXTS + signatures + feeds).unwrap_or(u32::MAX)
+        size_of::<Self>() + TEXTS + signatures + feeds
     }
+}
+
+/// Bytes of a text in JSON, where a control character takes six.
+fn json_length(text: &str) -> usize {
+    text.len() + 5 * text.bytes().filter(u8::is_ascii_control).count()
 }
 
 impl FindingJson {
@@ -375,12 +385,12 @@ mod tests {
     #[test]
     fn what_is_told_is_counted_as_long_as_it_is_there() {
         let bytes = TellingBytes::default();
-        let (_, quiet) = analysis("CN=www.shop.example");
-        let quiet = quiet.counted(&bytes);
+        let (certificate, quiet) = analysis("CN=www.shop.example");
+        let quiet = quiet.counted(&certificate, &bytes);
         assert_eq!(bytes.get(), 0);
-        let (_, odd) = analysis("CN=<script>alert(1)</script>");
+        let (certificate, odd) = analysis("CN=<script>alert(1)</script>");
         assert_eq!(odd.silence(), None);
-        let odd = odd.counted(&bytes);
+        let odd = odd.counted(&certificate, &bytes);
         let told = bytes.get();
         assert!(told >= size_of::<Told>() as u64);
         quiet.json().full(|| ["x".repeat(500).into(), Box::default()]);
@@ -389,5 +399,11 @@ mod tests {
         assert_eq!(bytes.get(), told);
         drop(odd);
         assert_eq!(bytes.get(), 0);
+        // Of who vouches for himself the name is kept as JSON.
+        let issuer = Some(DistinguishedName::from_rfc2253(&format!("CN={}", "\u{1}".repeat(1000))));
+        let own = Certificate { self_signed: Some(SelfSigned::SameName), issuer, ..certificate };
+        let analysis = CertificateAnalysis::of(&own, &Knowledge::builtin().unwrap(), CheckSet::NONE);
+        let _analysis = analysis.counted(&own, &bytes);
+        assert!(bytes.get() > 6000);
     }
 }
